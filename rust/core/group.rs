@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The rules of grouping: which SAs may be linked, and what an ungroup takes apart
+//! (contract 1 to 4, reference 5.2 to 5.5).
+//!
+//! A group is a chain. `inext` of an SA is its neighbour towards the inside, `onext` the one
+//! towards the outside; the transforms of a packet that leaves are applied from the inside to the
+//! outside. An SA without neighbours is a chain of one.
+//!
+//! The rules know nothing of where SAs are kept: they work on whatever has [`Links`].
+
+/// The most SAs that one chain can have.
+///
+/// KLIPS had no limit. The tools group four; pairwise messages may go further, but a chain is
+/// walked while the table is locked, so there has to be an end.
+pub const MAX_CHAIN: usize = 64;
+
+/// Where the neighbours of an SA are kept.
+///
+/// Implementations answer `None` for an SA that has no neighbour on that side. The rules keep
+/// `inext` and `onext` in agreement: `onext(a) == b` exactly when `inext(b) == a`.
+pub trait Links {
+    /// What names an SA.
+    type Id: Copy + PartialEq;
+
+    /// The neighbour towards the inside.
+    fn inext(&self, sa: Self::Id) -> Option<Self::Id>;
+    /// The neighbour towards the outside.
+    fn onext(&self, sa: Self::Id) -> Option<Self::Id>;
+    /// Changes the neighbour towards the inside.
+    fn set_inext(&mut self, sa: Self::Id, to: Option<Self::Id>);
+    /// Changes the neighbour towards the outside.
+    fn set_onext(&mut self, sa: Self::Id, to: Option<Self::Id>);
+}
+
+/// Why two SAs can't be linked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkError {
+    /// The inner SA has an outer neighbour already.
+    InnerTaken,
+    /// The outer SA has an inner neighbour already.
+    OuterTaken,
+    /// The link would close a ring (an SA linked to itself is one).
+    Cycle,
+    /// The chain would have more than [`MAX_CHAIN`] members.
+    TooLong,
+}
+
+/// The innermost SA of the chain that `sa` is in.
+pub fn innermost<L: Links>(links: &L, sa: L::Id) -> L::Id {
+    core::iter::successors(Some(sa), |sa| links.inext(*sa))
+        .last()
+        .unwrap_or(sa)
+}
+
+/// The members of a chain from `sa` outwards, `sa` first.
+pub fn outwards<L: Links>(links: &L, sa: L::Id) -> impl Iterator<Item = L::Id> + '_
+where
+    L::Id: 'static,
+{
+    core::iter::successors(Some(sa), |sa| links.onext(*sa))
+}
+
+/// The members of the chain that `sa` is in, inside to outside.
+pub fn members<L: Links>(links: &L, sa: L::Id) -> impl Iterator<Item = L::Id> + '_
+where
+    L::Id: 'static,
+{
+    outwards(links, innermost(links, sa))
+}
+
+/// Whether `sa` is in a group, that is, in a chain of more than one.
+pub fn is_grouped<L: Links>(links: &L, sa: L::Id) -> bool {
+    links.inext(sa).is_some() || links.onext(sa).is_some()
+}
+
+/// Links `outer` to the outside of `inner`, or changes nothing.
+///
+/// `inner` has to be the outer end of its chain and `outer` the inner end of its own; two groups
+/// can thus be joined, and a group extended at either end, but not in the middle.
+pub fn link<L: Links>(links: &mut L, inner: L::Id, outer: L::Id) -> Result<(), LinkError>
+where
+    L::Id: 'static,
+{
+    if links.onext(inner).is_some() {
+        return Err(LinkError::InnerTaken);
+    }
+    if links.inext(outer).is_some() {
+        return Err(LinkError::OuterTaken);
+    }
+    if outwards(links, outer).any(|sa| sa == inner) {
+        return Err(LinkError::Cycle);
+    }
+    if members(links, inner).count() + members(links, outer).count() > MAX_CHAIN {
+        return Err(LinkError::TooLong);
+    }
+    links.set_onext(inner, Some(outer));
+    links.set_inext(outer, Some(inner));
+    Ok(())
+}
+
+/// Takes the whole chain apart that `sa` is in. An SA without neighbours stays as it is.
+pub fn ungroup<L: Links>(links: &mut L, sa: L::Id) {
+    let mut next = Some(innermost(links, sa));
+    while let Some(sa) = next {
+        next = links.onext(sa);
+        links.set_inext(sa, None);
+        links.set_onext(sa, None);
+    }
+}
+
+/// Why a list of SAs can't be made into one group, and the index of the SA that is at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListError {
+    /// Index in the list, 0 being the innermost.
+    pub member: usize,
+    /// What is wrong with it.
+    pub reason: ListReason,
+}
+
+/// What is wrong with a member of a list that is to become a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ListReason {
+    /// There is no such SA.
+    Missing = 1,
+    /// It is part of a group.
+    Grouped = 2,
+    /// It stands in the list before.
+    Twice = 3,
+}
+
+/// Makes one group of a list, inside to outside, or changes nothing: every SA must exist (be
+/// `Some`), none may be part of a group and none named twice.
+pub fn link_list<L: Links>(links: &mut L, list: &[Option<L::Id>]) -> Result<(), ListError>
+where
+    L::Id: 'static,
+{
+    for (member, sa) in list.iter().enumerate() {
+        let fault = |reason| ListError { member, reason };
+        let sa = sa.ok_or(fault(ListReason::Missing))?;
+        if list[..member].contains(&Some(sa)) {
+            return Err(fault(ListReason::Twice));
+        }
+        if is_grouped(links, sa) {
+            return Err(fault(ListReason::Grouped));
+        }
+    }
+    for pair in list.windows(2) {
+        if let [Some(inner), Some(outer)] = *pair {
+            links.set_onext(inner, Some(outer));
+            links.set_inext(outer, Some(inner));
+        }
+    }
+    Ok(())
+}

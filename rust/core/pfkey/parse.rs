@@ -1,0 +1,599 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From bytes to a checked message: KLIPS's checks, in its order, with its errnos (reference 2).
+
+use super::{
+    table,
+    types::{
+        Direction,
+        Ext,
+        MsgType,
+        SaState,
+        SaType,
+        EXT_SLOTS,
+        PF_KEY_V2,
+        REPLAY_MAX,
+        SAFLAG_CLEARFLOW,
+        SAREF_ENTRIES,
+        SAREF_NULL,
+        SAREF_NULL_24,
+        SATYPE_MAX,
+        SPI_MIN,
+        WORD, //
+    },
+    value::{
+        Address,
+        Fault,
+        GroupList,
+        Ident,
+        Key,
+        Lifetime,
+        LifetimeForm,
+        Sa,
+        Second, //
+    },
+    wire, //
+};
+use crate::klips_core::{
+    address::Family,
+    errno::Errno,
+    group::ListReason,
+    said::Said, //
+};
+use core::net::{
+    IpAddr,
+    Ipv4Addr,
+    Ipv6Addr,
+    SocketAddr,
+    SocketAddrV4,
+    SocketAddrV6, //
+};
+use zerocopy::FromBytes;
+
+/// The header of a message whose outer form is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Type of the message.
+    pub msg_type: MsgType,
+    /// Error number.
+    pub errno: u8,
+    /// SA type, not checked yet.
+    pub satype: u8,
+    /// Sequence number.
+    pub seq: u32,
+    /// Process ID.
+    pub pid: u32,
+}
+
+impl Header {
+    /// Size of the header on the wire.
+    pub const SIZE: usize = core::mem::size_of::<wire::MsgHeader>();
+
+    /// Checks what has to be right before anybody is told anything about the message: length,
+    /// version, reserved field and type (reference 2.1, checks 5 to 10).
+    pub fn parse(bytes: &[u8]) -> Result<Self, Errno> {
+        let (header, _) = wire::MsgHeader::ref_from_prefix(bytes).map_err(|_| Errno::EMSGSIZE)?;
+        if header.version != PF_KEY_V2 {
+            return Err(Errno::EINVAL);
+        }
+        if usize::from(header.len.get()) * WORD != bytes.len() {
+            return Err(Errno::EMSGSIZE);
+        }
+        if header.reserved.get() != 0 {
+            return Err(Errno::EINVAL);
+        }
+        Ok(Header {
+            msg_type: MsgType::from_number(header.msg_type).ok_or(Errno::EINVAL)?,
+            errno: header.errno,
+            satype: header.satype,
+            seq: header.seq.get(),
+            pid: header.pid.get(),
+        })
+    }
+
+    /// The SA type, `None` for 0 and for numbers without a meaning.
+    pub fn known_satype(&self) -> Option<SaType> {
+        SaType::from_number(self.satype)
+    }
+}
+
+/// A message that has passed all checks of form. Borrows the bytes it was made from.
+#[derive(Clone)]
+pub struct Message<'a> {
+    /// Its header.
+    pub header: Header,
+    bytes: &'a [u8],
+    /// Where each extension begins, in words; 0 if it is not there.
+    starts: [u16; EXT_SLOTS],
+}
+
+impl<'a> Message<'a> {
+    /// Checks the whole message, of which [`Header::parse`] has checked the header (reference 2.1,
+    /// checks 12 to 25).
+    pub fn parse(header: Header, bytes: &'a [u8], direction: Direction) -> Result<Self, Errno> {
+        check_satype(&header)?;
+        if header.errno != 0 && header.msg_type != MsgType::Acquire {
+            return Err(Errno::EINVAL);
+        }
+        let mut message = Message {
+            header,
+            bytes,
+            starts: [0; EXT_SLOTS],
+        };
+        let rule = table::extensions(header.msg_type, direction);
+        let seen = message.parse_extensions(rule.permitted)?;
+        if header.errno != 0 {
+            return Ok(message);
+        }
+        if rule.required & !seen != 0 {
+            return Err(Errno::EINVAL);
+        }
+        message.check_content(seen, direction)?;
+        Ok(message)
+    }
+
+    fn parse_extensions(&mut self, permitted: u64) -> Result<u64, Errno> {
+        let mut seen = 0;
+        let mut start = Header::SIZE;
+        while start < self.bytes.len() {
+            let rest = &self.bytes[start..];
+            let (ext, _) = wire::ExtHeader::ref_from_prefix(rest).map_err(|_| Errno::EINVAL)?;
+            let len = usize::from(ext.len.get()) * WORD;
+            let bytes = rest.get(..len).ok_or(Errno::EINVAL)?;
+            let ext = Ext::from_number(ext.ext_type.get()).ok_or(Errno::EINVAL)?;
+            if seen & ext.bit() != 0 || permitted & ext.bit() == 0 {
+                return Err(Errno::EINVAL);
+            }
+            // Every extension's own check refuses one too short for its layout, so that a length
+            // of 0 can't make this loop endless.
+            check_extension(ext, bytes)?;
+            seen |= ext.bit();
+            // CAST: a message has at most 65535 words, see `Header::parse`.
+            self.starts[ext as usize] = (start / WORD) as u16;
+            start += len;
+        }
+        Ok(seen)
+    }
+
+    fn check_content(&self, seen: u64, direction: Direction) -> Result<(), Errno> {
+        match self.header.msg_type {
+            MsgType::DelFlow if direction == Direction::In => {
+                let clears = self.sa().is_some_and(|sa| sa.flags & SAFLAG_CLEARFLOW != 0);
+                if seen & table::FLOWS != table::FLOWS && !clears {
+                    return Err(Errno::EINVAL);
+                }
+            }
+            MsgType::Add | MsgType::Update => {
+                let sa = self.sa().ok_or(Errno::EINVAL)?;
+                if sa.state != SaState::Mature {
+                    return Err(Errno::EINVAL);
+                }
+                let fits = match self.header.known_satype() {
+                    Some(SaType::Ah) => sa.auth != 0 && sa.encrypt == 0,
+                    Some(SaType::Esp) => {
+                        sa.encrypt != 0
+                            && (sa.encrypt != super::algorithm::encrypt::NULL || sa.auth != 0)
+                    }
+                    Some(SaType::Comp) => sa.encrypt != 0 && sa.auth == 0,
+                    _ => true,
+                };
+                if !fits || sa.spi < SPI_MIN {
+                    return Err(Errno::EINVAL);
+                }
+            }
+            _ => (),
+        }
+        Ok(())
+    }
+
+    /// What is refused although its form is right, in ascending order of extensions
+    /// (reference 2.6).
+    pub fn check_supported(&self) -> Result<(), Errno> {
+        if self.present() & table::REFUSED != 0 {
+            return Err(Errno::EINVAL);
+        }
+        match self.get::<wire::NatTType>(Ext::NatTType) {
+            Some(natt) if !matches!(natt.kind, 1 | 2) => Err(Errno::EINVAL),
+            _ => Ok(()),
+        }
+    }
+
+    /// The set of extensions that are there.
+    pub fn present(&self) -> u64 {
+        Ext::ALL
+            .iter()
+            .filter(|ext| self.has(**ext))
+            .fold(0, |bits, ext| bits | ext.bit())
+    }
+
+    /// Whether an extension is there.
+    pub fn has(&self, ext: Ext) -> bool {
+        self.starts[ext as usize] != 0
+    }
+
+    /// The bytes of an extension, header and padding included.
+    pub fn ext(&self, ext: Ext) -> Option<&'a [u8]> {
+        let start = match self.starts[ext as usize] {
+            0 => return None,
+            words => usize::from(words) * WORD,
+        };
+        let rest = self.bytes.get(start..)?;
+        let (header, _) = wire::ExtHeader::ref_from_prefix(rest).ok()?;
+        rest.get(..usize::from(header.len.get()) * WORD)
+    }
+
+    fn get<T>(&self, ext: Ext) -> Option<&'a T>
+    where
+        T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable + zerocopy::Unaligned,
+    {
+        Some(T::ref_from_prefix(self.ext(ext)?).ok()?.0)
+    }
+
+    /// The SA.
+    pub fn sa(&self) -> Option<Sa> {
+        read_sa(self.ext(Ext::Sa)?).ok()
+    }
+
+    /// An address extension.
+    pub fn address(&self, ext: Ext) -> Option<Address> {
+        read_address(self.ext(ext)?).ok()
+    }
+
+    /// A lifetime extension.
+    pub fn lifetime(&self, ext: Ext) -> Option<(Lifetime, LifetimeForm)> {
+        read_lifetime(self.ext(ext)?).ok()
+    }
+
+    /// A key extension.
+    pub fn key(&self, ext: Ext) -> Option<Key<'a>> {
+        read_key(self.ext(ext)?).ok()
+    }
+
+    /// An identity extension.
+    pub fn ident(&self, ext: Ext) -> Option<Ident<'a>> {
+        read_ident(self.ext(ext)?).ok()
+    }
+
+    /// Kind of NAT traversal.
+    pub fn natt_type(&self) -> Option<u8> {
+        Some(self.get::<wire::NatTType>(Ext::NatTType)?.kind)
+    }
+
+    /// A port behind NAT.
+    pub fn natt_port(&self, ext: Ext) -> Option<u16> {
+        Some(self.get::<wire::NatTPort>(ext)?.port.get())
+    }
+
+    /// The range of SPIs.
+    pub fn spi_range(&self) -> Option<core::ops::RangeInclusive<u32>> {
+        let range = self.get::<wire::SpiRange>(Ext::SpiRange)?;
+        Some(range.min.get()..=range.max.get())
+    }
+
+    /// The SAID that the message is about: SPI of the SA, protocol of the SA type, destination.
+    pub fn said(&self) -> Option<Said> {
+        Some(Said {
+            dst: self.address(Ext::AddressDst)?.socket.ip(),
+            spi: self.sa()?.spi,
+            proto: self.header.known_satype()?.proto(),
+        })
+    }
+
+    /// Whether any of SATYPE2, SA2 and ADDRESS_DST2 is there.
+    pub fn has_second(&self) -> bool {
+        [Ext::SaType2, Ext::Sa2, Ext::AddressDst2]
+            .into_iter()
+            .any(|ext| self.has(ext))
+    }
+
+    /// The second SA, if all three of its extensions are there.
+    pub fn second(&self) -> Option<Second> {
+        let satype = self.get::<wire::SaType2>(Ext::SaType2)?;
+        Some(Second {
+            satype: SaType::from_number(satype.satype)?,
+            sa: read_sa(self.ext(Ext::Sa2)?).ok()?,
+            dst: self.address(Ext::AddressDst2)?,
+        })
+    }
+
+    /// The list of SAs to be grouped at once.
+    pub fn group_list(&self) -> Option<GroupList> {
+        read_group(self.ext(Ext::Group)?).ok()
+    }
+
+    /// Which SA of a group request was at fault.
+    pub fn fault(&self) -> Option<Fault> {
+        read_fault(self.ext(Ext::Fault)?).ok()
+    }
+}
+
+/// SA type of the header against the message type (reference 2.2).
+fn check_satype(header: &Header) -> Result<(), Errno> {
+    if header.satype > SATYPE_MAX {
+        return Err(Errno::EINVAL);
+    }
+    let ok = match header.msg_type {
+        MsgType::GetSpi
+        | MsgType::Update
+        | MsgType::Add
+        | MsgType::Delete
+        | MsgType::Get
+        | MsgType::GrpSa
+        | MsgType::AddFlow => header.known_satype().is_some(),
+        MsgType::Acquire | MsgType::Register | MsgType::Expire => header.satype != 0,
+        _ => true,
+    };
+    match ok {
+        true => Ok(()),
+        false => Err(Errno::EINVAL),
+    }
+}
+
+fn ensure(condition: bool) -> Result<(), Errno> {
+    match condition {
+        true => Ok(()),
+        false => Err(Errno::EINVAL),
+    }
+}
+
+fn check_extension(ext: Ext, bytes: &[u8]) -> Result<(), Errno> {
+    match ext {
+        Ext::Sa | Ext::Sa2 => read_sa(bytes).map(drop),
+        Ext::LifetimeCurrent | Ext::LifetimeHard | Ext::LifetimeSoft => {
+            read_lifetime(bytes).map(drop)
+        }
+        Ext::AddressSrc
+        | Ext::AddressDst
+        | Ext::AddressProxy
+        | Ext::AddressDst2
+        | Ext::AddressSrcFlow
+        | Ext::AddressDstFlow
+        | Ext::AddressSrcMask
+        | Ext::AddressDstMask
+        | Ext::NatTOa => read_address(bytes).map(drop),
+        Ext::KeyAuth | Ext::KeyEncrypt => read_key(bytes).map(drop),
+        Ext::IdentitySrc | Ext::IdentityDst => read_ident(bytes).map(drop),
+        Ext::Sensitivity => prefix::<wire::Sensitivity>(bytes).map(drop),
+        Ext::Proposal => check_proposal(bytes),
+        Ext::SupportedAuth | Ext::SupportedEncrypt => check_supported(bytes),
+        Ext::SpiRange => check_spi_range(bytes),
+        Ext::KmPrivate => Err(Errno::EINVAL),
+        Ext::SaType2 => {
+            let satype = exact::<wire::SaType2>(bytes)?;
+            ensure(SaType::from_number(satype.satype).is_some())?;
+            ensure(satype.reserved == [0; 3])
+        }
+        Ext::Debug => ensure(exact::<wire::Debug>(bytes)?.reserved.get() == 0),
+        Ext::Protocol => ensure(exact::<wire::Protocol>(bytes)?.reserved == 0),
+        // KLIPS checked nothing here, not even the length.
+        Ext::NatTType => exact::<wire::NatTType>(bytes).map(drop),
+        Ext::NatTSport | Ext::NatTDport => exact::<wire::NatTPort>(bytes).map(drop),
+        Ext::PlumbIf => exact::<wire::PlumbIf>(bytes).map(drop),
+        Ext::SaRef => exact::<wire::SaRef>(bytes).map(drop),
+        Ext::Group => read_group(bytes).map(drop),
+        Ext::Fault => read_fault(bytes).map(drop),
+    }
+}
+
+/// The beginning of an extension, which may be longer.
+fn prefix<T>(bytes: &[u8]) -> Result<(&T, &[u8]), Errno>
+where
+    T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable + zerocopy::Unaligned,
+{
+    T::ref_from_prefix(bytes).map_err(|_| Errno::EINVAL)
+}
+
+/// An extension that is exactly as long as its layout.
+fn exact<T>(bytes: &[u8]) -> Result<&T, Errno>
+where
+    T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable + zerocopy::Unaligned,
+{
+    T::ref_from_bytes(bytes).map_err(|_| Errno::EINVAL)
+}
+
+fn read_sa(bytes: &[u8]) -> Result<Sa, Errno> {
+    let (sa, tail) = prefix::<wire::Sa>(bytes)?;
+    let sa_ref = match tail.is_empty() {
+        true => SAREF_NULL,
+        false => exact::<wire::SaTail>(tail)?.sa_ref.get(),
+    };
+    let state = SaState::from_number(sa.state).ok_or(Errno::EINVAL)?;
+    ensure(sa.auth <= super::algorithm::auth::MAX)?;
+    ensure(state != SaState::Dead)?;
+    ensure(sa.replay <= REPLAY_MAX)?;
+    ensure(sa_ref < SAREF_ENTRIES || sa_ref == SAREF_NULL_24)?;
+    Ok(Sa {
+        spi: sa.spi.get(),
+        replay: sa.replay,
+        state,
+        auth: sa.auth,
+        encrypt: sa.encrypt,
+        flags: sa.flags.get(),
+        sa_ref,
+    })
+}
+
+fn read_lifetime(bytes: &[u8]) -> Result<(Lifetime, LifetimeForm), Errno> {
+    let (lifetime, tail) = prefix::<wire::Lifetime>(bytes)?;
+    let (packets, form) = match tail.is_empty() {
+        true => (0, LifetimeForm::Rfc),
+        false => {
+            let tail = exact::<wire::LifetimeTail>(tail)?;
+            (tail.packets.get(), LifetimeForm::WithPackets)
+        }
+    };
+    let lifetime = Lifetime {
+        allocations: lifetime.allocations.get(),
+        packets,
+        bytes: lifetime.bytes.get(),
+        addtime: lifetime.addtime.get(),
+        usetime: lifetime.usetime.get(),
+    };
+    Ok((lifetime, form))
+}
+
+fn read_address(bytes: &[u8]) -> Result<Address, Errno> {
+    let (address, sockaddr) = prefix::<wire::Address>(bytes)?;
+    // The shortest sockaddr there is, before its family is looked at.
+    ensure(sockaddr.len() >= 2 * WORD)?;
+    ensure(address.reserved.get() == 0)?;
+    let (family, _) = prefix::<zerocopy::byteorder::native_endian::U16>(sockaddr)?;
+    let socket = match family.get() {
+        family if family == Family::Inet.number() => {
+            let sin = exact::<wire::SockAddrIn>(sockaddr)?;
+            SocketAddr::V4(SocketAddrV4::new(
+                Ipv4Addr::from(sin.address),
+                sin.port.get(),
+            ))
+        }
+        family if family == Family::Inet6.number() => {
+            let (sin6, padding) = prefix::<wire::SockAddrIn6>(sockaddr)?;
+            ensure(padding.len() < WORD)?;
+            SocketAddr::V6(SocketAddrV6::new(
+                Ipv6Addr::from(sin6.address),
+                sin6.port.get(),
+                sin6.flowinfo.get(),
+                sin6.scope_id.get(),
+            ))
+        }
+        _ => return Err(Errno::EPFNOSUPPORT),
+    };
+    if address.prefixlen != 0 {
+        return Err(Errno::EAFNOSUPPORT);
+    }
+    Ok(Address {
+        proto: address.proto,
+        socket,
+    })
+}
+
+fn read_key(bytes: &[u8]) -> Result<Key<'_>, Errno> {
+    let (key, data) = prefix::<wire::Key>(bytes)?;
+    let bits = key.bits.get();
+    ensure(bits != 0)?;
+    let len = usize::from(bits).div_ceil(8);
+    ensure(data.len() == len.next_multiple_of(WORD))?;
+    ensure(key.reserved.get() == 0)?;
+    Ok(Key {
+        bits,
+        data: data.get(..len).ok_or(Errno::EINVAL)?,
+    })
+}
+
+fn read_ident(bytes: &[u8]) -> Result<Ident<'_>, Errno> {
+    let (ident, text) = prefix::<wire::Ident>(bytes)?;
+    ensure(ident.kind.get() <= 4)?;
+    ensure(ident.reserved.get() == 0)?;
+    ensure(text.last().is_none_or(|last| *last == 0))?;
+    Ok(Ident {
+        kind: ident.kind.get(),
+        id: ident.id.get(),
+        text,
+    })
+}
+
+fn check_proposal(bytes: &[u8]) -> Result<(), Errno> {
+    let (proposal, combs) = prefix::<wire::Proposal>(bytes)?;
+    // Openswan 2.4 appends two packet limits to each combination.
+    const LONG: usize = core::mem::size_of::<wire::Comb>() + WORD;
+    let size = match combs.len() % LONG {
+        0 => LONG,
+        _ => core::mem::size_of::<wire::Comb>(),
+    };
+    ensure(combs.len() % size == 0)?;
+    ensure(proposal.replay <= REPLAY_MAX)?;
+    ensure(proposal.reserved == [0; 3])?;
+    combs.chunks(size).try_for_each(|comb| {
+        let (comb, _) = prefix::<wire::Comb>(comb)?;
+        let sizes = |id: u8, min: u16, max: u16| match id {
+            0 => min == 0 && max == 0,
+            _ => min != 0 && max != 0 && min <= max,
+        };
+        let limits = |soft: u64, hard: u64| hard == 0 || soft <= hard;
+        ensure(sizes(
+            comb.auth,
+            comb.auth_minbits.get(),
+            comb.auth_maxbits.get(),
+        ))?;
+        ensure(sizes(
+            comb.encrypt,
+            comb.encrypt_minbits.get(),
+            comb.encrypt_maxbits.get(),
+        ))?;
+        ensure(comb.reserved.get() == 0)?;
+        ensure(limits(
+            comb.soft_allocations.get().into(),
+            comb.hard_allocations.get().into(),
+        ))?;
+        ensure(limits(comb.soft_bytes.get(), comb.hard_bytes.get()))?;
+        ensure(limits(comb.soft_addtime.get(), comb.hard_addtime.get()))?;
+        ensure(limits(comb.soft_usetime.get(), comb.hard_usetime.get()))
+    })
+}
+
+fn check_supported(bytes: &[u8]) -> Result<(), Errno> {
+    let (supported, algorithms) = prefix::<wire::Supported>(bytes)?;
+    ensure(supported.reserved.get() == 0)?;
+    algorithms
+        .chunks(core::mem::size_of::<wire::Alg>())
+        .try_for_each(|alg| ensure(exact::<wire::Alg>(alg)?.reserved.get() == 0))
+}
+
+fn check_spi_range(bytes: &[u8]) -> Result<(), Errno> {
+    let range = exact::<wire::SpiRange>(bytes)?;
+    ensure(range.reserved.get() == 0)?;
+    ensure(range.max.get() >= range.min.get())?;
+    match range.min.get() < SPI_MIN {
+        true => Err(Errno::EEXIST),
+        false => Ok(()),
+    }
+}
+
+fn read_group(bytes: &[u8]) -> Result<GroupList, Errno> {
+    let (group, members) = prefix::<wire::Group>(bytes)?;
+    const MEMBER: usize = core::mem::size_of::<wire::GroupMember>();
+    ensure(group.reserved == [0; 3])?;
+    ensure((1..=GroupList::MAX).contains(&usize::from(group.count)))?;
+    ensure(members.len() == usize::from(group.count) * MEMBER)?;
+    members
+        .chunks(MEMBER)
+        .try_for_each(|member| read_group_member(exact::<wire::GroupMember>(member)?).map(drop))?;
+    let saids = members.chunks(MEMBER).filter_map(|member| {
+        read_group_member(wire::GroupMember::ref_from_bytes(member).ok()?).ok()
+    });
+    GroupList::new(saids).ok_or(Errno::EINVAL)
+}
+
+fn read_group_member(member: &wire::GroupMember) -> Result<Said, Errno> {
+    let satype = SaType::from_number(member.satype).ok_or(Errno::EINVAL)?;
+    ensure(member.reserved == 0)?;
+    let [a, b, c, d, zeros @ ..] = member.address;
+    let dst = match member.family.get() {
+        family if family == Family::Inet.number() => {
+            ensure(zeros == [0; 12])?;
+            IpAddr::from([a, b, c, d])
+        }
+        family if family == Family::Inet6.number() => IpAddr::from(member.address),
+        _ => return Err(Errno::EPFNOSUPPORT),
+    };
+    Ok(Said {
+        dst,
+        spi: member.spi.get(),
+        proto: satype.proto(),
+    })
+}
+
+fn read_fault(bytes: &[u8]) -> Result<Fault, Errno> {
+    let fault = exact::<wire::Fault>(bytes)?;
+    ensure(fault.reserved.get() == 0)?;
+    let reason = match fault.reason {
+        1 => ListReason::Missing,
+        2 => ListReason::Grouped,
+        3 => ListReason::Twice,
+        _ => return Err(Errno::EINVAL),
+    };
+    Ok(Fault {
+        member: fault.member,
+        reason,
+    })
+}
