@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A map from ages to values, in order of age.
+//!
+//! The age of an SA is its number in the order of insertion. It is never used again, so it serves
+//! as a handle that can't come to mean another SA, as the key of the order in which SAs are
+//! listed, and as a position in a listing that stays meaningful while SAs come and go.
+//!
+//! The map is a trie of fixed height with 64 children a node: every operation takes the same few
+//! steps however many entries there are.
+
+use crate::memory::{
+    self,
+    Array,
+    Boxed,
+    OutOfMemory, //
+};
+use core::num::NonZeroU64;
+
+/// Number of an SA in the order of insertion, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Age(NonZeroU64);
+
+impl Age {
+    /// The first age.
+    pub const FIRST: Age = Age(NonZeroU64::MIN);
+
+    /// The age with this number, or `None` for 0.
+    pub const fn from_number(number: u64) -> Option<Self> {
+        match NonZeroU64::new(number) {
+            Some(number) => Some(Age(number)),
+            None => None,
+        }
+    }
+
+    /// The number of the age.
+    pub const fn number(self) -> u64 {
+        self.0.get()
+    }
+
+    /// The age after this one.
+    pub const fn next(self) -> Self {
+        // At a million insertions a second, 2^64 are not used up in half a million years.
+        Age(self.0.saturating_add(1))
+    }
+}
+
+const FANOUT: usize = memory::ARRAY_LEN;
+const BITS: u32 = FANOUT.trailing_zeros();
+
+/// A level of the trie, seen from above. `SHIFT` is how many bits of the age the levels below use.
+trait Level: Sized {
+    type Value;
+    const SHIFT: u32;
+
+    fn new() -> Result<Self, OutOfMemory>;
+    fn is_empty(&self) -> bool;
+    fn get(&self, age: u64) -> Option<&Self::Value>;
+    fn get_mut(&mut self, age: u64) -> Option<&mut Self::Value>;
+    /// Makes the nodes on the way to `age`.
+    fn reserve(&mut self, age: u64) -> Result<(), OutOfMemory>;
+    /// Puts a value where nodes have been reserved; hands it back where they have not.
+    fn insert(&mut self, age: u64, value: Boxed<Self::Value>) -> Result<(), Boxed<Self::Value>>;
+    /// Takes a value out, and frees the nodes below this one that have become empty.
+    fn remove(&mut self, age: u64) -> Option<Boxed<Self::Value>>;
+    /// The first value at `age` or later.
+    fn at_or_after(&self, age: u64) -> Option<&Self::Value>;
+
+    fn index(age: u64) -> usize {
+        // CAST: masked to less than the fan-out.
+        (age >> Self::SHIFT) as usize & (FANOUT - 1)
+    }
+}
+
+struct Leaf<T>(Array<Boxed<T>>);
+
+impl<T> Level for Leaf<T> {
+    type Value = T;
+    const SHIFT: u32 = 0;
+
+    fn new() -> Result<Self, OutOfMemory> {
+        Ok(Leaf(memory::array()?))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(Option::is_none)
+    }
+
+    fn get(&self, age: u64) -> Option<&T> {
+        self.0[Self::index(age)].as_deref()
+    }
+
+    fn get_mut(&mut self, age: u64) -> Option<&mut T> {
+        self.0[Self::index(age)].as_deref_mut()
+    }
+
+    fn reserve(&mut self, _age: u64) -> Result<(), OutOfMemory> {
+        Ok(())
+    }
+
+    fn insert(&mut self, age: u64, value: Boxed<T>) -> Result<(), Boxed<T>> {
+        self.0[Self::index(age)] = Some(value);
+        Ok(())
+    }
+
+    fn remove(&mut self, age: u64) -> Option<Boxed<T>> {
+        self.0[Self::index(age)].take()
+    }
+
+    fn at_or_after(&self, age: u64) -> Option<&T> {
+        self.0[Self::index(age)..].iter().find_map(Option::as_deref)
+    }
+}
+
+struct Inner<L>(Array<L>);
+
+impl<L: Level> Level for Inner<L> {
+    type Value = L::Value;
+    const SHIFT: u32 = L::SHIFT + BITS;
+
+    fn new() -> Result<Self, OutOfMemory> {
+        Ok(Inner(memory::array()?))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(Option::is_none)
+    }
+
+    fn get(&self, age: u64) -> Option<&Self::Value> {
+        self.0[Self::index(age)].as_ref()?.get(age)
+    }
+
+    fn get_mut(&mut self, age: u64) -> Option<&mut Self::Value> {
+        self.0[Self::index(age)].as_mut()?.get_mut(age)
+    }
+
+    fn reserve(&mut self, age: u64) -> Result<(), OutOfMemory> {
+        let child = &mut self.0[Self::index(age)];
+        match child {
+            Some(child) => child.reserve(age),
+            None => {
+                // Complete before it is hung in, so that no empty node stays behind a failure.
+                let mut new = L::new()?;
+                new.reserve(age)?;
+                *child = Some(new);
+                Ok(())
+            }
+        }
+    }
+
+    fn insert(&mut self, age: u64, value: Boxed<Self::Value>) -> Result<(), Boxed<Self::Value>> {
+        match &mut self.0[Self::index(age)] {
+            Some(child) => child.insert(age, value),
+            None => Err(value),
+        }
+    }
+
+    fn remove(&mut self, age: u64) -> Option<Boxed<Self::Value>> {
+        let slot = &mut self.0[Self::index(age)];
+        let child = slot.as_mut()?;
+        let value = child.remove(age);
+        if child.is_empty() {
+            *slot = None;
+        }
+        value
+    }
+
+    fn at_or_after(&self, age: u64) -> Option<&Self::Value> {
+        let first = Self::index(age);
+        // Only in the child where `age` itself would be does the rest of it matter.
+        let found = self.0[first]
+            .as_ref()
+            .and_then(|child| child.at_or_after(age));
+        found.or_else(|| {
+            self.0[first + 1..]
+                .iter()
+                .flatten()
+                .find_map(|child| child.at_or_after(0))
+        })
+    }
+}
+
+/// Eight levels: 2^48 insertions.
+type Root<T> = Inner<Inner<Inner<Inner<Inner<Inner<Inner<Leaf<T>>>>>>>>;
+
+/// A map from [`Age`] to `T`, in order of age.
+pub(super) struct AgeMap<T> {
+    root: Option<Root<T>>,
+    len: usize,
+}
+
+impl<T> AgeMap<T> {
+    /// The first age that does not fit.
+    const LIMIT: u64 = 1 << (<Root<T> as Level>::SHIFT + BITS);
+
+    /// A map without entries; allocates nothing.
+    pub(super) const fn new() -> Self {
+        AgeMap { root: None, len: 0 }
+    }
+
+    /// How many entries there are.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Makes sure that [`AgeMap::insert`] at `age` has all the memory it needs.
+    pub(super) fn reserve(&mut self, age: Age) -> Result<(), OutOfMemory> {
+        if age.number() >= Self::LIMIT {
+            return Err(OutOfMemory);
+        }
+        match &mut self.root {
+            Some(root) => root.reserve(age.number()),
+            None => {
+                let mut root = Root::new()?;
+                root.reserve(age.number())?;
+                self.root = Some(root);
+                Ok(())
+            }
+        }
+    }
+
+    /// Enters a value at an age that has been reserved and is not taken; hands it back otherwise.
+    pub(super) fn insert(&mut self, age: Age, value: Boxed<T>) -> Result<(), Boxed<T>> {
+        match &mut self.root {
+            Some(root) if root.get(age.number()).is_none() => {
+                root.insert(age.number(), value)?;
+                self.len += 1;
+                Ok(())
+            }
+            _ => Err(value),
+        }
+    }
+
+    /// The value at `age`.
+    pub(super) fn get(&self, age: Age) -> Option<&T> {
+        self.root.as_ref()?.get(age.number())
+    }
+
+    /// The value at `age`, to be changed.
+    pub(super) fn get_mut(&mut self, age: Age) -> Option<&mut T> {
+        self.root.as_mut()?.get_mut(age.number())
+    }
+
+    /// Takes the value at `age` out.
+    pub(super) fn remove(&mut self, age: Age) -> Option<Boxed<T>> {
+        let value = self.root.as_mut()?.remove(age.number())?;
+        self.len -= 1;
+        if self.len == 0 {
+            self.root = None;
+        }
+        Some(value)
+    }
+
+    /// The first value at `age` or later.
+    pub(super) fn at_or_after(&self, age: Age) -> Option<&T> {
+        if age.number() >= Self::LIMIT {
+            return None;
+        }
+        self.root.as_ref()?.at_or_after(age.number())
+    }
+}
+
+impl<T> Default for AgeMap<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The SA database of one network namespace.
+//!
+//! SAs are found by name through a hash [`Index`] and listed in the order in which they were
+//! added through an [`AgeMap`]; both take the same few steps for one SA as for a million. SAs
+//! refer to each other by [`Age`], never by address.
+//!
+//! Every operation that needs memory takes it before it changes anything.
+
+mod age_map;
+mod index;
+pub mod sa;
+
+pub use self::{
+    age_map::Age,
+    index::HashKey,
+    sa::{
+        Moment,
+        NatT,
+        Sa,
+        SaIdent,
+        SaKey,
+        SaSpec, //
+    }, //
+};
+
+use self::{
+    age_map::AgeMap,
+    index::Index, //
+};
+use crate::{
+    klips_core::{
+        group::{
+            self,
+            LinkError,
+            Links,
+            ListError, //
+        },
+        said::Said, //
+    },
+    memory::{
+        self,
+        Boxed,
+        OutOfMemory, //
+    },
+};
+
+/// Why an SA can't be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddError {
+    /// There is one of that name.
+    Exists,
+    /// No memory.
+    OutOfMemory,
+}
+
+impl From<OutOfMemory> for AddError {
+    fn from(_: OutOfMemory) -> Self {
+        AddError::OutOfMemory
+    }
+}
+
+/// The SAs of one network namespace.
+///
+/// # Invariants
+///
+/// - Every SA in `sas` is in exactly one bucket of `index`, the one of its SAID, and no two have
+///   the same SAID.
+/// - `inext` and `onext` of SAs name SAs in `sas` and agree: `onext(a) == b` exactly when
+///   `inext(b) == a`. No chain is a ring or longer than [`group::MAX_CHAIN`].
+/// - `next_age` is later than the age of every SA.
+pub struct Sadb {
+    sas: AgeMap<Sa>,
+    index: Index,
+    hash_key: HashKey,
+    next_age: Age,
+}
+
+impl Sadb {
+    /// A database without SAs; allocates nothing.
+    pub const fn new(hash_key: HashKey) -> Self {
+        Sadb {
+            sas: AgeMap::new(),
+            index: Index::new(),
+            hash_key,
+            next_age: Age::FIRST,
+        }
+    }
+
+    /// How many SAs there are.
+    pub fn len(&self) -> usize {
+        self.sas.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The age that the next SA will have: all that are there are younger than that.
+    pub fn next_age(&self) -> Age {
+        self.next_age
+    }
+
+    /// The SA with this name.
+    pub fn find(&self, said: &Said) -> Option<&Sa> {
+        let mut next = self.index.head(self.bucket_of(said));
+        while let Some(sa) = next.and_then(|age| self.sas.get(age)) {
+            if sa.spec.said == *said {
+                return Some(sa);
+            }
+            next = sa.hnext;
+        }
+        None
+    }
+
+    /// The SA with this handle.
+    pub fn get(&self, age: Age) -> Option<&Sa> {
+        self.sas.get(age)
+    }
+
+    /// The SA that was added at `age` or, failing that, the first one after.
+    pub fn at_or_after(&self, age: Age) -> Option<&Sa> {
+        self.sas.at_or_after(age)
+    }
+
+    /// The innermost SA of a chain that was added at `age` or later, oldest first: where the lines
+    /// of `/proc/net/ipsec_spigrp` begin.
+    pub fn chain_at_or_after(&self, mut age: Age) -> Option<&Sa> {
+        loop {
+            let sa = self.at_or_after(age)?;
+            if sa.inext.is_none() {
+                return Some(sa);
+            }
+            age = sa.age().next();
+        }
+    }
+
+    /// The SAs of the chain from `sa` outwards.
+    pub fn outwards<'a>(&'a self, sa: &Sa) -> impl Iterator<Item = &'a Sa> + 'a {
+        group::outwards(self, sa.age()).filter_map(|age| self.get(age))
+    }
+
+    /// The SAs of the chain that `sa` is in, inside to outside.
+    pub fn chain<'a>(&'a self, sa: &Sa) -> impl Iterator<Item = &'a Sa> + 'a {
+        group::members(self, sa.age()).filter_map(|age| self.get(age))
+    }
+
+    /// Takes all the memory that adding `spec` needs, or changes nothing.
+    pub fn prepare(&mut self, spec: SaSpec) -> Result<Prepared, AddError> {
+        if self.find(&spec.said).is_some() {
+            return Err(AddError::Exists);
+        }
+        let sa = memory::boxed(Sa::new(self.next_age, spec))?;
+        self.sas.reserve(self.next_age)?;
+        self.index.reserve()?;
+        Ok(Prepared(sa))
+    }
+
+    /// Adds an SA that [`Sadb::prepare`] has prepared while nothing else was added. Hands it back
+    /// if that is not so.
+    pub fn add(&mut self, Prepared(sa): Prepared) -> Result<(), Prepared> {
+        if sa.age() != self.next_age {
+            return Err(Prepared(sa));
+        }
+        let (age, said) = (sa.age(), sa.spec.said);
+        self.sas.insert(age, sa).map_err(Prepared)?;
+        self.next_age = age.next();
+        if self.sas.len() > self.index.len() {
+            if let Some(bucket) = self.index.grow() {
+                self.rehash(bucket);
+            }
+        }
+        self.hash_in(age, &said);
+        Ok(())
+    }
+
+    /// Links two SAs; see [`group::link`].
+    pub fn link(&mut self, inner: Age, outer: Age) -> Result<(), LinkError> {
+        group::link(self, inner, outer)
+    }
+
+    /// Makes one group of a list of SAs; see [`group::link_list`].
+    pub fn link_list(&mut self, list: &[Option<Age>]) -> Result<(), ListError> {
+        group::link_list(self, list)
+    }
+
+    /// Takes the group apart that an SA is in.
+    pub fn ungroup(&mut self, sa: Age) {
+        group::ungroup(self, sa);
+    }
+
+    /// Removes the SA and the whole group that it is in; hands what was removed to `removed`,
+    /// inside to outside.
+    pub fn remove_chain(&mut self, sa: Age, mut removed: impl FnMut(Boxed<Sa>)) {
+        let mut next = Some(group::innermost(self, sa));
+        while let Some(age) = next {
+            next = self.onext(age);
+            self.hash_out(age);
+            if let Some(sa) = self.sas.remove(age) {
+                removed(sa);
+            }
+        }
+    }
+
+    /// Takes all SAs out at once, to be freed at leisure. Ages go on where they were.
+    pub fn take_all(&mut self) -> Sadb {
+        let mut empty = Sadb::new(self.hash_key);
+        empty.next_age = self.next_age;
+        core::mem::replace(self, empty)
+    }
+
+    fn bucket_of(&self, said: &Said) -> usize {
+        self.index.bucket_of(self.hash_key.hash(said))
+    }
+
+    fn hash_in(&mut self, age: Age, said: &Said) {
+        let bucket = self.bucket_of(said);
+        let head = self.index.head(bucket);
+        if let Some(sa) = self.sas.get_mut(age) {
+            sa.hnext = head;
+            self.index.set_head(bucket, Some(age));
+        }
+    }
+
+    fn hash_out(&mut self, age: Age) {
+        let Some(sa) = self.sas.get(age) else {
+            return;
+        };
+        let (after, bucket) = (sa.hnext, self.bucket_of(&sa.spec.said));
+        if self.index.head(bucket) == Some(age) {
+            self.index.set_head(bucket, after);
+        } else {
+            let mut next = self.index.head(bucket);
+            while let Some(before) = next.and_then(|age| self.sas.get_mut(age)) {
+                next = before.hnext;
+                if next == Some(age) {
+                    before.hnext = after;
+                    break;
+                }
+            }
+        }
+        // Fewer than half as many SAs as buckets: give two back, so that the index keeps up with
+        // removals as it does with insertions.
+        if self.sas.len() * 2 < self.index.len() {
+            self.shrink_index();
+            self.shrink_index();
+        }
+    }
+
+    fn shrink_index(&mut self) {
+        if let Some((head, into)) = self.index.shrink() {
+            let kept = self.index.head(into);
+            self.index.set_head(into, head);
+            self.append(into, kept);
+        }
+    }
+
+    /// Puts `chain` behind the last SA of a bucket.
+    fn append(&mut self, bucket: usize, chain: Option<Age>) {
+        let mut last = match self.index.head(bucket) {
+            None => return self.index.set_head(bucket, chain),
+            Some(head) => head,
+        };
+        while let Some(sa) = self.sas.get_mut(last) {
+            match sa.hnext {
+                Some(next) => last = next,
+                None => {
+                    sa.hnext = chain;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Distributes the SAs of a bucket anew.
+    fn rehash(&mut self, bucket: usize) {
+        let mut next = self.index.head(bucket);
+        self.index.set_head(bucket, None);
+        while let Some(age) = next {
+            let Some(sa) = self.sas.get(age) else {
+                return;
+            };
+            let said = sa.spec.said;
+            next = sa.hnext;
+            self.hash_in(age, &said);
+        }
+    }
+
+    /// Checks all invariants; for tests.
+    #[cfg(any(test, feature = "check"))]
+    pub fn check(&self) {
+        let mut hashed = 0;
+        for bucket in 0..self.index.len() {
+            let mut next = self.index.head(bucket);
+            while let Some(age) = next {
+                let sa = self.get(age).expect("a bucket names an SA that is there");
+                assert_eq!(
+                    self.bucket_of(&sa.spec.said),
+                    bucket,
+                    "SA in a wrong bucket"
+                );
+                assert_eq!(self.find(&sa.spec.said).map(Sa::age), Some(age));
+                next = sa.hnext;
+                hashed += 1;
+            }
+        }
+        assert_eq!(hashed, self.len(), "every SA is in one bucket");
+        let (mut listed, mut grouped, mut age) = (0, 0, Age::FIRST);
+        while let Some(sa) = self.at_or_after(age) {
+            assert!(sa.age() < self.next_age);
+            if let Some(outer) = sa.onext {
+                assert_eq!(self.get(outer).and_then(Sa::inext), Some(sa.age()));
+            }
+            if let Some(inner) = sa.inext {
+                assert_eq!(self.get(inner).and_then(Sa::onext), Some(sa.age()));
+            } else {
+                let len = self.outwards(sa).take(group::MAX_CHAIN + 1).count();
+                assert!(len <= group::MAX_CHAIN, "chain is a ring or too long");
+                grouped += len;
+            }
+            listed += 1;
+            age = sa.age().next();
+        }
+        assert_eq!(listed, self.len(), "every SA is listed once");
+        assert_eq!(grouped, self.len(), "every SA is in one chain");
+    }
+}
+
+/// An SA with all the memory that adding it needs.
+pub struct Prepared(Boxed<Sa>);
+
+impl Prepared {
+    /// The SA.
+    pub fn sa(&self) -> &Sa {
+        &self.0
+    }
+}
+
+impl Links for Sadb {
+    type Id = Age;
+
+    fn inext(&self, sa: Age) -> Option<Age> {
+        self.sas.get(sa)?.inext
+    }
+
+    fn onext(&self, sa: Age) -> Option<Age> {
+        self.sas.get(sa)?.onext
+    }
+
+    fn set_inext(&mut self, sa: Age, to: Option<Age>) {
+        if let Some(sa) = self.sas.get_mut(sa) {
+            sa.inext = to;
+        }
+    }
+
+    fn set_onext(&mut self, sa: Age, to: Option<Age>) {
+        if let Some(sa) = self.sas.get_mut(sa) {
+            sa.onext = to;
+        }
+    }
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A Security Association: all that ADD says of it, and its place in group and table.
+
+use super::age_map::Age;
+use crate::{
+    klips_core::{
+        pfkey::{
+            Lifetime,
+            LifetimeForm,
+            SaState, //
+        },
+        said::Said, //
+    },
+    memory::Secret, //
+};
+use core::net::SocketAddr;
+
+/// A key with its length, in memory that is wiped on free.
+pub struct SaKey {
+    /// Length in bits.
+    pub bits: u16,
+    /// The key.
+    pub data: Secret,
+}
+
+/// An identity, as `sadb_ident` has it.
+pub struct SaIdent {
+    /// 1 prefix, 2 FQDN, 3 user FQDN, 4 connection.
+    pub kind: u16,
+    /// Numeric identity.
+    pub id: u64,
+    /// Text, with its terminating zeros; `None` where there is none.
+    pub text: Option<Secret>,
+}
+
+/// What is told of NAT traversal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NatT {
+    /// 0 none, 1 non-IKE marker, 2 non-ESP marker.
+    pub kind: u8,
+    /// Source port, in host order.
+    pub sport: u16,
+    /// Destination port, in host order.
+    pub dport: u16,
+    /// Original address.
+    pub original: Option<SocketAddr>,
+}
+
+/// What of an SA comes from the message that made it.
+pub struct SaSpec {
+    /// Name of the SA.
+    pub said: Said,
+    /// Destination with its port.
+    pub dst: SocketAddr,
+    /// Source.
+    pub src: SocketAddr,
+    /// Proxy.
+    pub proxy: Option<SocketAddr>,
+    /// State.
+    pub state: SaState,
+    /// Replay window in packets.
+    pub replay: u8,
+    /// Authentication algorithm.
+    pub auth: u8,
+    /// Encryption or compression algorithm.
+    pub encrypt: u8,
+    /// Flags as given.
+    pub flags: u32,
+    /// Whether the destination was an address of this host when the SA was made.
+    pub inbound: bool,
+    /// What ends the SA.
+    pub hard: Lifetime,
+    /// What asks for a successor.
+    pub soft: Lifetime,
+    /// The form in which the SA's maker writes lifetimes, and so reads them.
+    pub lifetime_form: LifetimeForm,
+    /// Authentication key.
+    pub key_auth: Option<SaKey>,
+    /// Encryption key.
+    pub key_encrypt: Option<SaKey>,
+    /// Identity of the source.
+    pub ident_src: Option<SaIdent>,
+    /// Identity of the destination.
+    pub ident_dst: Option<SaIdent>,
+    /// NAT traversal.
+    pub natt: NatT,
+    /// When the SA was made.
+    pub added: Moment,
+}
+
+/// A point in time, on two clocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// Seconds since the epoch, which messages carry.
+    pub real: u64,
+    /// Seconds since boot, which can't be set back.
+    pub boot: u64,
+}
+
+/// An SA in the table.
+///
+/// Belongs to the [`Sadb`](super::Sadb) that it is in and is protected by the lock around that.
+pub struct Sa {
+    /// What it is.
+    pub spec: SaSpec,
+    /// When it was inserted, relative to the others; its handle.
+    age: Age,
+    /// Neighbour in the group towards the inside.
+    pub(super) inext: Option<Age>,
+    /// Neighbour in the group towards the outside.
+    pub(super) onext: Option<Age>,
+    /// Next SA of the same hash bucket.
+    pub(super) hnext: Option<Age>,
+}
+
+impl Sa {
+    pub(super) fn new(age: Age, spec: SaSpec) -> Self {
+        Sa {
+            spec,
+            age,
+            inext: None,
+            onext: None,
+            hnext: None,
+        }
+    }
+
+    /// Its number in the order of insertion.
+    pub fn age(&self) -> Age {
+        self.age
+    }
+
+    /// Neighbour in the group towards the inside.
+    pub fn inext(&self) -> Option<Age> {
+        self.inext
+    }
+
+    /// Neighbour in the group towards the outside.
+    pub fn onext(&self) -> Option<Age> {
+        self.onext
+    }
+
+    /// What it has used up, as LIFETIME_CURRENT tells it (RFC 2367 section 2.3.2): `addtime` is
+    /// when it was made.
+    pub fn current(&self) -> Lifetime {
+        Lifetime {
+            allocations: 1,
+            addtime: self.spec.added.real,
+            ..Lifetime::default()
+        }
+    }
+}

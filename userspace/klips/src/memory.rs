@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory as the module's sources ask for it, from the host's allocator. `rust/memory.rs` has the
+//! same for the kernel.
+//!
+//! Allocations can be made to fail on purpose, with [`fail_after`].
+
+use std::cell::Cell;
+use zeroize::Zeroizing;
+
+/// An allocation failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory;
+
+/// An owned value.
+pub type Boxed<T> = Box<T>;
+
+/// A list that grows.
+pub type Vector<T> = Vec<T>;
+
+/// Length of an [`Array`].
+pub const ARRAY_LEN: usize = 64;
+
+/// A fixed number of places for values.
+pub type Array<T> = Box<[Option<T>; ARRAY_LEN]>;
+
+thread_local! {
+    static REMAINING: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Makes every allocation of this thread fail after `count` more; `None` ends that.
+pub fn fail_after(count: Option<u64>) {
+    REMAINING.set(count);
+}
+
+fn allocate() -> Result<(), OutOfMemory> {
+    match REMAINING.get() {
+        None => Ok(()),
+        Some(0) => Err(OutOfMemory),
+        Some(count) => {
+            REMAINING.set(Some(count - 1));
+            Ok(())
+        }
+    }
+}
+
+/// Moves a value into memory of its own.
+pub fn boxed<T>(value: T) -> Result<Boxed<T>, OutOfMemory> {
+    allocate()?;
+    Ok(Box::new(value))
+}
+
+/// An array without values.
+pub fn array<T>() -> Result<Array<T>, OutOfMemory> {
+    allocate()?;
+    Ok(Box::new(std::array::from_fn(|_| None)))
+}
+
+/// Appends a value.
+pub fn push<T>(vector: &mut Vector<T>, value: T) -> Result<(), OutOfMemory> {
+    allocate()?;
+    vector.push(value);
+    Ok(())
+}
+
+/// Bytes that are wiped before their memory is freed.
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl Secret {
+    /// A copy of some bytes.
+    pub fn copy_of(bytes: &[u8]) -> Result<Self, OutOfMemory> {
+        allocate()?;
+        Ok(Secret(Zeroizing::new(bytes.to_vec())))
+    }
+
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.0
+    }
+}
