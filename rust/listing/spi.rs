@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A line of `/proc/net/ipsec_spi`: an SA with what is known of it, never its keys
+//! (reference 6.3).
+//!
+//! Fields that only traffic could fill (IV, sequence numbers, error counts, ratio) are left out as
+//! KLIPS leaves them out before any.
+
+use crate::{
+    klips_core::{
+        pfkey::{
+            algorithm::{
+                self,
+                Purpose, //
+            },
+            types::SAFLAG_PFS, //
+        },
+        said::Proto, //
+    },
+    sadb::{
+        Moment,
+        Sa,
+        SaKey, //
+    }, //
+};
+use core::fmt;
+
+pub(super) struct Line<'a> {
+    pub(super) sa: &'a Sa,
+    pub(super) now: Moment,
+}
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spec = &self.sa.spec;
+        write!(f, "{} {}", spec.said, Transform(self.sa))?;
+        f.write_str(match spec.inbound {
+            true => ": dir=in ",
+            false => ": dir=out",
+        })?;
+        write!(f, " src={}", spec.src.ip())?;
+        if (spec.auth != 0 || spec.encrypt != 0) && spec.replay != 0 {
+            write!(f, " ooowin={}", spec.replay)?;
+        }
+        let flags = spec.flags & !SAFLAG_PFS;
+        if flags != 0 {
+            write!(f, " flags={flags:#x}<>")?;
+        }
+        let bits = |key: &Option<SaKey>| key.as_ref().map_or(0, |key| key.bits);
+        let auth_bits = bits(&spec.key_auth);
+        if auth_bits != 0 {
+            write!(f, " alen={auth_bits} aklen={auth_bits}")?;
+        }
+        let encrypt_bits = bits(&spec.key_encrypt);
+        if encrypt_bits != 0 {
+            write!(f, " eklen={encrypt_bits}")?;
+        }
+        self.lifetimes(f)?;
+        let natt = &spec.natt;
+        let encapsulation = match natt.kind {
+            0 => "none",
+            1 => "nonike",
+            2 => "nonesp",
+            _ => "unknown",
+        };
+        write!(
+            f,
+            " natencap={encapsulation} natsport={} natdport={}",
+            natt.sport, natt.dport,
+        )?;
+        let links = self.sa.inext().iter().chain(self.sa.onext().iter()).count();
+        // As KLIPS counts at rest: one for being, one for the table, one for the reader; a link
+        // holds the SAs at both its ends.
+        write!(f, " refcount={} ref={}", 3 + links, self.sa.age().number())
+    }
+}
+
+impl Line<'_> {
+    /// `life(c,s,h)=` and for each kind that counts or is limited: current, soft, hard.
+    fn lifetimes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spec = &self.sa.spec;
+        let (current, soft, hard) = (self.sa.current(), &spec.soft, &spec.hard);
+        let age = self.now.boot.saturating_sub(spec.added.boot);
+        f.write_str(" life(c,s,h)=")?;
+        let mut kind =
+            |name: &str, shown: bool, c: u64, s: u64, h: u64| match shown || s != 0 || h != 0 {
+                true => write!(f, "{name}({c},{s},{h})"),
+                false => Ok(()),
+            };
+        kind(
+            "alloc",
+            current.allocations > 1,
+            current.allocations.into(),
+            soft.allocations.into(),
+            hard.allocations.into(),
+        )?;
+        kind(
+            "bytes",
+            current.bytes > 1,
+            current.bytes,
+            soft.bytes,
+            hard.bytes,
+        )?;
+        // The time of adding counts from the first second.
+        kind("addtime", true, age, soft.addtime, hard.addtime)?;
+        kind(
+            "usetime",
+            current.usetime > 1,
+            0,
+            soft.usetime,
+            hard.usetime,
+        )?;
+        kind(
+            "packets",
+            current.packets > 1,
+            current.packets.into(),
+            soft.packets.into(),
+            hard.packets.into(),
+        )
+    }
+}
+
+/// What an SA does to a packet, as `ESP_3DES_HMAC_MD5` (reference 6.3.1).
+struct Transform<'a>(&'a Sa);
+
+impl fmt::Display for Transform<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spec = &self.0.spec;
+        let (name, encrypts) = match spec.said.proto {
+            Proto::Ah => ("AH", Purpose::Encrypt),
+            Proto::Esp => ("ESP", Purpose::Encrypt),
+            Proto::Comp => ("COMP", Purpose::Compress),
+            // The algorithm fields of a tunnel mean nothing.
+            Proto::Tun => return f.write_str("IPIP"),
+            Proto::Int => return f.write_str("UNKNOWN_proto"),
+        };
+        f.write_str(name)?;
+        for (purpose, id) in [(encrypts, spec.encrypt), (Purpose::Auth, spec.auth)] {
+            match algorithm::find(purpose, id) {
+                _ if id == 0 => (),
+                Some(algorithm) => f.write_str(algorithm.proc_name)?,
+                None if purpose == Purpose::Compress => f.write_str("_UNKNOWN_comp")?,
+                None => write!(f, "_ID{id}")?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! FLUSH: removes all SAs, or all of one type with the groups that they are in (contract 5).
+
+use super::{
+    write,
+    Audience,
+    Host,
+    Refusal, //
+};
+use crate::{
+    klips_core::{
+        errno::Errno,
+        pfkey::{
+            Content,
+            Message,
+            SaType, //
+        },
+    },
+    sadb::{
+        Age,
+        Sadb, //
+    }, //
+};
+
+/// How many SAs are looked at or freed before others get their turn.
+const STEP: usize = 64;
+
+pub(super) fn flush<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
+    let satype = match (message.header.satype, message.header.known_satype()) {
+        (0, _) => None,
+        (_, None) => return Err(Errno::EINVAL.into()),
+        (_, some) => some,
+    };
+    let reply = write(host, &Content::reply_to(&message.header))?;
+    match satype {
+        None => {
+            let mut state = host.lock();
+            let removed = state.sadb.take_all();
+            state.listeners.send(host, &reply, Audience::All);
+            drop(state);
+            free(host, removed);
+        }
+        Some(satype) => {
+            remove_type(host, satype);
+            host.lock().listeners.send(host, &reply, Audience::All);
+        }
+    }
+    Ok(())
+}
+
+/// Frees SAs that nobody else can see, step by step.
+pub fn free<H: Host>(host: &H, mut removed: Sadb) {
+    while let Some(oldest) = removed.at_or_after(Age::FIRST).map(|sa| sa.age()) {
+        removed.remove_chain(oldest, drop);
+        host.breathe();
+    }
+}
+
+/// Removes the SAs of one type that are there now, step by step. Each group goes in one piece.
+fn remove_type<H: Host>(host: &H, satype: SaType) {
+    let end = host.lock().sadb.next_age();
+    let mut next = Some(Age::FIRST);
+    while let Some(mut age) = next {
+        let mut state = host.lock();
+        next = None;
+        for _ in 0..STEP {
+            let Some(sa) = state.sadb.at_or_after(age).filter(|sa| sa.age() < end) else {
+                break;
+            };
+            let (found, proto) = (sa.age(), sa.spec.said.proto);
+            age = found.next();
+            next = Some(age);
+            if proto == satype.proto() {
+                state.sadb.remove_chain(found, drop);
+            }
+        }
+        drop(state);
+        host.breathe();
+    }
+}

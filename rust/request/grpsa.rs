@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! X_GRPSA: groups two SAs, groups a list of SAs at once, or ungroups (contract 2 to 4,
+//! reference 5).
+
+use super::{
+    write,
+    Audience,
+    Host,
+    Refusal, //
+};
+use crate::klips_core::{
+    errno::Errno,
+    group::{
+        LinkError,
+        ListError,
+        ListReason, //
+    },
+    pfkey::{
+        value::{
+            GroupList,
+            Second, //
+        },
+        Address,
+        Content,
+        Ext,
+        Message,
+        Sa, //
+    },
+    said::Said,
+};
+
+impl From<LinkError> for Refusal {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::InnerTaken | LinkError::OuterTaken | LinkError::Cycle => Errno::EEXIST,
+            LinkError::TooLong => Errno::EMLINK,
+        }
+        .into()
+    }
+}
+
+impl From<ListError> for Refusal {
+    fn from(error: ListError) -> Self {
+        Refusal {
+            errno: match error.reason {
+                ListReason::Missing => Errno::ENOENT,
+                ListReason::Grouped | ListReason::Twice => Errno::EEXIST,
+            },
+            fault: Some(error.into()),
+        }
+    }
+}
+
+pub(super) fn grpsa<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
+    let first = message.said().ok_or(Errno::EINVAL)?;
+    let reply = write(host, &reply(message))?;
+
+    let mut state = host.lock();
+    let find = |said: &Said| state.sadb.find(said).map(|sa| sa.age());
+    match (message.group_list(), message.has_second()) {
+        // One request or the other.
+        (Some(_), true) => return Err(Errno::EINVAL.into()),
+        (Some(list), false) => {
+            let mut ages = [None; 1 + GroupList::MAX];
+            let mut len = 0;
+            for said in core::iter::once(first).chain(list.iter()) {
+                ages[len] = find(&said);
+                len += 1;
+            }
+            state.sadb.link_list(&ages[..len])?;
+        }
+        (None, true) => {
+            let inner = find(&first).ok_or(Errno::ENOENT)?;
+            // An incomplete second SA names none that could exist.
+            let outer = message
+                .second()
+                .and_then(|second| find(&second.said()))
+                .ok_or(Errno::ENOENT)?;
+            state.sadb.link(inner, outer)?;
+        }
+        (None, false) => {
+            let sa = find(&first).ok_or(Errno::ENOENT)?;
+            state.sadb.ungroup(sa);
+        }
+    }
+    state.listeners.send(host, &reply, Audience::All);
+    Ok(())
+}
+
+/// The reply echoes the request, SAref and address protocol zeroed.
+fn reply<'a>(message: &Message<'a>) -> Content<'a> {
+    let no_ref = |sa: Sa| Sa { sa_ref: 0, ..sa };
+    Content {
+        sa: message.sa().map(no_ref),
+        dst: message.address(Ext::AddressDst).map(Address::without_proto),
+        second: message.second().map(|second| Second {
+            sa: no_ref(second.sa),
+            dst: second.dst.without_proto(),
+            ..second
+        }),
+        group: message.group_list(),
+        ..Content::reply_to(&message.header)
+    }
+}
