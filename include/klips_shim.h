@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What rust/sys/shim.c and the Rust code of klips.ko know of each other.
+ *
+ * rust/sys/bindings.rs declares the same for Rust. The shim does what takes the kernel's own
+ * headers: structures that the Rust bindings lack, and inline functions. It decides nothing.
+ */
+#ifndef KLIPS_SHIM_H
+#define KLIPS_SHIM_H
+
+#include <linux/types.h>
+
+struct msghdr;
+struct net;
+struct seq_file;
+struct sk_buff;
+struct sock;
+
+/* Files in /proc/net; enum listing in Rust. */
+enum klips_listing {
+	KLIPS_LISTING_SPIGRP,
+	KLIPS_LISTING_SPI,
+	KLIPS_LISTING_COUNT,
+};
+
+/*
+ * Implemented in C, called by Rust.
+ */
+
+/* Registers the family, the files and the per-namespace state; 0 or a negative errno. */
+int klips_shim_register(void);
+/* Undoes that. No socket or file can be open then, for each of them holds the module. */
+void klips_shim_unregister(void);
+
+bool klips_shim_may_administer(const struct net *net);
+bool klips_shim_is_local_v4(struct net *net, const u8 *address);
+bool klips_shim_is_local_v6(struct net *net, const u8 *address);
+u64 klips_shim_real_seconds(void);
+u64 klips_shim_boot_seconds(void);
+void klips_shim_random(void *bytes, size_t len);
+void klips_shim_cond_resched(void);
+
+bool klips_shim_has_control(const struct msghdr *msg);
+bool klips_shim_send_is_shut_down(const struct sock *sk);
+/* 0 or -EFAULT. */
+int klips_shim_copy_from(void *to, struct msghdr *msg, size_t len);
+
+/* A message of len bytes, to be written to where *data points; NULL without memory. */
+struct sk_buff *klips_shim_message_new(size_t len, u8 **data);
+void klips_shim_message_free(struct sk_buff *message);
+/* Queues a message at a socket, or notes there that one was lost. */
+void klips_shim_deliver(struct sock *sk, struct sk_buff *message);
+
+/* Memory that is wiped when it is freed. */
+void *klips_shim_secret_new(size_t len);
+void klips_shim_secret_free(void *secret, size_t len);
+
+/*
+ * Implemented in Rust, called by C.
+ */
+
+/* The state of a network namespace; NULL without memory. */
+void *klips_net_new(struct net *net);
+void klips_net_free(void *state);
+
+/* Whether a socket of this type and protocol may be made; 0 or a negative errno. */
+int klips_socket_check(const struct net *net, int type, int protocol);
+int klips_socket_open(void *state, struct sock *sk);
+void klips_socket_close(void *state, struct sock *sk);
+/* 0 or a negative errno. */
+int klips_socket_send(void *state, struct sock *sk, struct msghdr *msg, size_t len);
+
+/*
+ * Prints the first line that begins at position or later; returns the position after it, or 0 if
+ * there is none.
+ */
+u64 klips_listing_line(void *state, u32 listing, struct seq_file *m, u64 position);
+
+#endif /* KLIPS_SHIM_H */

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! KLIPS for Linux of today: the PF_KEYv2 sockets, the SA table with its groups, and the files in
+//! `/proc/net`.
+//!
+//! A byte from a socket goes this way:
+//!
+//! - [`sys`] takes it from the socket and gives it, with the state of its network namespace, to
+//! - [`request`], which has it checked by [`klips_core::pfkey`] and carries it out on
+//! - [`sadb`], where the rules of [`klips_core::group`] hold; the answer goes back through [`sys`].
+//!
+//! [`listing`] writes the lines of the files in `/proc/net`. Only [`sys`] has `unsafe` code.
+
+#![crate_name = "klips"]
+#![deny(unsafe_op_in_unsafe_fn)]
+
+use kernel::prelude::*;
+
+#[path = "core/mod.rs"]
+pub mod klips_core;
+pub mod listing;
+pub mod memory;
+pub mod request;
+pub mod sadb;
+pub mod sys;
+
+module! {
+    type: Klips,
+    name: "klips",
+    authors: ["The klips developers"],
+    description: "KLIPS: PF_KEYv2 sockets and grouping of IPsec Security Associations",
+    license: "GPL",
+    alias: ["net-pf-15"],
+}
+
+/// The loaded module.
+struct Klips {
+    _registration: sys::Registration,
+}
+
+impl kernel::Module for Klips {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let registration = sys::Registration::new().inspect_err(|error| {
+            if *error == EEXIST {
+                pr_err!(
+                    "protocol family 15 (PF_KEY) is taken, most likely by af_key: \
+                     unload that first (rmmod af_key) and keep it from being loaded\n"
+                );
+            }
+        })?;
+        pr_info!("loaded\n");
+        Ok(Klips {
+            _registration: registration,
+        })
+    }
+}
+
+impl Drop for Klips {
+    fn drop(&mut self) {
+        pr_info!("unloaded\n");
+    }
+}

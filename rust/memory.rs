@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory as the module's sources ask for it, from the kernel's allocators, accounted to whoever
+//! asks. `userspace/klips/src/memory.rs` has the same for tests on the host.
+
+use core::convert::Infallible;
+use kernel::{
+    alloc::{
+        AllocError,
+        KVVec, //
+    },
+    prelude::*, //
+};
+
+pub use crate::sys::Secret;
+
+/// An allocation failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory;
+
+impl From<AllocError> for OutOfMemory {
+    fn from(_: AllocError) -> Self {
+        OutOfMemory
+    }
+}
+
+/// An owned value.
+pub type Boxed<T> = KBox<T>;
+
+/// A list that grows.
+pub type Vector<T> = KVVec<T>;
+
+/// Length of an [`Array`].
+pub const ARRAY_LEN: usize = 64;
+
+/// A fixed number of places for values.
+pub type Array<T> = KBox<[Option<T>; ARRAY_LEN]>;
+
+/// Moves a value into memory of its own.
+pub fn boxed<T>(value: T) -> Result<Boxed<T>, OutOfMemory> {
+    Ok(KBox::new(value, GFP_KERNEL_ACCOUNT)?)
+}
+
+/// An array without values.
+pub fn array<T>() -> Result<Array<T>, OutOfMemory> {
+    let empty = pin_init::init_array_from_fn::<_, ARRAY_LEN, Option<T>, Infallible>(|_| None);
+    KBox::init(empty, GFP_KERNEL_ACCOUNT).map_err(|_| OutOfMemory)
+}
+
+/// Appends a value.
+pub fn push<T>(vector: &mut Vector<T>, value: T) -> Result<(), OutOfMemory> {
+    Ok(vector.push(value, GFP_KERNEL_ACCOUNT)?)
+}

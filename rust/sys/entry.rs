@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The functions that `shim.c` calls, as `include/klips_shim.h` declares them.
+//!
+//! `state` is always what [`klips_net_new`] returned for the namespace, and not freed yet.
+
+use super::{
+    bindings::{
+        self,
+        NetNs, //
+    },
+    net::{
+        Net,
+        Socket, //
+    },
+    Secret, //
+};
+use crate::{
+    klips_core::{
+        errno::Errno,
+        pfkey::{
+            types::{
+                PF_KEY_V2,
+                WORD, //
+            },
+            Header, //
+        },
+    },
+    listing::Listing,
+    memory::OutOfMemory,
+    request::{
+        self,
+        Host, //
+    },
+};
+use core::ptr::{
+    self,
+    NonNull, //
+};
+use kernel::{
+    bindings::{
+        msghdr,
+        seq_file,
+        sock,
+        sock_type_SOCK_RAW, //
+    },
+    prelude::*,
+    seq_file::SeqFile, //
+};
+
+/// Longest message that a header can tell the length of.
+const MAX_MESSAGE: usize = u16::MAX as usize * WORD;
+
+/// A result as C has it.
+fn to_c(result: Result<(), Errno>) -> c_int {
+    match result {
+        Ok(()) => 0,
+        Err(errno) => -c_int::from(errno.0),
+    }
+}
+
+impl From<OutOfMemory> for Errno {
+    fn from(_: OutOfMemory) -> Self {
+        Errno::ENOMEM
+    }
+}
+
+/// Makes the state of a network namespace. Null without memory.
+///
+/// # Safety
+///
+/// `net` is valid, and stays so until the state is freed.
+#[no_mangle]
+pub(super) unsafe extern "C" fn klips_net_new(net: *mut NetNs) -> *mut c_void {
+    let Some(net) = NonNull::new(net) else {
+        return ptr::null_mut();
+    };
+    // SAFETY: The caller promises that `net` stays valid.
+    match KBox::pin_init(unsafe { Net::new(net) }, GFP_KERNEL_ACCOUNT) {
+        // SAFETY: Nothing is moved out of the pointer; `klips_net_free` pins it again.
+        Ok(state) => KBox::into_raw(unsafe { Pin::into_inner_unchecked(state) }).cast(),
+        Err(_) => ptr::null_mut(),
+    }
+}
+
+/// Frees the state of a network namespace.
+///
+/// # Safety
+///
+/// `state` came from [`klips_net_new`], and nobody uses it any more.
+#[no_mangle]
+pub(super) unsafe extern "C" fn klips_net_free(state: *mut c_void) {
+    // SAFETY: The caller hands over what `klips_net_new` gave, which was pinned.
+    let net = unsafe { Pin::new_unchecked(KBox::from_raw(state.cast::<Net>())) };
+    request::free(&*net, net.take_all());
+}
+
+/// The state behind the pointer.
+///
+/// # Safety
+///
+/// `state` came from [`klips_net_new`] and is not freed during `'a`.
+unsafe fn borrow<'a>(state: *mut c_void) -> &'a Net {
+    // SAFETY: The caller promises that it is a valid `Net`; it is only ever shared.
+    unsafe { &*state.cast::<Net>() }
+}
+
+/// Whether a socket of this type and protocol may be made.
+///
+/// # Safety
+///
+/// `net` is valid.
+#[no_mangle]
+pub(super) unsafe extern "C" fn klips_socket_check(
+    net: *const NetNs,
+    socket_type: c_int,
+    protocol: c_int,
+) -> c_int {
+    to_c(if u32::try_from(socket_type) != Ok(sock_type_SOCK_RAW) {
+        Err(Errno::ESOCKTNOSUPPORT)
+    } else if u8::try_from(protocol) != Ok(PF_KEY_V2) {
+        Err(Errno::EPROTONOSUPPORT)
+    // SAFETY: The caller promises that `net` is valid.
+    } else if !unsafe { bindings::klips_shim_may_administer(net) } {
+        Err(Errno::EPERM)
+    } else {
+        Ok(())
+    })
+}
+
+/// A socket was made.
+///
+/// # Safety
+///
+/// `state` is that of the socket's namespace; `sk` stays valid until [`klips_socket_close`].
+#[no_mangle]
+pub(super) unsafe extern "C" fn klips_socket_open(state: *mut c_void, sk: *mut sock) -> c_int {
+    // SAFETY: The namespace of a socket is there as long as the socket.
+    let net = unsafe { borrow(state) };
+    to_c(match NonNull::new(sk) {
+        // INVARIANT: `klips_socket_close` takes it out before the socket is released.
+        Some(sk) => net.lock().listeners.open(Socket(sk)).map_err(Errno::from),
+        None => Err(Errno::EINVAL),
+    })
+}
+
+/// A socket is being closed.
+///
+/// # Safety
+///
+/// `state` is that of the socket's namespace.
+#[no_mangle]
+pub(super) unsafe extern "C" fn klips_socket_close(state: *mut c_void, sk: *mut sock) {
+    // SAFETY: The namespace of a socket is there as long as the socket.
+    let net = unsafe { borrow(state) };
+    if let Some(sk) = NonNull::new(sk) {
+        net.lock().listeners.close(Socket(sk));
+    }
+}
+
+/// A message was written to a socket: the checks of reference 2.1, 2 to 6, then the request.
+///
+/// # Safety
+///
+/// `state` is that of the socket's namespace; `sk` and `msg` are valid, and `len` bytes can be
+/// copied from `msg`.
+#[no_mangle]
+pub(super) unsafe extern "C" fn klips_socket_send(
+    state: *mut c_void,
+    sk: *mut sock,
+    msg: *mut msghdr,
+    len: usize,
+) -> c_int {
+    // SAFETY: The namespace of a socket is there as long as the socket.
+    let net = unsafe { borrow(state) };
+    // SAFETY: The caller promises that `sk` and `msg` are as `send` wants them.
+    to_c(unsafe { send(net, sk, msg, len) })
+}
+
+/// # Safety
+///
+/// As for [`klips_socket_send`].
+unsafe fn send(net: &Net, sk: *mut sock, msg: *mut msghdr, len: usize) -> Result<(), Errno> {
+    let socket = Socket(NonNull::new(sk).ok_or(Errno::EINVAL)?);
+    if !net.may_administer() {
+        return Err(Errno::EPERM);
+    }
+    // SAFETY: The caller promises that `msg` is valid.
+    if unsafe { bindings::klips_shim_has_control(msg) } {
+        return Err(Errno::EINVAL);
+    }
+    // SAFETY: The caller promises that `sk` is valid.
+    if unsafe { bindings::klips_shim_send_is_shut_down(sk) } {
+        return Err(Errno::EPIPE);
+    }
+    if !(Header::SIZE..=MAX_MESSAGE).contains(&len) {
+        return Err(Errno::EMSGSIZE);
+    }
+    let copy = |to: *mut u8| {
+        // SAFETY: The caller promises that there are `len` bytes in `msg`, and `to` has room.
+        match unsafe { bindings::klips_shim_copy_from(to.cast(), msg, len) } {
+            0 => Ok(()),
+            _ => Err(Errno::EFAULT),
+        }
+    };
+    // A request may hold keys. SAFETY: `copy` returns `Ok` only if it has copied all bytes.
+    let bytes = unsafe { Secret::filled_by(len, copy) }?;
+    request::submit(net, socket, bytes.as_slice())
+}
+
+/// Prints a line of a file; see [`Listing::line`]. Returns 0 at the end.
+///
+/// # Safety
+///
+/// `state` is that of the file's namespace; `m` is valid and used by the caller alone.
+#[no_mangle]
+pub(super) unsafe extern "C" fn klips_listing_line(
+    state: *mut c_void,
+    listing: u32,
+    m: *mut seq_file,
+    position: u64,
+) -> u64 {
+    // SAFETY: An open file holds its namespace.
+    let net = unsafe { borrow(state) };
+    // SAFETY: The caller promises that `m` is valid and nobody else uses it.
+    let m = unsafe { SeqFile::from_raw(m) };
+    let listing = match listing {
+        0 => Listing::SpiGrp,
+        1 => Listing::Spi,
+        _ => return 0,
+    };
+    let now = net.now();
+    let line = listing.line(&net.lock().sadb, position, now, |text| m.call_printf(text));
+    line.unwrap_or(0)
+}

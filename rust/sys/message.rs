@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A message on its way to sockets: a socket buffer.
+
+use super::bindings;
+use crate::memory::OutOfMemory;
+use core::{
+    ops::{
+        Deref,
+        DerefMut, //
+    },
+    ptr::{
+        self,
+        NonNull, //
+    },
+    slice, //
+};
+use kernel::bindings::{
+    sk_buff,
+    sock, //
+};
+
+/// A message that is written and then delivered, by reference, to any number of sockets.
+///
+/// # Invariants
+///
+/// `skb` is a valid socket buffer of which this object owns a reference, and `data` points to its
+/// `len` initialized bytes. They are written through `&mut self` only, before it is delivered.
+pub struct Draft {
+    skb: NonNull<sk_buff>,
+    data: NonNull<u8>,
+    len: usize,
+}
+
+impl Draft {
+    /// A message of `len` zeros.
+    pub(super) fn new(len: usize) -> Result<Self, OutOfMemory> {
+        let mut data = ptr::null_mut();
+        // SAFETY: `data` may be written to.
+        let skb = unsafe { bindings::klips_shim_message_new(len, &mut data) };
+        // INVARIANT: If there is a buffer, the shim has appended `len` zeros and told where.
+        Ok(Draft {
+            skb: NonNull::new(skb).ok_or(OutOfMemory)?,
+            data: NonNull::new(data).ok_or(OutOfMemory)?,
+            len,
+        })
+    }
+
+    /// Queues the message at a socket, or notes there that one was lost.
+    ///
+    /// # Safety
+    ///
+    /// `sk` is a valid socket for the duration of the call.
+    pub(super) unsafe fn deliver_to(&self, sk: NonNull<sock>) {
+        // SAFETY: The caller and the type invariant see to it that both are valid.
+        unsafe { bindings::klips_shim_deliver(sk.as_ptr(), self.skb.as_ptr()) };
+    }
+}
+
+impl Deref for Draft {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: By the type invariant there are `len` initialized bytes.
+        unsafe { slice::from_raw_parts(self.data.as_ptr(), self.len) }
+    }
+}
+
+impl DerefMut for Draft {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: By the type invariant there are `len` initialized bytes, and nobody else has
+        // them before the message is delivered.
+        unsafe { slice::from_raw_parts_mut(self.data.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant this object owns a reference, which it gives up here.
+        unsafe { bindings::klips_shim_message_free(self.skb.as_ptr()) };
+    }
+}

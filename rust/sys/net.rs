@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A network namespace: its state behind its lock, and what a request needs of the kernel.
+
+use super::{
+    bindings::{
+        self,
+        NetNs, //
+    },
+    Draft, //
+};
+use crate::{
+    memory::OutOfMemory,
+    request::{
+        Host,
+        State, //
+    },
+    sadb::{
+        HashKey,
+        Moment,
+        Sadb, //
+    }, //
+};
+use core::{
+    net::IpAddr,
+    ptr::NonNull, //
+};
+use kernel::{
+    bindings::sock,
+    new_mutex,
+    prelude::*,
+    sync::{
+        lock::{
+            mutex::MutexBackend,
+            Guard, //
+        },
+        Mutex, //
+    },
+};
+
+/// An open socket.
+///
+/// # Invariants
+///
+/// Where one is kept in a [`State`], its socket has not been released: `klips_socket_close` takes
+/// it out, under the lock, before the socket goes.
+#[derive(Clone, Copy, PartialEq)]
+pub struct Socket(pub(super) NonNull<sock>);
+
+// SAFETY: A socket may be used from any thread; this is but its address.
+unsafe impl Send for Socket {}
+
+/// A network namespace in which the module is active. One mutex protects all of its state.
+///
+/// # Invariants
+///
+/// `net` is valid as long as this object: it is made and freed with the namespace.
+#[pin_data]
+pub struct Net {
+    net: NonNull<NetNs>,
+    #[pin]
+    state: Mutex<State<Socket>>,
+}
+
+impl Net {
+    /// The state of a new namespace.
+    ///
+    /// # Safety
+    ///
+    /// `net` is valid as long as the object that is made.
+    pub(super) unsafe fn new(net: NonNull<NetNs>) -> impl PinInit<Self> {
+        let mut key = [0u64; 2];
+        // SAFETY: The key has room for as many bytes as it has.
+        unsafe {
+            bindings::klips_shim_random(key.as_mut_ptr().cast(), core::mem::size_of_val(&key));
+        }
+        // INVARIANT: The caller promises that `net` is valid.
+        pin_init!(Self {
+            net,
+            state <- new_mutex!(State::new(HashKey(key)), "klips"),
+        })
+    }
+
+    /// Whether the current process may administer this namespace (contract 12).
+    pub(super) fn may_administer(&self) -> bool {
+        // SAFETY: By the type invariant the namespace is valid.
+        unsafe { bindings::klips_shim_may_administer(self.net.as_ptr()) }
+    }
+
+    /// Takes all SAs out.
+    pub(super) fn take_all(&self) -> Sadb {
+        self.state.lock().sadb.take_all()
+    }
+}
+
+impl Host for Net {
+    type Socket = Socket;
+    type Draft = Draft;
+    type Guard<'a> = Guard<'a, State<Socket>, MutexBackend>;
+
+    fn lock(&self) -> Self::Guard<'_> {
+        self.state.lock()
+    }
+
+    fn draft(&self, len: usize) -> Result<Draft, OutOfMemory> {
+        Draft::new(len)
+    }
+
+    fn deliver(&self, socket: Socket, message: &Draft) {
+        // SAFETY: A socket comes from the state, which is locked, or from the process that is
+        // writing to it; either way it has not been released.
+        unsafe { message.deliver_to(socket.0) };
+    }
+
+    fn now(&self) -> Moment {
+        // SAFETY: These may be called at any time.
+        let (real, boot) = unsafe {
+            (
+                bindings::klips_shim_real_seconds(),
+                bindings::klips_shim_boot_seconds(),
+            )
+        };
+        Moment { real, boot }
+    }
+
+    fn is_local(&self, ip: IpAddr) -> bool {
+        let net = self.net.as_ptr();
+        match ip {
+            // SAFETY: The namespace is valid by the type invariant, the address has 4 bytes.
+            IpAddr::V4(ip) => unsafe {
+                bindings::klips_shim_is_local_v4(net, ip.octets().as_ptr())
+            },
+            // SAFETY: The namespace is valid by the type invariant, the address has 16 bytes.
+            IpAddr::V6(ip) => unsafe {
+                bindings::klips_shim_is_local_v6(net, ip.octets().as_ptr())
+            },
+        }
+    }
+
+    fn breathe(&self) {
+        // SAFETY: Called without locks, in a context that may sleep.
+        unsafe { bindings::klips_shim_cond_resched() };
+    }
+}

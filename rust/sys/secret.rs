@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory for keys, which is wiped before it is freed (contract 17).
+
+use super::bindings;
+use crate::memory::OutOfMemory;
+use core::{
+    ptr::NonNull,
+    slice, //
+};
+
+/// Bytes that are wiped before their memory is freed.
+///
+/// # Invariants
+///
+/// `bytes` came from `klips_shim_secret_new(size)` and belongs to this object alone; the first
+/// `len` bytes are initialized.
+pub struct Secret {
+    bytes: NonNull<u8>,
+    size: usize,
+    len: usize,
+}
+
+// SAFETY: The bytes belong to the object alone, wherever it is.
+unsafe impl Send for Secret {}
+// SAFETY: A shared reference only gives read access to the bytes.
+unsafe impl Sync for Secret {}
+
+impl Secret {
+    /// `len` bytes that are written by `fill`, which gets a pointer to them.
+    ///
+    /// # Safety
+    ///
+    /// If `fill` returns `Ok`, it has initialized all of them.
+    pub(super) unsafe fn filled_by<E: From<OutOfMemory>>(
+        len: usize,
+        fill: impl FnOnce(*mut u8) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let size = len.max(1);
+        // SAFETY: Any size but 0 will do.
+        let bytes = unsafe { bindings::klips_shim_secret_new(size) };
+        let bytes = NonNull::new(bytes.cast::<u8>()).ok_or(OutOfMemory)?;
+        // INVARIANT: The bytes are new, and none is initialized. If `fill` fails they are wiped as
+        // well, for it may have written some.
+        let mut secret = Secret {
+            bytes,
+            size,
+            len: 0,
+        };
+        fill(bytes.as_ptr())?;
+        // INVARIANT: `fill` has initialized them.
+        secret.len = len;
+        Ok(secret)
+    }
+
+    /// A copy of some bytes.
+    pub fn copy_of(bytes: &[u8]) -> Result<Self, OutOfMemory> {
+        let copy = |to: *mut u8| {
+            // SAFETY: `to` has room for as many bytes as there are, and is new, hence elsewhere.
+            unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+            Ok(())
+        };
+        // SAFETY: `copy` initializes all bytes.
+        unsafe { Self::filled_by(bytes.len(), copy) }
+    }
+
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        // SAFETY: By the type invariant there are `len` initialized bytes, ours alone.
+        unsafe { slice::from_raw_parts(self.bytes.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the memory is ours and has this size.
+        unsafe { bindings::klips_shim_secret_free(self.bytes.as_ptr().cast(), self.size) };
+    }
+}

@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The part of klips.ko that takes the kernel's own headers. It decides nothing: see
+ * include/klips_shim.h.
+ */
+#include <linux/capability.h>
+#include <linux/in6.h>
+#include <linux/module.h>
+#include <linux/net.h>
+#include <linux/pfkeyv2.h>
+#include <linux/proc_fs.h>
+#include <linux/random.h>
+#include <linux/sched.h>
+#include <linux/seq_file.h>
+#include <linux/skbuff.h>
+#include <linux/slab.h>
+#include <linux/timekeeping.h>
+#include <net/addrconf.h>
+#include <net/net_namespace.h>
+#include <net/netns/generic.h>
+#include <net/route.h>
+#include <net/sock.h>
+
+#include "klips_shim.h"
+
+/* What the data of a /proc file points to. */
+struct klips_file {
+	struct klips_net *knet;
+	enum klips_listing listing;
+};
+
+/* State per network namespace. */
+struct klips_net {
+	struct net *net;
+	/* Owned by Rust. */
+	void *state;
+	struct klips_file files[KLIPS_LISTING_COUNT];
+};
+
+static unsigned int klips_net_id __read_mostly;
+
+static struct klips_net *klips_net(const struct net *net)
+{
+	return net_generic(net, klips_net_id);
+}
+
+static void *klips_state(const struct sock *sk)
+{
+	return klips_net(sock_net(sk))->state;
+}
+
+/*
+ * What Rust can't call itself.
+ */
+
+bool klips_shim_may_administer(const struct net *net)
+{
+	return ns_capable(net->user_ns, CAP_NET_ADMIN);
+}
+
+bool klips_shim_is_local_v4(struct net *net, const u8 *address)
+{
+	__be32 be;
+
+	memcpy(&be, address, sizeof(be));
+	return inet_addr_type(net, be) == RTN_LOCAL;
+}
+
+bool klips_shim_is_local_v6(struct net *net, const u8 *address)
+{
+#if IS_ENABLED(CONFIG_IPV6)
+	struct in6_addr in6;
+
+	memcpy(&in6, address, sizeof(in6));
+	return ipv6_chk_addr(net, &in6, NULL, 0);
+#else
+	return false;
+#endif
+}
+
+u64 klips_shim_real_seconds(void)
+{
+	return ktime_get_real_seconds();
+}
+
+u64 klips_shim_boot_seconds(void)
+{
+	return ktime_get_boottime_seconds();
+}
+
+void klips_shim_random(void *bytes, size_t len)
+{
+	get_random_bytes(bytes, len);
+}
+
+void klips_shim_cond_resched(void)
+{
+	cond_resched();
+}
+
+bool klips_shim_has_control(const struct msghdr *msg)
+{
+	return msg->msg_controllen != 0;
+}
+
+bool klips_shim_send_is_shut_down(const struct sock *sk)
+{
+	return READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN;
+}
+
+int klips_shim_copy_from(void *to, struct msghdr *msg, size_t len)
+{
+	return memcpy_from_msg(to, msg, len);
+}
+
+struct sk_buff *klips_shim_message_new(size_t len, u8 **data)
+{
+	struct sk_buff *message = alloc_skb(len, GFP_KERNEL);
+
+	if (message)
+		*data = skb_put_zero(message, len);
+	return message;
+}
+
+void klips_shim_message_free(struct sk_buff *message)
+{
+	consume_skb(message);
+}
+
+void klips_shim_deliver(struct sock *sk, struct sk_buff *message)
+{
+	struct sk_buff *copy = NULL;
+	int err = -ENOBUFS;
+
+	if (READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN)
+		return;
+	/* Ask first: no copy for a socket that can't take it. */
+	if (atomic_read(&sk->sk_rmem_alloc) < READ_ONCE(sk->sk_rcvbuf))
+		copy = skb_clone(message, GFP_KERNEL);
+	if (copy)
+		err = sock_queue_rcv_skb(sk, copy);
+	else
+		sk_drops_inc(sk);
+	if (!err)
+		return;
+	kfree_skb(copy);
+	/* -EPERM: the socket's own filter did not want it. */
+	if (err == -EPERM)
+		return;
+	WRITE_ONCE(sk->sk_err, ENOBUFS);
+	sk_error_report(sk);
+}
+
+void *klips_shim_secret_new(size_t len)
+{
+	return kvmalloc(len, GFP_KERNEL_ACCOUNT);
+}
+
+void klips_shim_secret_free(void *secret, size_t len)
+{
+	kvfree_sensitive(secret, len);
+}
+
+/*
+ * Files in /proc/net.
+ */
+
+/* An open file. */
+struct klips_reader {
+	struct klips_file *file;
+	/* The position after the line that was shown last; 0 at the end. */
+	u64 next;
+};
+
+static void *klips_seq_start(struct seq_file *m, loff_t *pos)
+{
+	return m->private;
+}
+
+static void *klips_seq_next(struct seq_file *m, void *v, loff_t *pos)
+{
+	struct klips_reader *reader = v;
+
+	if (!reader->next) {
+		++*pos;
+		return NULL;
+	}
+	*pos = reader->next;
+	return reader;
+}
+
+static void klips_seq_stop(struct seq_file *m, void *v)
+{
+}
+
+static int klips_seq_show(struct seq_file *m, void *v)
+{
+	struct klips_reader *reader = v;
+	const struct klips_file *file = reader->file;
+
+	reader->next = klips_listing_line(file->knet->state, file->listing, m, m->index);
+	return reader->next ? 0 : SEQ_SKIP;
+}
+
+static const struct seq_operations klips_seq_ops = {
+	.start	= klips_seq_start,
+	.next	= klips_seq_next,
+	.stop	= klips_seq_stop,
+	.show	= klips_seq_show,
+};
+
+/*
+ * An open file holds the module and its namespace. Neither reference can come too late: /proc
+ * does not let an entry be removed, which unloading and the end of a namespace both have to do,
+ * while one of the functions below runs.
+ */
+static int klips_proc_open(struct inode *inode, struct file *file)
+{
+	struct klips_file *klips_file = pde_data(inode);
+	struct klips_reader *reader;
+	struct net *net;
+
+	if (!try_module_get(THIS_MODULE))
+		return -ENXIO;
+	net = maybe_get_net(klips_file->knet->net);
+	if (!net) {
+		module_put(THIS_MODULE);
+		return -ENXIO;
+	}
+	reader = __seq_open_private(file, &klips_seq_ops, sizeof(*reader));
+	if (!reader) {
+		put_net(net);
+		module_put(THIS_MODULE);
+		return -ENOMEM;
+	}
+	reader->file = klips_file;
+	return 0;
+}
+
+static int klips_proc_release(struct inode *inode, struct file *file)
+{
+	struct klips_file *klips_file = pde_data(inode);
+	int err = seq_release_private(inode, file);
+
+	put_net(klips_file->knet->net);
+	module_put(THIS_MODULE);
+	return err;
+}
+
+static const struct proc_ops klips_proc_ops = {
+	.proc_open	= klips_proc_open,
+	.proc_read_iter	= seq_read_iter,
+	.proc_lseek	= seq_lseek,
+	.proc_release	= klips_proc_release,
+};
+
+static const struct {
+	const char *name;
+	const char *link;
+	const char *target;
+} klips_files[KLIPS_LISTING_COUNT] = {
+	[KLIPS_LISTING_SPIGRP]	= { "spigrp", "ipsec_spigrp", "ipsec/spigrp/all" },
+	[KLIPS_LISTING_SPI]	= { "spi", "ipsec_spi", "ipsec/spi/all" },
+};
+
+static void klips_proc_remove(struct net *net)
+{
+	unsigned int i;
+
+	for (i = 0; i < KLIPS_LISTING_COUNT; i++)
+		remove_proc_subtree(klips_files[i].link, net->proc_net);
+	remove_proc_subtree("ipsec", net->proc_net);
+}
+
+static int klips_proc_create(struct klips_net *knet)
+{
+	struct proc_dir_entry *dir, *sub;
+	struct net *net = knet->net;
+	unsigned int i;
+
+	dir = proc_net_mkdir(net, "ipsec", net->proc_net);
+	if (!dir)
+		return -ENOMEM;
+	for (i = 0; i < KLIPS_LISTING_COUNT; i++) {
+		struct klips_file *file = &knet->files[i];
+
+		file->knet = knet;
+		file->listing = i;
+		sub = proc_net_mkdir(net, klips_files[i].name, dir);
+		if (!sub || !proc_create_data("all", 0400, sub, &klips_proc_ops, file) ||
+		    !proc_symlink(klips_files[i].link, net->proc_net, klips_files[i].target))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/*
+ * Network namespaces.
+ */
+
+static int __net_init klips_net_init(struct net *net)
+{
+	struct klips_net *knet = klips_net(net);
+	int err;
+
+	knet->net = net;
+	knet->state = klips_net_new(net);
+	if (!knet->state)
+		return -ENOMEM;
+	err = klips_proc_create(knet);
+	if (err) {
+		klips_proc_remove(net);
+		klips_net_free(knet->state);
+	}
+	return err;
+}
+
+static void __net_exit klips_net_exit(struct net *net)
+{
+	klips_proc_remove(net);
+	klips_net_free(klips_net(net)->state);
+}
+
+static struct pernet_operations klips_net_ops = {
+	.init	= klips_net_init,
+	.exit	= klips_net_exit,
+	.id	= &klips_net_id,
+	.size	= sizeof(struct klips_net),
+};
+
+/*
+ * Sockets.
+ */
+
+static struct proto klips_proto = {
+	.name		= "KLIPS",
+	.owner		= THIS_MODULE,
+	.obj_size	= sizeof(struct sock),
+};
+
+static void klips_destruct(struct sock *sk)
+{
+	skb_queue_purge(&sk->sk_receive_queue);
+}
+
+static int klips_release(struct socket *sock)
+{
+	struct sock *sk = sock->sk;
+
+	if (!sk)
+		return 0;
+	/* From here on nothing is delivered to it. */
+	klips_socket_close(klips_state(sk), sk);
+	sock_orphan(sk);
+	sock->sk = NULL;
+	sock_put(sk);
+	return 0;
+}
+
+static int klips_shutdown(struct socket *sock, int how)
+{
+	struct sock *sk = sock->sk;
+
+	if (how < SHUT_RD || how > SHUT_RDWR)
+		return -EINVAL;
+	lock_sock(sk);
+	/* SHUT_RD, SHUT_WR and SHUT_RDWR are one less than the sets of bits that they mean. */
+	WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown | (how + 1));
+	release_sock(sk);
+	sk->sk_state_change(sk);
+	return 0;
+}
+
+static int klips_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
+{
+	struct sock *sk = sock->sk;
+	int err = klips_socket_send(klips_state(sk), sk, msg, len);
+
+	if (err == -EPIPE && !(msg->msg_flags & MSG_NOSIGNAL))
+		send_sig(SIGPIPE, current, 0);
+	return err ?: len;
+}
+
+static int klips_recvmsg(struct socket *sock, struct msghdr *msg, size_t len, int flags)
+{
+	struct sock *sk = sock->sk;
+	struct sk_buff *skb;
+	size_t copied;
+	int err;
+
+	if (flags & (MSG_OOB | MSG_ERRQUEUE))
+		return -EOPNOTSUPP;
+	skb = skb_recv_datagram(sk, flags, &err);
+	if (!skb)
+		return err;
+	copied = min_t(size_t, len, skb->len);
+	if (copied < skb->len)
+		msg->msg_flags |= MSG_TRUNC;
+	err = skb_copy_datagram_msg(skb, 0, msg, copied);
+	if (!err) {
+		sock_recv_cmsgs(msg, sk, skb);
+		err = flags & MSG_TRUNC ? skb->len : copied;
+	}
+	skb_free_datagram(sk, skb);
+	return err;
+}
+
+static const struct proto_ops klips_ops = {
+	.family		= PF_KEY,
+	.owner		= THIS_MODULE,
+	.release	= klips_release,
+	.bind		= sock_no_bind,
+	.connect	= sock_no_connect,
+	.socketpair	= sock_no_socketpair,
+	.accept		= sock_no_accept,
+	.getname	= sock_no_getname,
+	.poll		= datagram_poll,
+	.ioctl		= sock_no_ioctl,
+	.listen		= sock_no_listen,
+	.shutdown	= klips_shutdown,
+	.sendmsg	= klips_sendmsg,
+	.recvmsg	= klips_recvmsg,
+	.mmap		= sock_no_mmap,
+};
+
+static int klips_create(struct net *net, struct socket *sock, int protocol, int kern)
+{
+	struct sock *sk;
+	int err;
+
+	err = klips_socket_check(net, sock->type, protocol);
+	if (err)
+		return err;
+	sk = sk_alloc(net, PF_KEY, GFP_KERNEL, &klips_proto, kern);
+	if (!sk)
+		return -ENOMEM;
+	sock->ops = &klips_ops;
+	sock_init_data(sock, sk);
+	sk->sk_protocol = protocol;
+	sk->sk_destruct = klips_destruct;
+	err = klips_socket_open(klips_state(sk), sk);
+	if (err) {
+		sock_orphan(sk);
+		sock->sk = NULL;
+		sock_put(sk);
+	}
+	return err;
+}
+
+static const struct net_proto_family klips_family = {
+	.family	= PF_KEY,
+	.create	= klips_create,
+	.owner	= THIS_MODULE,
+};
+
+int klips_shim_register(void)
+{
+	int err;
+
+	err = proto_register(&klips_proto, 1);
+	if (err)
+		return err;
+	err = register_pernet_subsys(&klips_net_ops);
+	if (err)
+		goto out_proto;
+	/* Last, for from here on there can be sockets. */
+	err = sock_register(&klips_family);
+	if (err)
+		goto out_pernet;
+	return 0;
+
+out_pernet:
+	unregister_pernet_subsys(&klips_net_ops);
+out_proto:
+	proto_unregister(&klips_proto);
+	return err;
+}
+
+void klips_shim_unregister(void)
+{
+	sock_unregister(PF_KEY);
+	unregister_pernet_subsys(&klips_net_ops);
+	proto_unregister(&klips_proto);
+}
