@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The parts of `klips.ko` that know nothing of a kernel: the same source files as in the module,
+//! with the host's memory in the place of the kernel's.
+//!
+//! The tools use [`said`], [`address`] and [`pfkey`]; tests use all of it.
+
+#[path = "../../../rust/core/mod.rs"]
+pub mod klips_core;
+#[path = "../../../rust/listing/mod.rs"]
+pub mod listing;
+pub mod memory;
+#[path = "../../../rust/request/mod.rs"]
+pub mod request;
+#[path = "../../../rust/sadb/mod.rs"]
+pub mod sadb;
+
+pub use klips_core::{address, errno, group, number, pfkey, said};
