@@ -12,7 +12,11 @@ use crate::{
     klips_core::{
         errno::Errno,
         pfkey::{
-            algorithm,
+            algorithm::{
+                self,
+                auth,
+                encrypt, //
+            },
             types::SAFLAG_PFS,
             Address,
             Content,
@@ -23,6 +27,7 @@ use crate::{
             Message,
             Sa, //
         },
+        said::Proto, //
     },
     memory::{
         OutOfMemory,
@@ -69,6 +74,11 @@ fn spec<H: Host>(host: &H, message: &Message<'_>) -> Result<SaSpec, Refusal> {
     let address = |ext| message.address(ext).map(|address| address.socket);
     let hard = message.lifetime(Ext::LifetimeHard);
     let soft = message.lifetime(Ext::LifetimeSoft);
+    // The algorithm fields of a tunnel mean nothing.
+    let (auth, encrypt) = match said.proto {
+        Proto::Tun => (auth::NONE, encrypt::NONE),
+        _ => (sa.auth, sa.encrypt),
+    };
     let form = hard.or(soft).map(|(_, form)| form).unwrap_or_default();
     let hard = hard.map(|(lifetime, _)| lifetime).unwrap_or_default();
     let soft = soft.map(|(lifetime, _)| lifetime).unwrap_or_default();
@@ -79,8 +89,8 @@ fn spec<H: Host>(host: &H, message: &Message<'_>) -> Result<SaSpec, Refusal> {
         proxy: address(Ext::AddressProxy),
         state: sa.state,
         replay: sa.replay,
-        auth: sa.auth,
-        encrypt: sa.encrypt,
+        auth,
+        encrypt,
         flags: sa.flags,
         // The same bit means perfect forward secrecy in a request and inbound in KLIPS.
         inbound: sa.flags & SAFLAG_PFS != 0 || host.is_local(said.dst),

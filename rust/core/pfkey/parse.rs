@@ -111,9 +111,15 @@ impl<'a> Message<'a> {
     /// Checks the whole message, of which [`Header::parse`] has checked the header (reference 2.1,
     /// checks 12 to 25).
     pub fn parse(header: Header, bytes: &'a [u8], direction: Direction) -> Result<Self, Errno> {
-        check_satype(&header)?;
-        if header.errno != 0 && header.msg_type != MsgType::Acquire {
-            return Err(Errno::EINVAL);
+        // A refusal carries the header of what was refused, right or wrong, and at most a fault.
+        let refusal = direction == Direction::Out
+            && header.errno != 0
+            && header.msg_type != MsgType::Acquire;
+        if !refusal {
+            check_satype(&header)?;
+            if header.errno != 0 && header.msg_type != MsgType::Acquire {
+                return Err(Errno::EINVAL);
+            }
         }
         let mut message = Message {
             header,
@@ -121,7 +127,10 @@ impl<'a> Message<'a> {
             starts: [0; EXT_SLOTS],
         };
         let rule = table::extensions(header.msg_type, direction);
-        let seen = message.parse_extensions(rule.permitted)?;
+        let seen = message.parse_extensions(match refusal {
+            true => Ext::Fault.bit(),
+            false => rule.permitted,
+        })?;
         if header.errno != 0 {
             return Ok(message);
         }

@@ -101,7 +101,7 @@ pub const fn extensions(msg_type: MsgType, direction: Direction) -> Rule {
         Direction::Out => match msg_type {
             GetSpi | Delete => rule(&[SA, AS, AD], &[]),
             Update => rule(&[SA, AS, AD], &[LC, LH, LS, AP, IS, ID, SEN, NS, ND]),
-            Add => rule(&[SA, AS, AD], &[LH, LS, AP, IS, ID, SEN, NT, NS, ND, NO, PLU, REF]),
+            Add => rule(&[SA, AS, AD], &[LH, LS, IS, ID, SEN, NT, NS, ND, NO, PLU, REF]),
             Get => rule(&[SA, AS, AD], &[LC, LH, LS, AP, KA, KE, IS, ID, SEN, NT, NS, ND, NO]),
             Acquire => rule(&[AS, AD, PROP], &[AP, IS, ID, SEN]),
             Register => rule(&[], &[SUA, SUE]),
