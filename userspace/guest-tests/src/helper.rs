@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Parts of tests that need a process of their own: another user, a user namespace.
+
+use crate::support::{KeySocket, PROC, add, errno, expect_spigrp, group, make, manual_sas, open_raw};
+use anyhow::{Context, Result, ensure};
+use klips::errno::Errno;
+use nix::sched::{CloneFlags, unshare};
+use std::{
+    fs,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::process::CommandExt,
+    },
+    process::{Command, ExitCode, Stdio},
+};
+
+/// The argument with which this program is a helper.
+pub const ARGUMENT: &str = "--helper";
+
+/// What a helper does. It tells the outcome in one line.
+#[derive(Clone, Copy, Debug)]
+pub enum Helper {
+    /// Opens what should be refused.
+    Open,
+    /// Writes a request to the socket that is its standard input.
+    Write,
+    /// Becomes root of a user and a network namespace, and makes SAs there.
+    OwnNetwork,
+    /// Becomes root of a user namespace only, and opens a socket.
+    OtherNetwork,
+}
+
+/// As whom a helper runs.
+#[derive(Clone, Copy, Debug)]
+pub enum Who {
+    /// User 65534.
+    Nobody,
+}
+
+/// Runs a helper in the thread's network namespace.
+pub fn run(helper: Helper, who: Who, stdin: Option<OwnedFd>) -> Result<String> {
+    let Who::Nobody = who;
+    let output = Command::new(std::env::current_exe()?)
+        .args([ARGUMENT, &format!("{helper:?}")])
+        .stdin(stdin.map_or_else(Stdio::null, Stdio::from))
+        .stderr(Stdio::inherit())
+        .uid(65534)
+        .gid(65534)
+        .output()
+        .context("can't run a helper")?;
+    ensure!(output.status.success(), "{helper:?}: {output:?}");
+    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+}
+
+/// The helper's own `main`.
+pub fn main() -> ExitCode {
+    let outcome = match std::env::args().nth(2).as_deref() {
+        Some("Open") => open(),
+        Some("Write") => write(),
+        Some("OwnNetwork") => own_network(),
+        Some("OtherNetwork") => other_network(),
+        other => Err(anyhow::anyhow!("no helper {other:?}")),
+    };
+    match outcome {
+        Ok(outcome) => {
+            println!("{outcome}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn name(errno: Errno) -> String {
+    match errno.describe() {
+        Some((name, _)) => name.to_owned(),
+        None => errno.0.to_string(),
+    }
+}
+
+fn outcome<T>(result: std::io::Result<T>) -> String {
+    match result {
+        Ok(_) => "ok".to_owned(),
+        Err(error) => name(errno(&error)),
+    }
+}
+
+fn open() -> Result<String> {
+    Ok(format!(
+        "socket {}, protocol {}, list {}",
+        outcome(open_raw(3, 2)),
+        outcome(open_raw(3, 1)),
+        outcome(fs::read(format!("{PROC}/ipsec_spigrp"))),
+    ))
+}
+
+fn write() -> Result<String> {
+    let socket = KeySocket(std::io::stdin().as_fd().try_clone_to_owned()?.into());
+    Ok(match socket.send(&add(&manual_sas()[0])) {
+        Ok(()) => "ok".to_owned(),
+        Err(errno) => name(errno),
+    })
+}
+
+fn own_network() -> Result<String> {
+    unshare(CloneFlags::CLONE_NEWUSER)?;
+    fs::write("/proc/self/uid_map", "0 65534 1")?;
+    // Now that there is a root, the files of a new network namespace will be that root's.
+    unshare(CloneFlags::CLONE_NEWNET)?;
+    let sas = manual_sas();
+    make(&sas)?;
+    KeySocket::open()?.ask(&group(&sas))?;
+    expect_spigrp(&["tun0x113@10.0.0.2 esp0x115@10.0.0.2 ah0x116@10.0.0.2"])?;
+    Ok("ok".to_owned())
+}
+
+fn other_network() -> Result<String> {
+    unshare(CloneFlags::CLONE_NEWUSER)?;
+    fs::write("/proc/self/uid_map", "0 65534 1")?;
+    Ok(outcome(open_raw(3, 2)))
+}

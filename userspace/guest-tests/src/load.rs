@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Loading and unloading the module.
+
+use crate::{
+    ktap::Test,
+    support::{
+        KeySocket, PROC, insmod, is_loaded, klips_ko, make, manual_sas, open_raw, rmmod,
+    },
+};
+use anyhow::{Context, Result, ensure};
+use nix::{
+    errno::Errno,
+    kmod::{ModuleInitFlags, finit_module},
+};
+use std::{fs, process::Command};
+
+/// Where the harness puts the module that takes the family away.
+const GRAB: &str = "/lib/modules/extra/grab15.ko";
+
+/// What comes before all other tests.
+pub fn before() -> Vec<Test> {
+    vec![
+        Test::step("load::family_is_free_without_the_module", family_is_free),
+        Test::step(
+            "load::a_taken_family_is_refused_with_one_helpful_line",
+            taken_family,
+        ),
+        Test::step(
+            "load::a_socket_loads_the_module_by_its_alias",
+            loaded_by_alias,
+        ),
+        Test::step("load::an_open_socket_keeps_the_module", kept_by_socket),
+        Test::step("load::an_open_file_keeps_the_module", kept_by_file),
+        Test::step("load::unloads_with_sas_and_groups", unloads_with_sas),
+        Test::step("load::loads_again", loads),
+    ]
+}
+
+/// What comes after all other tests.
+pub fn after() -> Vec<Test> {
+    vec![Test::step("load::unloads_clean", unloads_clean)]
+}
+
+fn dmesg() -> Result<String> {
+    let output = Command::new("dmesg").output().context("can't run dmesg")?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn unload() -> Result<()> {
+    let output = rmmod("klips")?;
+    ensure!(output.status.success(), "rmmod: {output:?}");
+    for file in ["ipsec", "ipsec_spi", "ipsec_spigrp"] {
+        let path = format!("{PROC}/{file}");
+        ensure!(
+            fs::symlink_metadata(&path).is_err(),
+            "{path} is there after unloading"
+        );
+    }
+    Ok(())
+}
+
+fn family_is_free() -> Result<()> {
+    ensure!(!is_loaded("klips") && !is_loaded("af_key"));
+    // Without /sbin/modprobe in reach the kernel can't load it on its own here.
+    fs::write("/proc/sys/kernel/modprobe", "/nowhere\n")?;
+    let result = open_raw(3, 2);
+    fs::write("/proc/sys/kernel/modprobe", "/sbin/modprobe\n")?;
+    let error = result
+        .err()
+        .context("a PF_KEY socket without the module")?
+        .raw_os_error();
+    ensure!(
+        error == Some(97),
+        "expected EAFNOSUPPORT, it was {error:?}"
+    );
+    Ok(())
+}
+
+fn taken_family() -> Result<()> {
+    let output = insmod(GRAB)?;
+    ensure!(output.status.success(), "{GRAB}: {output:?}");
+    // Not with insmod: it tries a second time when the first way is refused.
+    let file = fs::File::open(klips_ko())?;
+    let result = finit_module(&file, c"", ModuleInitFlags::empty());
+    let log = dmesg()?;
+    let undo = rmmod("grab15")?;
+    ensure!(undo.status.success(), "{undo:?}");
+    // EEXIST would tell user space that the module is loaded, so the kernel turns it into EBUSY.
+    ensure!(result == Err(Errno::EBUSY), "{result:?}");
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("klips: ")).collect();
+    ensure!(
+        lines.len() == 1 && lines[0].contains("af_key"),
+        "log: {lines:?}"
+    );
+    ensure!(!is_loaded("klips"));
+    ensure!(
+        fs::symlink_metadata(format!("{PROC}/ipsec")).is_err(),
+        "files are left behind"
+    );
+    Ok(())
+}
+
+fn loaded_by_alias() -> Result<()> {
+    let socket = KeySocket::open()?;
+    ensure!(is_loaded("klips"));
+    drop(socket);
+    Ok(())
+}
+
+fn kept_by_socket() -> Result<()> {
+    let socket = KeySocket::open()?;
+    let output = rmmod("klips")?;
+    ensure!(
+        !output.status.success() && is_loaded("klips"),
+        "unloaded with a socket open"
+    );
+    drop(socket);
+    unload()?;
+    loads()
+}
+
+fn kept_by_file() -> Result<()> {
+    let file = fs::File::open(format!("{PROC}/ipsec_spigrp"))?;
+    let output = rmmod("klips")?;
+    ensure!(
+        !output.status.success() && is_loaded("klips"),
+        "unloaded with a file open"
+    );
+    drop(file);
+    unload()?;
+    loads()
+}
+
+fn unloads_with_sas() -> Result<()> {
+    let sas = manual_sas();
+    make(&sas)?;
+    KeySocket::open()?
+        .ask(&crate::support::group(&sas))
+        .context("can't group")?;
+    unload()
+}
+
+fn loads() -> Result<()> {
+    let output = insmod(&klips_ko())?;
+    ensure!(output.status.success(), "insmod: {output:?}");
+    ensure!(is_loaded("klips"));
+    Ok(())
+}
+
+fn unloads_clean() -> Result<()> {
+    unload()?;
+    ensure!(!is_loaded("klips"));
+    Ok(())
+}

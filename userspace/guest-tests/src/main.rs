@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tests of `klips.ko` that run inside a virtual machine, with their results as KTAP on
+//! standard output.
+//!
+//! Each test runs in a thread of its own with a network namespace of its own, and so with an SA
+//! table of its own; only the tests of loading and unloading share the first namespace.
+//!
+//! `guest-tests [PATTERN]` runs the tests whose names contain the pattern.
+//! `guest-tests --golden` prints what the module does in the recorded cases that it does not
+//! answer as recorded, in the format of the files in `golden/`.
+
+mod golden;
+mod helper;
+mod ktap;
+mod load;
+mod namespaces;
+mod proc;
+mod requests;
+mod sockets;
+mod support;
+mod tools;
+
+use ktap::Test;
+
+fn tests() -> Vec<Test> {
+    let mut tests = load::before();
+    tests.extend(sockets::all());
+    tests.extend(requests::all());
+    tests.extend(proc::all());
+    tests.extend(namespaces::all());
+    tests.extend(tools::all());
+    tests.extend(golden::all());
+    tests.extend(load::after());
+    tests
+}
+
+fn main() -> std::process::ExitCode {
+    let argument = std::env::args().nth(1).unwrap_or_default();
+    if argument == helper::ARGUMENT {
+        return helper::main();
+    }
+    if argument == "--golden" {
+        return golden::print_differences();
+    }
+    // Loading and unloading have to happen whatever is asked for.
+    let chosen = tests()
+        .into_iter()
+        .filter(|test| test.always || test.name.contains(&argument))
+        .collect();
+    ktap::run(chosen)
+}

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How the sockets behave, whatever the messages mean.
+
+use crate::{
+    ktap::Test,
+    support::{
+        KeySocket, add, bytes_of, errno, expect_spigrp, make, manual_sas, naming, open_raw, said,
+    },
+    tests,
+};
+use anyhow::{Result, ensure};
+use klips::{errno::Errno, pfkey::MsgType};
+use socket2::{MaybeUninitSlice, SockAddr};
+use std::{
+    io::Read,
+    mem::MaybeUninit,
+    net::Shutdown,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// All of them.
+pub fn all() -> Vec<Test> {
+    tests![
+        only_raw_sockets_of_version_two,
+        replies_are_there_when_write_returns,
+        every_open_socket_is_told,
+        wrong_lengths_are_refused_in_silence,
+        a_read_without_messages_would_block,
+        a_blocking_read_waits_for_a_message,
+        peek_leaves_the_message,
+        a_short_read_truncates_and_says_so,
+        a_full_listener_loses_messages_and_hurts_nobody,
+        a_shut_down_socket_neither_writes_nor_waits,
+        closing_with_messages_queued_is_clean,
+        operations_that_make_no_sense_are_refused,
+        ancillary_data_is_refused,
+    ]
+}
+
+const MSG_PEEK: i32 = 2;
+const MSG_DONTWAIT: i32 = 0x40;
+const MSG_TRUNC: i32 = 0x20;
+
+fn only_raw_sockets_of_version_two() -> Result<()> {
+    for socket_type in 1..=5 {
+        for protocol in 0..=3 {
+            let expected = match (socket_type, protocol) {
+                (3, 2) => None,
+                (3, _) => Some(Errno::EPROTONOSUPPORT),
+                _ => Some(Errno::ESOCKTNOSUPPORT),
+            };
+            let found = open_raw(socket_type, protocol).err().map(|e| errno(&e));
+            ensure!(
+                found == expected,
+                "type {socket_type} protocol {protocol}: expected {expected:?}, found {found:?}"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn replies_are_there_when_write_returns() -> Result<()> {
+    let socket = KeySocket::open()?;
+    for said in manual_sas() {
+        ensure!(socket.send(&add(&said)).is_ok());
+        ensure!(socket.read()?.is_some(), "no reply for {said}");
+    }
+    Ok(())
+}
+
+fn every_open_socket_is_told() -> Result<()> {
+    let sockets = [KeySocket::open()?, KeySocket::open()?, KeySocket::open()?];
+    let [tun, ..] = manual_sas();
+    ensure!(sockets[1].send(&add(&tun)).is_ok());
+    ensure!(sockets[1].send(&add(&tun)) == Err(Errno::EEXIST));
+    for socket in &sockets {
+        let messages = socket.drain()?;
+        ensure!(messages.len() == 2, "{messages:02x?}");
+        ensure!(messages[0][2] == 0 && messages[1].len() == 16 && messages[1][2] == 17);
+    }
+    Ok(())
+}
+
+fn wrong_lengths_are_refused_in_silence() -> Result<()> {
+    let socket = KeySocket::open()?;
+    let good = bytes_of(&add(&manual_sas()[0]));
+    for len in [0, 1, 8, 15, 16, good.len() - 8, good.len() - 1] {
+        let result = socket.write(&good[..len]);
+        ensure!(result == Err(Errno::EMSGSIZE), "{len} bytes: {result:?}");
+    }
+    let mut long = good.clone();
+    long.extend([0; 8]);
+    ensure!(socket.write(&long) == Err(Errno::EMSGSIZE));
+    let huge = vec![2; 8 * 65536];
+    ensure!(socket.write(&huge) == Err(Errno::EMSGSIZE));
+    for (offset, value, expected) in [
+        (0, 1, Errno::EINVAL),
+        (0, 3, Errno::EINVAL),
+        (1, 0, Errno::EINVAL),
+        (1, 20, Errno::EINVAL),
+        (6, 1, Errno::EINVAL),
+        (7, 1, Errno::EINVAL),
+    ] {
+        let mut bad = good.clone();
+        bad[offset] = value;
+        let result = socket.write(&bad);
+        ensure!(
+            result == Err(expected),
+            "byte {offset} = {value}: {result:?}"
+        );
+    }
+    ensure!(socket.drain()?.is_empty(), "somebody was told");
+    expect_spigrp(&[])
+}
+
+fn a_read_without_messages_would_block() -> Result<()> {
+    let socket = KeySocket::open()?;
+    let mut buffer = [MaybeUninit::uninit(); 64];
+    let error = socket
+        .0
+        .recv_with_flags(&mut buffer, MSG_DONTWAIT)
+        .expect_err("nothing is there");
+    ensure!(
+        error.kind() == std::io::ErrorKind::WouldBlock,
+        "MSG_DONTWAIT: {error}"
+    );
+    ensure!(socket.read()?.is_none(), "O_NONBLOCK");
+    Ok(())
+}
+
+fn a_blocking_read_waits_for_a_message() -> Result<()> {
+    let reader = KeySocket::open()?;
+    let writer = KeySocket::open()?;
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let mut buffer = [0; 4096];
+            (&reader.0).read(&mut buffer)
+        });
+        thread::sleep(Duration::from_millis(50));
+        ensure!(!waiting.is_finished(), "the read did not wait");
+        ensure!(writer.send(&add(&manual_sas()[0])).is_ok());
+        let len = waiting.join().expect("no panic")?;
+        ensure!(len == 88, "read {len} bytes");
+        Ok(())
+    })
+}
+
+fn peek_leaves_the_message() -> Result<()> {
+    let socket = KeySocket::open()?;
+    ensure!(socket.send(&add(&manual_sas()[0])).is_ok());
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    for _ in 0..2 {
+        let len = socket.0.recv_with_flags(&mut buffer, MSG_PEEK)?;
+        ensure!(len == 88);
+    }
+    ensure!(socket.read_one()?.len() == 88);
+    Ok(())
+}
+
+fn a_short_read_truncates_and_says_so() -> Result<()> {
+    let socket = KeySocket::open()?;
+    let [tun, esp, ah] = manual_sas();
+    for said in [tun, esp, ah] {
+        ensure!(socket.send(&add(&said)).is_ok());
+    }
+    let mut buffer = [MaybeUninit::uninit(); 20];
+    let mut parts = [MaybeUninitSlice::new(&mut buffer)];
+    let (len, flags) = socket.0.recv_vectored(&mut parts)?;
+    ensure!(
+        len == 20 && flags.is_truncated(),
+        "{len} bytes, truncated: {}",
+        flags.is_truncated()
+    );
+    // With MSG_TRUNC the whole length is told, and the rest is lost all the same.
+    let mut buffer = [MaybeUninit::uninit(); 20];
+    let len = socket.0.recv_with_flags(&mut buffer, MSG_TRUNC)?;
+    ensure!(len == 88, "MSG_TRUNC told {len}");
+    ensure!(socket.read_one()?.len() == 88, "the third is whole");
+    Ok(())
+}
+
+fn a_full_listener_loses_messages_and_hurts_nobody() -> Result<()> {
+    let slow = KeySocket::open()?;
+    slow.0.set_recv_buffer_size(4096)?;
+    let writer = KeySocket::open()?;
+    let count = 200;
+    for spi in 0..count {
+        let said = said(&format!("tun.{:x}@10.0.0.2", 0x1000 + spi));
+        ensure!(writer.send(&add(&said)).is_ok(), "{said} was refused");
+        ensure!(writer.read_one()?.len() == 88);
+    }
+    // It is told, once, that it lost some, and then gets those that it did not lose.
+    let mut buffer = [0; 4096];
+    let error = (&slow.0).read(&mut buffer).expect_err("messages were lost");
+    ensure!(errno(&error) == Errno::ENOBUFS, "{error}");
+    let kept = slow.drain()?.len();
+    ensure!((1..count).contains(&kept), "{kept} messages were kept");
+    // From now on it is told everything again.
+    ensure!(
+        writer
+            .send(&naming(MsgType::Delete, &said("tun.1000@10.0.0.2")))
+            .is_ok()
+    );
+    ensure!(slow.read_one()?.len() == 88);
+    Ok(())
+}
+
+fn a_shut_down_socket_neither_writes_nor_waits() -> Result<()> {
+    let socket = KeySocket::open()?;
+    // Rust programs ignore SIGPIPE, so what is left is the errno.
+    socket.0.shutdown(Shutdown::Write)?;
+    ensure!(socket.send(&add(&manual_sas()[0])) == Err(Errno::EPIPE));
+    let start = Instant::now();
+    socket.0.set_nonblocking(false)?;
+    socket.0.shutdown(Shutdown::Read)?;
+    let mut buffer = [0; 64];
+    ensure!((&socket.0).read(&mut buffer)? == 0, "not at the end");
+    ensure!(start.elapsed() < Duration::from_secs(4), "the read waited");
+    make(&manual_sas())?;
+    ensure!((&socket.0).read(&mut buffer)? == 0, "something was queued");
+    Ok(())
+}
+
+fn closing_with_messages_queued_is_clean() -> Result<()> {
+    for _ in 0..50 {
+        let listeners: Vec<_> = (0..4).map(|_| KeySocket::open()).collect::<Result<_>>()?;
+        let [tun, ..] = manual_sas();
+        make(&[tun])?;
+        drop(listeners);
+        ensure!(
+            KeySocket::open()?
+                .send(&naming(MsgType::Delete, &tun))
+                .is_ok()
+        );
+    }
+    Ok(())
+}
+
+fn operations_that_make_no_sense_are_refused() -> Result<()> {
+    let socket = KeySocket::open()?;
+    let address = SockAddr::unix("/x")?;
+    let refusals = [
+        ("bind", socket.0.bind(&address).err()),
+        ("connect", socket.0.connect(&address).err()),
+        ("listen", socket.0.listen(1).err()),
+        ("accept", socket.0.accept().err()),
+        ("getpeername", socket.0.peer_addr().err()),
+    ];
+    for (operation, error) in refusals {
+        let errno = error.as_ref().map(errno);
+        ensure!(errno == Some(Errno::EOPNOTSUPP), "{operation}: {errno:?}");
+    }
+    Ok(())
+}
+
+fn ancillary_data_is_refused() -> Result<()> {
+    let socket = KeySocket::open()?;
+    let bytes = bytes_of(&add(&manual_sas()[0]));
+    let parts = [std::io::IoSlice::new(&bytes)];
+    // A control message of the right form: SOL_SOCKET, SCM_CREDENTIALS would be checked by the
+    // kernel first, an unknown level is not.
+    let mut control = [0u8; 24];
+    control[..8].copy_from_slice(&20u64.to_ne_bytes());
+    control[8..12].copy_from_slice(&300i32.to_ne_bytes());
+    let message = socket2::MsgHdr::new()
+        .with_buffers(&parts)
+        .with_control(&control);
+    let error = socket.0.sendmsg(&message, 0).expect_err("refused");
+    ensure!(errno(&error) == Errno::EINVAL, "{error}");
+    expect_spigrp(&[])
+}
