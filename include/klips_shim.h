@@ -16,11 +16,30 @@ struct seq_file;
 struct sk_buff;
 struct sock;
 
-/* Files in /proc/net; enum listing in Rust. */
+/* Files in /proc/net; Listing in Rust has the same order. */
 enum klips_listing {
 	KLIPS_LISTING_SPIGRP,
 	KLIPS_LISTING_SPI,
+	KLIPS_LISTING_VERSION,
+	KLIPS_LISTING_KLIPSDEBUG,
+	KLIPS_LISTING_PF_KEY,
+	KLIPS_LISTING_PF_KEY_REGISTERED,
+	KLIPS_LISTING_PF_KEY_SUPPORTED,
 	KLIPS_LISTING_COUNT,
+};
+
+/* What /proc/net/pf_key tells of a socket. */
+struct klips_socket_info {
+	u64 inode;
+	u32 pid;
+	u32 err;
+	u32 protocol;
+	u32 sndbuf;
+	u32 rcvbuf;
+	u32 type;
+	u32 state;
+	/* Messages lost because the socket had no room for them. */
+	u32 lost;
 };
 
 /*
@@ -33,6 +52,8 @@ int klips_shim_register(void);
 void klips_shim_unregister(void);
 
 bool klips_shim_may_administer(const struct net *net);
+/* Whether the namespace belongs to the first user namespace. */
+bool klips_shim_is_trusted(const struct net *net);
 bool klips_shim_is_local_v4(struct net *net, const u8 *address);
 bool klips_shim_is_local_v6(struct net *net, const u8 *address);
 u64 klips_shim_real_seconds(void);
@@ -50,6 +71,12 @@ struct sk_buff *klips_shim_message_new(size_t len, u8 **data);
 void klips_shim_message_free(struct sk_buff *message);
 /* Queues a message at a socket, or notes there that one was lost. */
 void klips_shim_deliver(struct sock *sk, struct sk_buff *message);
+void klips_shim_lost(struct sock *sk);
+bool klips_shim_has_room(const struct sock *sk);
+void klips_shim_set_dumping(struct sock *sk, bool dumping);
+void klips_shim_socket_info(struct sock *sk, struct klips_socket_info *info);
+/* Has klips_expire called after this many seconds. */
+void klips_shim_wake_after(struct net *net, u64 seconds);
 
 /* Memory that is wiped when it is freed. */
 void *klips_shim_secret_new(size_t len);
@@ -67,6 +94,10 @@ void klips_net_free(void *state);
 int klips_socket_check(const struct net *net, int type, int protocol);
 int klips_socket_open(void *state, struct sock *sk);
 void klips_socket_close(void *state, struct sock *sk);
+/* Something was read from a socket for which klips_shim_set_dumping was called. */
+void klips_socket_drained(void *state, struct sock *sk);
+/* The time that klips_shim_wake_after was told has come. */
+void klips_expire(void *state);
 /* 0 or a negative errno. */
 int klips_socket_send(void *state, struct sock *sk, struct msghdr *msg, size_t len);
 

@@ -30,12 +30,13 @@ errnos! {
     ENOMEM = 12, "Out of memory";
     EACCES = 13, "Permission denied";
     EFAULT = 14, "Bad address";
+    EBUSY = 16, "A dump is under way on this socket";
     EEXIST = 17, "SA already exists, or is already in a group";
     ENODEV = 19, "No such device";
     EINVAL = 22, "Invalid argument";
     ENOSPC = 28, "No space left";
-    EPIPE = 32, "Broken pipe";
     EMLINK = 31, "Too many SAs in one group";
+    EPIPE = 32, "Broken pipe";
     ENOSYS = 38, "Function not implemented";
     EMSGSIZE = 90, "Message length is wrong";
     EPROTONOSUPPORT = 93, "Protocol not supported";

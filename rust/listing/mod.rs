@@ -1,52 +1,211 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The text of the files in `/proc/net` (contract 10, reference 6).
+//! The text of the files in `/proc/net` (contract 10 and 11, reference 6).
 //!
-//! A file is read a line at a time. The position in it is the [`Age`] of the SA that a line begins
-//! with, so that a reader goes on in the right place whatever has come and gone in between.
+//! A file is read a line at a time. The position in a list of SAs is the [`Age`] of the SA that a
+//! line begins with, so that a reader goes on in the right place whatever has come and gone in
+//! between; that in a list of sockets is the number of the socket, likewise.
 
 mod spi;
 mod spigrp;
 
-use crate::sadb::{
-    Age,
-    Moment,
-    Sadb, //
+use crate::{
+    klips_core::pfkey::{
+        algorithm,
+        debug::Masks,
+        types::SATYPE_MAX,
+        Ext,
+        SaType, //
+    },
+    request::{
+        Host,
+        Listener,
+        State, //
+    },
+    sadb::Age, //
 };
 use core::fmt;
 
-/// A file that lists SAs.
+/// A file, in the order of `enum klips_listing` of `include/klips_shim.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listing {
     /// `/proc/net/ipsec/spigrp/all`: a line for each chain.
     SpiGrp,
     /// `/proc/net/ipsec/spi/all`: a line for each SA.
     Spi,
+    /// `/proc/net/ipsec/version`.
+    Version,
+    /// `/proc/net/ipsec/klipsdebug`: a line for each mask.
+    KlipsDebug,
+    /// `/proc/net/pf_key`: a line for each socket.
+    PfKey,
+    /// `/proc/net/pf_key_registered`: a line for each socket and SA type.
+    PfKeyRegistered,
+    /// `/proc/net/pf_key_supported`: a line for each algorithm.
+    PfKeySupported,
 }
 
+/// Version of the module, of the tools and of the documents.
+pub const VERSION: &str = "0.1.0";
+
 impl Listing {
-    /// Writes the first line that begins at `position` or later. Returns the position after it, or
-    /// `None` if there is no such line.
-    pub fn line(
+    /// All files, in order.
+    pub const ALL: [Listing; 7] = [
+        Listing::SpiGrp,
+        Listing::Spi,
+        Listing::Version,
+        Listing::KlipsDebug,
+        Listing::PfKey,
+        Listing::PfKeyRegistered,
+        Listing::PfKeySupported,
+    ];
+
+    /// The file with this number.
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// Writes the first line at `position` or after. Returns the position after it, or `None` if
+    /// there is no such line.
+    pub fn line<H: Host>(
         self,
-        sadb: &Sadb,
+        host: &H,
         position: u64,
-        now: Moment,
         out: impl FnOnce(fmt::Arguments<'_>),
     ) -> Option<u64> {
-        let age = Age::from_number(position.max(1))?;
-        let sa = match self {
+        let now = host.now();
+        let state = host.lock();
+        match self {
             Listing::SpiGrp => {
-                let sa = sadb.chain_at_or_after(age)?;
+                let sadb = &state.sadb;
+                let sa = sadb.chain_at_or_after(Age::from_number(position.max(1))?)?;
                 out(format_args!("{}\n", spigrp::Line { sadb, sa }));
-                sa
+                Some(sa.age().next().number())
             }
             Listing::Spi => {
-                let sa = sadb.at_or_after(age)?;
+                let sa = state.sadb.at_or_after(Age::from_number(position.max(1))?)?;
                 out(format_args!("{}\n", spi::Line { sa, now }));
-                sa
+                Some(sa.age().next().number())
             }
-        };
-        Some(sa.age().next().number())
+            Listing::Version => {
+                let () = (position == 0).then_some(())?;
+                out(format_args!("Klips version: {VERSION}\n"));
+                Some(1)
+            }
+            Listing::KlipsDebug => {
+                let (name, part) = Masks::SHOWN.get(usize::try_from(position).ok()?)?;
+                out(format_args!(
+                    "debug_{name}={:08x}.\n",
+                    state.debug.of(*part)
+                ));
+                Some(position + 1)
+            }
+            Listing::PfKey => pf_key(host, &state, position, out),
+            Listing::PfKeyRegistered => pf_key_registered(host, &state, position, out),
+            Listing::PfKeySupported => pf_key_supported(position, out),
+        }
     }
+}
+
+/// The socket with this number, or the first after it.
+fn socket_from<H: Host>(state: &State<H>, number: u64) -> Option<&Listener<H>> {
+    state
+        .listeners
+        .iter()
+        .filter(|listener| listener.number >= number)
+        .min_by_key(|listener| listener.number)
+}
+
+/// Position 0 is the header, 1 and up are sockets. In the place of kernel addresses stands the
+/// inode of the socket; `lost` counts the messages that it had no room for.
+fn pf_key<H: Host>(
+    host: &H,
+    state: &State<H>,
+    position: u64,
+    out: impl FnOnce(fmt::Arguments<'_>),
+) -> Option<u64> {
+    let Some(number) = position.checked_sub(1) else {
+        out(format_args!(
+            "    sock   pid   socket     next     prev e n p sndbf    Flags     Type St  lost\n"
+        ));
+        return Some(1);
+    };
+    let listener = socket_from(state, number)?;
+    let info = host.socket_info(listener.socket);
+    out(format_args!(
+        "{:016x} {:5} {:016x} {} {} {:6} {:08x} {:8} {:2} {:5}\n",
+        info.inode,
+        info.pid,
+        info.inode,
+        info.err,
+        info.protocol,
+        info.sndbuf,
+        0,
+        info.socket_type,
+        info.state,
+        info.lost,
+    ));
+    Some(listener.number + 2)
+}
+
+/// Position 0 is the header; then sockets, each with all SA types.
+fn pf_key_registered<H: Host>(
+    host: &H,
+    state: &State<H>,
+    position: u64,
+    out: impl FnOnce(fmt::Arguments<'_>),
+) -> Option<u64> {
+    let types = u64::from(SATYPE_MAX) + 1;
+    let Some(start) = position.checked_sub(1) else {
+        out(format_args!("satype   socket   pid       sk\n"));
+        return Some(1);
+    };
+    let (mut number, mut satype) = (start / types, start % types);
+    while let Some(listener) = socket_from(state, number) {
+        if listener.number != number {
+            satype = 0;
+        }
+        let mut rest = satype..types;
+        // CAST: at most 11.
+        if let Some(satype) = rest.find(|satype| listener.is_registered(*satype as u8)) {
+            let info = host.socket_info(listener.socket);
+            out(format_args!(
+                "    {satype:2} {:016x} {:5} {:016x}\n",
+                info.inode, info.pid, info.inode,
+            ));
+            return Some(1 + listener.number * types + satype + 1);
+        }
+        (number, satype) = (listener.number + 1, 0);
+    }
+    None
+}
+
+/// Position 0 is the header; then the algorithms of each SA type, encryption first.
+fn pf_key_supported(position: u64, out: impl FnOnce(fmt::Arguments<'_>)) -> Option<u64> {
+    let Some(index) = position.checked_sub(1) else {
+        out(format_args!(
+            "satype exttype alg_id ivlen minbits maxbits name\n"
+        ));
+        return Some(1);
+    };
+    let mut rows = SaType::ALL.iter().flat_map(|satype| {
+        [(false, Ext::SupportedEncrypt), (true, Ext::SupportedAuth)]
+            .into_iter()
+            .flat_map(move |(for_auth, ext)| {
+                algorithm::supported(*satype, for_auth)
+                    .map(move |algorithm| (*satype, ext, algorithm))
+            })
+    });
+    let (satype, ext, algorithm) = rows.nth(usize::try_from(index).ok()?)?;
+    let (min, max) = algorithm.told_bits;
+    // KLIPS knew no names; here they are those of /proc/net/ipsec_spi.
+    let name = match algorithm.proc_name.trim_start_matches('_') {
+        "" => "unknown",
+        name => name,
+    };
+    out(format_args!(
+        "    {:2}      {:2}     {:2}   {:3}     {min:3}     {max:3} {name:>20}\n",
+        satype as u8, ext as u16, algorithm.id, algorithm.iv_bits,
+    ));
+    Some(position + 1)
 }

@@ -9,11 +9,9 @@
 use crate::{
     klips_core::{
         pfkey::{
-            algorithm::{
-                self,
-                Purpose, //
-            },
-            types::SAFLAG_PFS, //
+            algorithm,
+            types::SAFLAG_PFS,
+            SaType, //
         },
         said::Proto, //
     },
@@ -126,20 +124,20 @@ struct Transform<'a>(&'a Sa);
 impl fmt::Display for Transform<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let spec = &self.0.spec;
-        let (name, encrypts) = match spec.said.proto {
-            Proto::Ah => ("AH", Purpose::Encrypt),
-            Proto::Esp => ("ESP", Purpose::Encrypt),
-            Proto::Comp => ("COMP", Purpose::Compress),
+        f.write_str(match spec.said.proto {
+            Proto::Ah => "AH",
+            Proto::Esp => "ESP",
+            Proto::Comp => "COMP",
             // The algorithm fields of a tunnel mean nothing.
             Proto::Tun => return f.write_str("IPIP"),
             Proto::Int => return f.write_str("UNKNOWN_proto"),
-        };
-        f.write_str(name)?;
-        for (purpose, id) in [(encrypts, spec.encrypt), (Purpose::Auth, spec.auth)] {
-            match algorithm::find(purpose, id) {
+        })?;
+        let satype = SaType::of(spec.said.proto);
+        for (for_auth, id) in [(false, spec.encrypt), (true, spec.auth)] {
+            match algorithm::find(satype, for_auth, id) {
                 _ if id == 0 => (),
                 Some(algorithm) => f.write_str(algorithm.proc_name)?,
-                None if purpose == Purpose::Compress => f.write_str("_UNKNOWN_comp")?,
+                None if satype == SaType::Comp => f.write_str("_UNKNOWN_comp")?,
                 None => write!(f, "_ID{id}")?,
             }
         }

@@ -4,6 +4,7 @@
 //! reference 5).
 
 use super::{
+    spec,
     write,
     Audience,
     Host,
@@ -17,6 +18,7 @@ use crate::klips_core::{
         ListReason, //
     },
     pfkey::{
+        types::SAREF_NULL,
         value::{
             GroupList,
             Second, //
@@ -25,7 +27,8 @@ use crate::klips_core::{
         Content,
         Ext,
         Message,
-        Sa, //
+        Sa,
+        SaType, //
     },
     said::Said,
 };
@@ -90,12 +93,19 @@ pub(super) fn grpsa<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refu
 
 /// The reply echoes the request, SAref and address protocol zeroed.
 fn reply<'a>(message: &Message<'a>) -> Content<'a> {
-    let no_ref = |sa: Sa| Sa { sa_ref: 0, ..sa };
+    let echo = |sa, satype: SaType| Sa {
+        sa_ref: SAREF_NULL,
+        ..spec::meaningful(sa, satype.proto())
+    };
+    let satype = message.header.known_satype();
     Content {
-        sa: message.sa().map(no_ref),
+        sa: message
+            .sa()
+            .zip(satype)
+            .map(|(sa, satype)| echo(sa, satype)),
         dst: message.address(Ext::AddressDst).map(Address::without_proto),
         second: message.second().map(|second| Second {
-            sa: no_ref(second.sa),
+            sa: echo(second.sa, second.satype),
             dst: second.dst.without_proto(),
             ..second
         }),

@@ -2,11 +2,23 @@
 
 //! The open sockets of a namespace, and which of them are told what (reference 3.4).
 
-use super::Host;
-use crate::memory::{
-    self,
-    OutOfMemory,
-    Vector, //
+use super::{
+    dump::Dump,
+    write_into,
+    Host, //
+};
+use crate::{
+    klips_core::pfkey::{
+        build::request,
+        types::SATYPE_MAX,
+        Content,
+        MsgType, //
+    },
+    memory::{
+        self,
+        OutOfMemory,
+        Vector, //
+    }, //
 };
 
 /// Who is told of something.
@@ -16,49 +28,129 @@ pub enum Audience<S> {
     All,
     /// One socket.
     Only(S),
+    /// The sockets that have registered for an SA type.
+    Registered(u8),
+}
+
+/// An open socket.
+pub struct Listener<H: Host> {
+    /// The socket.
+    pub socket: H::Socket,
+    /// Its number in the order of opening.
+    pub number: u64,
+    /// The SA types that it has registered for, a bit each.
+    registered: u16,
+    /// Whether it wants a copy of what others are told.
+    promiscuous: bool,
+    /// The DUMP that it is reading.
+    pub(super) dump: Option<Dump<H>>,
+}
+
+impl<H: Host> Listener<H> {
+    /// Whether it has registered for an SA type.
+    pub fn is_registered(&self, satype: u8) -> bool {
+        satype <= SATYPE_MAX && self.registered & (1 << satype) != 0
+    }
 }
 
 /// The open sockets, oldest first.
-pub struct Listeners<S> {
-    sockets: Vector<S>,
+pub struct Listeners<H: Host> {
+    sockets: Vector<Listener<H>>,
+    /// How many have been opened.
+    opened: u64,
 }
 
-impl<S: Copy + PartialEq> Listeners<S> {
+impl<H: Host> Listeners<H> {
     /// No sockets; allocates nothing.
     pub const fn new() -> Self {
         Listeners {
             sockets: Vector::new(),
+            opened: 0,
         }
     }
 
     /// A socket was opened.
-    pub fn open(&mut self, socket: S) -> Result<(), OutOfMemory> {
-        memory::push(&mut self.sockets, socket)
+    pub fn open(&mut self, socket: H::Socket) -> Result<(), OutOfMemory> {
+        let listener = Listener {
+            socket,
+            number: self.opened,
+            registered: 0,
+            promiscuous: false,
+            dump: None,
+        };
+        memory::push(&mut self.sockets, listener)?;
+        self.opened += 1;
+        Ok(())
     }
 
     /// A socket is being closed. Afterwards nothing is delivered to it.
-    pub fn close(&mut self, socket: S) {
-        self.sockets.retain(|open| *open != socket);
+    pub fn close(&mut self, socket: H::Socket) {
+        self.sockets.retain(|listener| listener.socket != socket);
     }
 
-    /// Delivers a message to its audience, newest socket first.
-    pub fn send<H>(&self, host: &H, message: &H::Draft, audience: Audience<S>)
-    where
-        H: Host<Socket = S>,
-    {
-        match audience {
-            Audience::All => {
-                for socket in self.sockets.iter().rev() {
-                    host.deliver(*socket, message);
+    /// The open sockets, newest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Listener<H>> {
+        self.sockets.iter().rev()
+    }
+
+    /// What is known of a socket.
+    pub(super) fn get_mut(&mut self, socket: H::Socket) -> Option<&mut Listener<H>> {
+        self.sockets
+            .iter_mut()
+            .find(|listener| listener.socket == socket)
+    }
+
+    /// A socket registers for an SA type; to do so twice is to do it once.
+    pub(super) fn register(&mut self, socket: H::Socket, satype: u8) {
+        if let Some(listener) = self.get_mut(socket) {
+            listener.registered |= 1 << satype;
+        }
+    }
+
+    /// A socket becomes promiscuous, or ceases to be.
+    pub(super) fn set_promiscuous(&mut self, socket: H::Socket, promiscuous: bool) {
+        if let Some(listener) = self.get_mut(socket) {
+            listener.promiscuous = promiscuous;
+        }
+    }
+
+    /// Whether any socket has registered for an SA type.
+    pub(super) fn any_registered(&self, satype: u8) -> bool {
+        self.iter().any(|listener| listener.is_registered(satype))
+    }
+
+    /// Delivers a message to its audience, newest socket first, and a wrapped copy to the
+    /// promiscuous sockets that are not of it.
+    pub fn send(&self, host: &H, message: &H::Draft, audience: Audience<H::Socket>) {
+        let mut wrapped = None;
+        for listener in self.iter() {
+            let addressed = match audience {
+                Audience::All => true,
+                Audience::Only(socket) => listener.socket == socket,
+                Audience::Registered(satype) => listener.is_registered(satype),
+            };
+            if addressed {
+                host.deliver(listener.socket, message);
+            } else if listener.promiscuous {
+                match wrapped.get_or_insert_with(|| wrap(host, message)) {
+                    Ok(copy) => host.deliver(listener.socket, copy),
+                    Err(OutOfMemory) => host.lost(listener.socket),
                 }
             }
-            Audience::Only(socket) => host.deliver(socket, message),
         }
     }
 }
 
-impl<S: Copy + PartialEq> Default for Listeners<S> {
+impl<H: Host> Default for Listeners<H> {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// A message behind the header of an X_PROMISC (RFC 2367 section 3.1.11).
+fn wrap<H: Host>(host: &H, message: &[u8]) -> Result<H::Draft, OutOfMemory> {
+    let content = Content::new(request(MsgType::Promisc, 0, 0, 0));
+    let mut draft = host.draft(content.size() + message.len())?;
+    write_into(&content, message, &mut draft)?;
+    Ok(draft)
 }

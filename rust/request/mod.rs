@@ -10,16 +10,27 @@
 //! What the kernel gives is behind [`Host`], so that all of this runs in tests on the host as well.
 
 mod add;
+mod debug;
 mod delete;
+mod dump;
+mod expire;
 mod flush;
 mod get;
+mod getspi;
 mod grpsa;
 mod listeners;
+mod promisc;
+mod register;
+mod spec;
+mod update;
 
 pub use self::{
+    dump::go_on as go_on_dumping,
+    expire::run as expire_due,
     flush::free,
     listeners::{
         Audience,
+        Listener,
         Listeners, //
     }, //
 };
@@ -29,6 +40,10 @@ use crate::{
         errno::Errno,
         pfkey::{
             algorithm::AlgorithmError,
+            debug::{
+                Masks,
+                Part, //
+            },
             Content,
             Direction,
             Fault,
@@ -46,36 +61,43 @@ use crate::{
     }, //
 };
 use core::{
+    fmt,
     net::IpAddr,
     ops::DerefMut, //
 };
 
 /// What is shared by all sockets of a network namespace, under one lock.
-pub struct State<S> {
+pub struct State<H: Host> {
     /// The SAs.
     pub sadb: Sadb,
     /// The open sockets.
-    pub listeners: Listeners<S>,
+    pub listeners: Listeners<H>,
+    /// What is logged.
+    pub debug: Masks,
+    /// Sequence number of the last message that the kernel sent of its own accord.
+    seq: u32,
 }
 
-impl<S: Copy + PartialEq> State<S> {
+impl<H: Host> State<H> {
     /// Without SAs and sockets; allocates nothing.
     pub const fn new(hash_key: HashKey) -> Self {
         State {
             sadb: Sadb::new(hash_key),
             listeners: Listeners::new(),
+            debug: Masks::NONE,
+            seq: 0,
         }
     }
 }
 
 /// What a request needs of the world around it.
-pub trait Host {
+pub trait Host: Sized {
     /// An open socket.
     type Socket: Copy + PartialEq;
     /// A message while it is written and delivered.
     type Draft: DerefMut<Target = [u8]>;
     /// The state, locked.
-    type Guard<'a>: DerefMut<Target = State<Self::Socket>>
+    type Guard<'a>: DerefMut<Target = State<Self>>
     where
         Self: 'a;
 
@@ -86,12 +108,51 @@ pub trait Host {
     /// Queues a message at a socket. If that can't be done, the socket has lost a message and will
     /// be told so; nobody else is concerned.
     fn deliver(&self, socket: Self::Socket, message: &Self::Draft);
+    /// Notes that a socket has lost a message, which it will be told.
+    fn lost(&self, socket: Self::Socket);
+    /// Whether a socket's receive buffer has room for some messages more.
+    fn has_room(&self, socket: Self::Socket) -> bool;
+    /// Whether [`go_on_dumping`] has to be called when something is read from a socket.
+    fn set_dumping(&self, socket: Self::Socket, dumping: bool);
+    /// Has [`expire_due`] called at a second since boot, and not before; `None` for never.
+    fn wake_at(&self, second: Option<u64>);
+    /// What `/proc/net/pf_key` tells of a socket.
+    fn socket_info(&self, socket: Self::Socket) -> SocketInfo;
+    /// A random number.
+    fn random(&self) -> u64;
+    /// Writes a line to the log.
+    fn log(&self, line: fmt::Arguments<'_>);
     /// The time.
     fn now(&self) -> Moment;
     /// Whether an address is one of this host's.
     fn is_local(&self, ip: IpAddr) -> bool;
     /// Called between the steps of long work, without the lock.
     fn breathe(&self);
+}
+
+/// What `/proc/net/pf_key` tells of a socket: `struct klips_socket_info` of
+/// `include/klips_shim.h`.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct SocketInfo {
+    /// Its inode, by which other tools know it.
+    pub inode: u64,
+    /// The process that opened it.
+    pub pid: u32,
+    /// Pending error.
+    pub err: u32,
+    /// Protocol: 2.
+    pub protocol: u32,
+    /// Size of the send buffer.
+    pub sndbuf: u32,
+    /// Size of the receive buffer.
+    pub rcvbuf: u32,
+    /// Type: 3, raw.
+    pub socket_type: u32,
+    /// State: 1, not connected.
+    pub state: u32,
+    /// Messages lost for want of room.
+    pub lost: u32,
 }
 
 /// Why a request is refused.
@@ -145,6 +206,17 @@ pub fn submit<H: Host>(host: &H, sender: H::Socket, bytes: &[u8]) -> Result<(), 
             message.check_supported()?;
             dispatch(host, sender, &message)
         });
+    let debug = host.lock().debug;
+    if debug.of(Part::PfKey) != 0 {
+        host.log(format_args!(
+            "{:?} seq {} pid {} satype {}: {:?}",
+            header.msg_type,
+            header.seq,
+            header.pid,
+            header.satype,
+            result.as_ref().err().map_or(0, |refusal| refusal.errno.0),
+        ));
+    }
     result.map_err(|refusal| {
         announce_refusal(host, &header, &refusal);
         refusal.errno
@@ -153,13 +225,25 @@ pub fn submit<H: Host>(host: &H, sender: H::Socket, bytes: &[u8]) -> Result<(), 
 
 fn dispatch<H: Host>(host: &H, sender: H::Socket, message: &Message<'_>) -> Result<(), Refusal> {
     match message.header.msg_type {
+        MsgType::GetSpi => getspi::getspi(host, message),
+        MsgType::Update => update::update(host, message),
         MsgType::Add => add::add(host, message),
         MsgType::Delete => delete::delete(host, message),
         MsgType::Get => get::get(host, sender, message),
+        MsgType::Acquire => register::acquire(host, message),
+        MsgType::Register => register::register(host, sender, message),
+        MsgType::Expire => expire::expire(host, message),
         MsgType::Flush => flush::flush(host, message),
+        MsgType::Dump => dump::dump(host, sender, message),
+        MsgType::Promisc => promisc::promisc(host, sender, message),
         MsgType::GrpSa => grpsa::grpsa(host, message),
-        MsgType::Dump => Err(Errno::ENOSYS.into()),
-        _ => Err(Errno::EOPNOTSUPP.into()),
+        MsgType::Debug => debug::debug(host, message),
+        // There is no packet path yet: no eroutes, no interfaces.
+        MsgType::AddFlow | MsgType::DelFlow | MsgType::PlumbIf | MsgType::UnplumbIf => {
+            Err(Errno::EOPNOTSUPP.into())
+        }
+        // The kernel's own, and nobody's.
+        MsgType::NatTNewMapping | MsgType::PChange => Err(Errno::EINVAL.into()),
     }
 }
 
@@ -181,6 +265,11 @@ fn announce_refusal<H: Host>(host: &H, header: &Header, refusal: &Refusal) {
 /// Writes a message.
 fn write<H: Host>(host: &H, content: &Content<'_>) -> Result<H::Draft, OutOfMemory> {
     let mut draft = host.draft(content.size())?;
-    content.write(&mut draft).ok_or(OutOfMemory)?;
+    write_into(content, &[], &mut draft)?;
     Ok(draft)
+}
+
+/// Writes a message, with bytes that follow it, to where there is room for just that.
+fn write_into(content: &Content<'_>, tail: &[u8], out: &mut [u8]) -> Result<(), OutOfMemory> {
+    content.write_with_tail(tail, out).ok_or(OutOfMemory)
 }

@@ -191,7 +191,7 @@ pub(super) struct AgeMap<T> {
 
 impl<T> AgeMap<T> {
     /// The first age that does not fit.
-    const LIMIT: u64 = 1 << (<Root<T> as Level>::SHIFT + BITS);
+    pub(super) const LIMIT: u64 = 1 << (<Root<T> as Level>::SHIFT + BITS);
 
     /// A map without entries; allocates nothing.
     pub(super) const fn new() -> Self {

@@ -44,8 +44,9 @@ impl HashKey {
 }
 
 fn fold(a: u64, b: u64) -> u64 {
-    // An odd constant, so that a factor of 0 does not make the product 0 for all that follow.
-    let product = u128::from(a ^ 0x9e37_79b9_7f4a_7c15) * u128::from(b | 1);
+    // A factor of 0 would swallow the other; with these constants and a secret key in both, nobody
+    // can bring that about.
+    let product = u128::from(a ^ 0x9e37_79b9_7f4a_7c15) * u128::from(b ^ 0xbf58_476d_1ce4_e5b9);
     // CAST: the two halves.
     (product as u64) ^ ((product >> 64) as u64)
 }

@@ -11,6 +11,7 @@
 mod age_map;
 mod index;
 pub mod sa;
+mod timers;
 
 pub use self::{
     age_map::Age,
@@ -27,7 +28,11 @@ pub use self::{
 
 use self::{
     age_map::AgeMap,
-    index::Index, //
+    index::Index,
+    timers::{
+        Slot,
+        Timers, //
+    }, //
 };
 use crate::{
     klips_core::{
@@ -37,6 +42,7 @@ use crate::{
             Links,
             ListError, //
         },
+        pfkey::SaState,
         said::Said, //
     },
     memory::{
@@ -70,9 +76,11 @@ impl From<OutOfMemory> for AddError {
 /// - `inext` and `onext` of SAs name SAs in `sas` and agree: `onext(a) == b` exactly when
 ///   `inext(b) == a`. No chain is a ring or longer than [`group::MAX_CHAIN`].
 /// - `next_age` is later than the age of every SA.
+/// - An SA whose `due` is set is in the chain of that second in `timers`, and only there.
 pub struct Sadb {
     sas: AgeMap<Sa>,
     index: Index,
+    timers: Timers,
     hash_key: HashKey,
     next_age: Age,
 }
@@ -83,6 +91,7 @@ impl Sadb {
         Sadb {
             sas: AgeMap::new(),
             index: Index::new(),
+            timers: Timers::new(),
             hash_key,
             next_age: Age::FIRST,
         }
@@ -152,20 +161,24 @@ impl Sadb {
         if self.find(&spec.said).is_some() {
             return Err(AddError::Exists);
         }
+        let deadline = spec.deadline();
         let sa = memory::boxed(Sa::new(self.next_age, spec))?;
         self.sas.reserve(self.next_age)?;
         self.index.reserve()?;
-        Ok(Prepared(sa))
+        let slot = self.reserve_timer(deadline)?;
+        Ok(Prepared { sa, slot })
     }
 
     /// Adds an SA that [`Sadb::prepare`] has prepared while nothing else was added. Hands it back
     /// if that is not so.
-    pub fn add(&mut self, Prepared(sa): Prepared) -> Result<(), Prepared> {
+    pub fn add(&mut self, Prepared { sa, slot }: Prepared) -> Result<(), Prepared> {
         if sa.age() != self.next_age {
-            return Err(Prepared(sa));
+            return Err(Prepared { sa, slot });
         }
         let (age, said) = (sa.age(), sa.spec.said);
-        self.sas.insert(age, sa).map_err(Prepared)?;
+        if let Err(sa) = self.sas.insert(age, sa) {
+            return Err(Prepared { sa, slot });
+        }
         self.next_age = age.next();
         if self.sas.len() > self.index.len() {
             if let Some(bucket) = self.index.grow() {
@@ -173,7 +186,68 @@ impl Sadb {
             }
         }
         self.hash_in(age, &said);
+        self.set_timer(age, slot);
         Ok(())
+    }
+
+    /// Takes all the memory that replacing an SA by `spec` needs.
+    pub fn prepare_replacement(&mut self, spec: SaSpec) -> Result<Replacement, OutOfMemory> {
+        let slot = self.reserve_timer(spec.deadline())?;
+        Ok(Replacement { spec, slot })
+    }
+
+    /// Puts what was prepared in the place of an SA of the same name, which keeps its age and its
+    /// place in its group. Returns what it was before; if there is no such SA, what was prepared.
+    pub fn replace(&mut self, age: Age, Replacement { mut spec, slot }: Replacement) -> SaSpec {
+        if let Some(sa) = self.sas.get_mut(age) {
+            if sa.spec.said == spec.said {
+                core::mem::swap(&mut sa.spec, &mut spec);
+                self.set_timer(age, slot);
+            }
+        }
+        spec
+    }
+
+    /// Changes what of an SA does not bear on when it ends.
+    pub fn change_natt(&mut self, age: Age, change: impl FnOnce(&mut NatT)) {
+        if let Some(sa) = self.sas.get_mut(age) {
+            change(&mut sa.spec.natt);
+        }
+    }
+
+    /// An SA past its soft limits has its state changed, and waits for the hard ones.
+    pub fn set_dying(&mut self, age: Age) -> Result<(), OutOfMemory> {
+        let Some(sa) = self.sas.get_mut(age) else {
+            return Ok(());
+        };
+        let before = core::mem::replace(&mut sa.spec.state, SaState::Dying);
+        let deadline = sa.spec.deadline();
+        match self.reserve_timer(deadline) {
+            Ok(slot) => {
+                self.set_timer(age, slot);
+                Ok(())
+            }
+            Err(error) => {
+                if let Some(sa) = self.sas.get_mut(age) {
+                    sa.spec.state = before;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// An SA one of whose limits is passed.
+    pub fn due(&self, now: Moment) -> Option<&Sa> {
+        let second = self
+            .timers
+            .earliest()
+            .filter(|second| *second <= now.boot)?;
+        self.get(self.timers.head(second)?)
+    }
+
+    /// The second since boot in which the next limit of an SA is passed.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.timers.earliest()
     }
 
     /// Links two SAs; see [`group::link`].
@@ -198,6 +272,7 @@ impl Sadb {
         while let Some(age) = next {
             next = self.onext(age);
             self.hash_out(age);
+            self.clear_timer(age);
             if let Some(sa) = self.sas.remove(age) {
                 removed(sa);
             }
@@ -209,6 +284,60 @@ impl Sadb {
         let mut empty = Sadb::new(self.hash_key);
         empty.next_age = self.next_age;
         core::mem::replace(self, empty)
+    }
+
+    fn reserve_timer(&mut self, deadline: Option<u64>) -> Result<Slot, OutOfMemory> {
+        match deadline.filter(|at| Timers::can_keep(*at)) {
+            Some(at) => self.timers.reserve(at),
+            None => Ok(Slot::NONE),
+        }
+    }
+
+    /// Has an SA looked at when its deadline comes, for which memory has been reserved, and no
+    /// longer when the one before would have come.
+    fn set_timer(&mut self, age: Age, slot: Slot) {
+        let Some(sa) = self.sas.get_mut(age) else {
+            return;
+        };
+        let deadline = sa.spec.deadline().filter(|at| Timers::can_keep(*at));
+        if sa.due == deadline {
+            return;
+        }
+        let old = (sa.due.take(), sa.due_before.take(), sa.due_after.take());
+        // The new second first: when the last SA of the old one goes, so does memory around it.
+        if let Some(at) = deadline {
+            let after = self.timers.head(at);
+            self.timers.set_head(at, Some(age), slot);
+            if let Some(sa) = after.and_then(|age| self.sas.get_mut(age)) {
+                sa.due_before = Some(age);
+            }
+            if let Some(sa) = self.sas.get_mut(age) {
+                (sa.due, sa.due_after) = (Some(at), after);
+            }
+        }
+        self.unlink_timer(old);
+    }
+
+    /// Has an SA no longer looked at.
+    fn clear_timer(&mut self, age: Age) {
+        if let Some(sa) = self.sas.get_mut(age) {
+            let old = (sa.due.take(), sa.due_before.take(), sa.due_after.take());
+            self.unlink_timer(old);
+        }
+    }
+
+    /// Closes the gap that an SA leaves among those of its second.
+    fn unlink_timer(&mut self, (due, before, after): (Option<u64>, Option<Age>, Option<Age>)) {
+        let Some(at) = due else {
+            return;
+        };
+        match before.and_then(|age| self.sas.get_mut(age)) {
+            Some(sa) => sa.due_after = after,
+            None => self.timers.set_head(at, after, Slot::NONE),
+        }
+        if let Some(sa) = after.and_then(|age| self.sas.get_mut(age)) {
+            sa.due_before = before;
+        }
     }
 
     fn bucket_of(&self, said: &Said) -> usize {
@@ -320,6 +449,15 @@ impl Sadb {
                 assert!(len <= group::MAX_CHAIN, "chain is a ring or too long");
                 grouped += len;
             }
+            if let Some(at) = sa.due {
+                assert_eq!(Some(at), sa.spec.deadline());
+                match sa.due_before.and_then(|age| self.get(age)) {
+                    Some(before) => assert_eq!(before.due_after, Some(sa.age())),
+                    None => assert_eq!(self.timers.head(at), Some(sa.age())),
+                }
+            } else {
+                assert!(!sa.spec.deadline().is_some_and(Timers::can_keep));
+            }
             listed += 1;
             age = sa.age().next();
         }
@@ -329,13 +467,15 @@ impl Sadb {
 }
 
 /// An SA with all the memory that adding it needs.
-pub struct Prepared(Boxed<Sa>);
+pub struct Prepared {
+    sa: Boxed<Sa>,
+    slot: Slot,
+}
 
-impl Prepared {
-    /// The SA.
-    pub fn sa(&self) -> &Sa {
-        &self.0
-    }
+/// What is to replace an SA, with all the memory that that needs.
+pub struct Replacement {
+    spec: SaSpec,
+    slot: Slot,
 }
 
 impl Links for Sadb {

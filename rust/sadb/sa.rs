@@ -85,8 +85,40 @@ pub struct SaSpec {
     pub ident_dst: Option<SaIdent>,
     /// NAT traversal.
     pub natt: NatT,
+    /// Connections that the SA was made for, as LIFETIME_CURRENT tells it.
+    pub allocations: u32,
     /// When the SA was made.
     pub added: Moment,
+}
+
+/// How long an SPI that GETSPI has reserved waits for its UPDATE, in seconds; the same as mainline.
+pub const LARVAL_SECONDS: u64 = 30;
+
+impl SaSpec {
+    /// The second since boot in which the next of its limits is passed, or `None` if none ever is.
+    ///
+    /// A limit is passed when more seconds have gone by than it says, as in KLIPS.
+    pub fn deadline(&self) -> Option<u64> {
+        let set = |limit: u64| (limit != 0).then_some(limit);
+        let limit = match self.state {
+            SaState::Larval => Some(LARVAL_SECONDS),
+            SaState::Mature => set(self.soft.addtime)
+                .into_iter()
+                .chain(set(self.hard.addtime))
+                .min(),
+            SaState::Dying | SaState::Dead => set(self.hard.addtime),
+        };
+        self.added.boot.checked_add(limit?)?.checked_add(1)
+    }
+
+    /// Whether what ends it has come to pass.
+    pub fn is_over(&self, now: Moment) -> bool {
+        let limit = match self.state {
+            SaState::Larval => LARVAL_SECONDS,
+            _ => self.hard.addtime,
+        };
+        limit != 0 && now.boot.saturating_sub(self.added.boot) > limit
+    }
 }
 
 /// A point in time, on two clocks.
@@ -112,6 +144,11 @@ pub struct Sa {
     pub(super) onext: Option<Age>,
     /// Next SA of the same hash bucket.
     pub(super) hnext: Option<Age>,
+    /// The second in which it is to be looked at.
+    pub(super) due: Option<u64>,
+    /// Neighbours among the SAs of that second.
+    pub(super) due_before: Option<Age>,
+    pub(super) due_after: Option<Age>,
 }
 
 impl Sa {
@@ -122,6 +159,9 @@ impl Sa {
             inext: None,
             onext: None,
             hnext: None,
+            due: None,
+            due_before: None,
+            due_after: None,
         }
     }
 
@@ -144,7 +184,7 @@ impl Sa {
     /// when it was made.
     pub fn current(&self) -> Lifetime {
         Lifetime {
-            allocations: 1,
+            allocations: self.spec.allocations,
             addtime: self.spec.added.real,
             ..Lifetime::default()
         }

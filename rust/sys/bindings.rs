@@ -2,6 +2,7 @@
 
 //! The functions of `shim.c`, as `include/klips_shim.h` declares them.
 
+use crate::request::SocketInfo;
 use kernel::{
     bindings::{
         msghdr,
@@ -24,6 +25,7 @@ extern "C" {
     pub(super) fn klips_shim_unregister();
 
     pub(super) fn klips_shim_may_administer(net: *const NetNs) -> bool;
+    pub(super) fn klips_shim_is_trusted(net: *const NetNs) -> bool;
     pub(super) fn klips_shim_is_local_v4(net: *mut NetNs, address: *const u8) -> bool;
     pub(super) fn klips_shim_is_local_v6(net: *mut NetNs, address: *const u8) -> bool;
     pub(super) fn klips_shim_real_seconds() -> u64;
@@ -38,6 +40,12 @@ extern "C" {
     pub(super) fn klips_shim_message_new(len: usize, data: *mut *mut u8) -> *mut sk_buff;
     pub(super) fn klips_shim_message_free(message: *mut sk_buff);
     pub(super) fn klips_shim_deliver(sk: *mut sock, message: *mut sk_buff);
+
+    pub(super) fn klips_shim_lost(sk: *mut sock);
+    pub(super) fn klips_shim_has_room(sk: *const sock) -> bool;
+    pub(super) fn klips_shim_set_dumping(sk: *mut sock, dumping: bool);
+    pub(super) fn klips_shim_socket_info(sk: *mut sock, info: *mut SocketInfo);
+    pub(super) fn klips_shim_wake_after(net: *mut NetNs, seconds: u64);
 
     pub(super) fn klips_shim_secret_new(len: usize) -> *mut c_void;
     pub(super) fn klips_shim_secret_free(secret: *mut c_void, len: usize);

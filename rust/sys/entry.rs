@@ -158,6 +158,31 @@ pub(super) unsafe extern "C" fn klips_socket_close(state: *mut c_void, sk: *mut 
     }
 }
 
+/// Something was read from a socket that a DUMP goes on for.
+///
+/// # Safety
+///
+/// `state` is that of the socket's namespace, and `sk` is valid.
+#[no_mangle]
+pub(super) unsafe extern "C" fn klips_socket_drained(state: *mut c_void, sk: *mut sock) {
+    // SAFETY: The namespace of a socket is there as long as the socket.
+    let net = unsafe { borrow(state) };
+    if let Some(sk) = NonNull::new(sk) {
+        request::go_on_dumping(net, Socket(sk));
+    }
+}
+
+/// The time that was asked for has come.
+///
+/// # Safety
+///
+/// `state` is that of the namespace whose work this is.
+#[no_mangle]
+pub(super) unsafe extern "C" fn klips_expire(state: *mut c_void) {
+    // SAFETY: The work of a namespace is cancelled before its state is freed.
+    request::expire_due(unsafe { borrow(state) });
+}
+
 /// A message was written to a socket: the checks of reference 2.1, 2 to 6, then the request.
 ///
 /// # Safety
@@ -224,12 +249,9 @@ pub(super) unsafe extern "C" fn klips_listing_line(
     let net = unsafe { borrow(state) };
     // SAFETY: The caller promises that `m` is valid and nobody else uses it.
     let m = unsafe { SeqFile::from_raw(m) };
-    let listing = match listing {
-        0 => Listing::SpiGrp,
-        1 => Listing::Spi,
-        _ => return 0,
+    let Some(listing) = Listing::from_number(listing) else {
+        return 0;
     };
-    let now = net.now();
-    let line = listing.line(&net.lock().sadb, position, now, |text| m.call_printf(text));
+    let line = listing.line(net, position, |text| m.call_printf(text));
     line.unwrap_or(0)
 }

@@ -13,6 +13,7 @@ use crate::{
     memory::OutOfMemory,
     request::{
         Host,
+        SocketInfo,
         State, //
     },
     sadb::{
@@ -22,6 +23,7 @@ use crate::{
     }, //
 };
 use core::{
+    fmt,
     net::IpAddr,
     ptr::NonNull, //
 };
@@ -59,7 +61,7 @@ unsafe impl Send for Socket {}
 pub struct Net {
     net: NonNull<NetNs>,
     #[pin]
-    state: Mutex<State<Socket>>,
+    state: Mutex<State<Net>>,
 }
 
 impl Net {
@@ -96,7 +98,7 @@ impl Net {
 impl Host for Net {
     type Socket = Socket;
     type Draft = Draft;
-    type Guard<'a> = Guard<'a, State<Socket>, MutexBackend>;
+    type Guard<'a> = Guard<'a, State<Net>, MutexBackend>;
 
     fn lock(&self) -> Self::Guard<'_> {
         self.state.lock()
@@ -110,6 +112,56 @@ impl Host for Net {
         // SAFETY: A socket comes from the state, which is locked, or from the process that is
         // writing to it; either way it has not been released.
         unsafe { message.deliver_to(socket.0) };
+    }
+
+    fn lost(&self, socket: Socket) {
+        // SAFETY: As for `deliver`.
+        unsafe { bindings::klips_shim_lost(socket.0.as_ptr()) };
+    }
+
+    fn has_room(&self, socket: Socket) -> bool {
+        // SAFETY: As for `deliver`.
+        unsafe { bindings::klips_shim_has_room(socket.0.as_ptr()) }
+    }
+
+    fn set_dumping(&self, socket: Socket, dumping: bool) {
+        // SAFETY: As for `deliver`.
+        unsafe { bindings::klips_shim_set_dumping(socket.0.as_ptr(), dumping) };
+    }
+
+    fn wake_at(&self, second: Option<u64>) {
+        let Some(second) = second else {
+            return;
+        };
+        let seconds = second.saturating_sub(self.now().boot);
+        // SAFETY: By the type invariant the namespace is valid. Its work is cancelled before this
+        // object goes, when there are neither sockets nor work that could call this.
+        unsafe { bindings::klips_shim_wake_after(self.net.as_ptr(), seconds) };
+    }
+
+    fn socket_info(&self, socket: Socket) -> SocketInfo {
+        let mut info = SocketInfo::default();
+        // SAFETY: As for `deliver`; `info` may be written to.
+        unsafe { bindings::klips_shim_socket_info(socket.0.as_ptr(), &mut info) };
+        info
+    }
+
+    fn random(&self) -> u64 {
+        let mut random = 0u64;
+        // SAFETY: `random` has room for as many bytes as it has.
+        unsafe {
+            bindings::klips_shim_random(core::ptr::from_mut(&mut random).cast(), size_of::<u64>());
+        }
+        random
+    }
+
+    fn log(&self, line: fmt::Arguments<'_>) {
+        // SAFETY: By the type invariant the namespace is valid.
+        let trusted = unsafe { bindings::klips_shim_is_trusted(self.net.as_ptr()) };
+        // The log is the host's, not for any namespace's owner to fill.
+        if trusted {
+            pr_info!("{}\n", line);
+        }
     }
 
     fn now(&self) -> Moment {

@@ -15,6 +15,8 @@
 #include <linux/skbuff.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
+#include <linux/user_namespace.h>
+#include <linux/workqueue.h>
 #include <net/addrconf.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
@@ -34,10 +36,28 @@ struct klips_net {
 	struct net *net;
 	/* Owned by Rust. */
 	void *state;
+	struct delayed_work work;
 	struct klips_file files[KLIPS_LISTING_COUNT];
 };
 
+/* A socket. */
+struct klips_sock {
+	/* First, as struct proto wants it. */
+	struct sock sk;
+	/* Who made it, as its process namespace counts. */
+	pid_t pid;
+	/* Whether a DUMP goes on when something is read. */
+	bool dumping;
+};
+
+static_assert(offsetof(struct klips_sock, sk) == 0);
+
 static unsigned int klips_net_id __read_mostly;
+
+static struct klips_sock *klips_sk(const struct sock *sk)
+{
+	return (struct klips_sock *)sk;
+}
 
 static struct klips_net *klips_net(const struct net *net)
 {
@@ -56,6 +76,11 @@ static void *klips_state(const struct sock *sk)
 bool klips_shim_may_administer(const struct net *net)
 {
 	return ns_capable(net->user_ns, CAP_NET_ADMIN);
+}
+
+bool klips_shim_is_trusted(const struct net *net)
+{
+	return net->user_ns == &init_user_ns;
 }
 
 bool klips_shim_is_local_v4(struct net *net, const u8 *address)
@@ -139,16 +164,56 @@ void klips_shim_deliver(struct sock *sk, struct sk_buff *message)
 		copy = skb_clone(message, GFP_KERNEL);
 	if (copy)
 		err = sock_queue_rcv_skb(sk, copy);
-	else
-		sk_drops_inc(sk);
 	if (!err)
 		return;
 	kfree_skb(copy);
 	/* -EPERM: the socket's own filter did not want it. */
-	if (err == -EPERM)
-		return;
+	if (err != -EPERM)
+		klips_shim_lost(sk);
+}
+
+void klips_shim_lost(struct sock *sk)
+{
+	sk_drops_inc(sk);
 	WRITE_ONCE(sk->sk_err, ENOBUFS);
 	sk_error_report(sk);
+}
+
+bool klips_shim_has_room(const struct sock *sk)
+{
+	/* As mainline's af_key: leave a third for what others tell meanwhile. */
+	return 3 * (s64)atomic_read(&sk->sk_rmem_alloc) <= 2 * (s64)READ_ONCE(sk->sk_rcvbuf);
+}
+
+void klips_shim_set_dumping(struct sock *sk, bool dumping)
+{
+	WRITE_ONCE(klips_sk(sk)->dumping, dumping);
+}
+
+void klips_shim_socket_info(struct sock *sk, struct klips_socket_info *info)
+{
+	info->inode = sock_i_ino(sk);
+	info->pid = klips_sk(sk)->pid;
+	info->err = READ_ONCE(sk->sk_err);
+	info->protocol = sk->sk_protocol;
+	info->sndbuf = READ_ONCE(sk->sk_sndbuf);
+	info->rcvbuf = READ_ONCE(sk->sk_rcvbuf);
+	info->type = sk->sk_type;
+	info->state = sk->sk_socket ? sk->sk_socket->state : SS_FREE;
+	info->lost = sk_drops_read(sk);
+}
+
+void klips_shim_wake_after(struct net *net, u64 seconds)
+{
+	/* A day at the most, so that nothing overflows; klips_expire asks anew. */
+	unsigned long delay = min_t(u64, seconds, 86400) * HZ;
+
+	mod_delayed_work(system_dfl_wq, &klips_net(net)->work, delay);
+}
+
+static void klips_work(struct work_struct *work)
+{
+	klips_expire(container_of(to_delayed_work(work), struct klips_net, work)->state);
 }
 
 void *klips_shim_secret_new(size_t len)
@@ -255,12 +320,29 @@ static const struct proc_ops klips_proc_ops = {
 };
 
 static const struct {
+	/* In the folder ipsec; a folder itself, with a file "all", if folder is set. */
 	const char *name;
+	bool folder;
+	umode_t mode;
+	/* In /proc/net; without a target it is the file itself. */
 	const char *link;
 	const char *target;
 } klips_files[KLIPS_LISTING_COUNT] = {
-	[KLIPS_LISTING_SPIGRP]	= { "spigrp", "ipsec_spigrp", "ipsec/spigrp/all" },
-	[KLIPS_LISTING_SPI]	= { "spi", "ipsec_spi", "ipsec/spi/all" },
+	[KLIPS_LISTING_SPIGRP] = {
+		"spigrp", true, 0400, "ipsec_spigrp", "ipsec/spigrp/all",
+	},
+	[KLIPS_LISTING_SPI] = {
+		"spi", true, 0400, "ipsec_spi", "ipsec/spi/all",
+	},
+	[KLIPS_LISTING_VERSION] = {
+		"version", false, 0444, "ipsec_version", "ipsec/version",
+	},
+	[KLIPS_LISTING_KLIPSDEBUG] = {
+		"klipsdebug", false, 0400, "ipsec_klipsdebug", "ipsec/klipsdebug",
+	},
+	[KLIPS_LISTING_PF_KEY] = { .link = "pf_key", .mode = 0444 },
+	[KLIPS_LISTING_PF_KEY_REGISTERED] = { .link = "pf_key_registered", .mode = 0444 },
+	[KLIPS_LISTING_PF_KEY_SUPPORTED] = { .link = "pf_key_supported", .mode = 0444 },
 };
 
 static void klips_proc_remove(struct net *net)
@@ -272,25 +354,41 @@ static void klips_proc_remove(struct net *net)
 	remove_proc_subtree("ipsec", net->proc_net);
 }
 
+/* Makes a file and the link to it; whatever can't be made makes it fail. */
+static bool klips_proc_create_file(struct klips_net *knet, struct proc_dir_entry *ipsec,
+				   enum klips_listing listing)
+{
+	struct proc_dir_entry *net = knet->net->proc_net;
+	struct klips_file *file = &knet->files[listing];
+	const char *name = klips_files[listing].name;
+	umode_t mode = klips_files[listing].mode;
+
+	file->knet = knet;
+	file->listing = listing;
+	if (!name)
+		return proc_create_data(klips_files[listing].link, mode, net, &klips_proc_ops,
+					file);
+	if (klips_files[listing].folder) {
+		ipsec = proc_net_mkdir(knet->net, name, ipsec);
+		if (!ipsec)
+			return false;
+		name = "all";
+	}
+	return proc_create_data(name, mode, ipsec, &klips_proc_ops, file) &&
+	       proc_symlink(klips_files[listing].link, net, klips_files[listing].target);
+}
+
 static int klips_proc_create(struct klips_net *knet)
 {
-	struct proc_dir_entry *dir, *sub;
-	struct net *net = knet->net;
+	struct proc_dir_entry *ipsec;
 	unsigned int i;
 
-	dir = proc_net_mkdir(net, "ipsec", net->proc_net);
-	if (!dir)
+	ipsec = proc_net_mkdir(knet->net, "ipsec", knet->net->proc_net);
+	if (!ipsec)
 		return -ENOMEM;
-	for (i = 0; i < KLIPS_LISTING_COUNT; i++) {
-		struct klips_file *file = &knet->files[i];
-
-		file->knet = knet;
-		file->listing = i;
-		sub = proc_net_mkdir(net, klips_files[i].name, dir);
-		if (!sub || !proc_create_data("all", 0400, sub, &klips_proc_ops, file) ||
-		    !proc_symlink(klips_files[i].link, net->proc_net, klips_files[i].target))
+	for (i = 0; i < KLIPS_LISTING_COUNT; i++)
+		if (!klips_proc_create_file(knet, ipsec, i))
 			return -ENOMEM;
-	}
 	return 0;
 }
 
@@ -304,6 +402,7 @@ static int __net_init klips_net_init(struct net *net)
 	int err;
 
 	knet->net = net;
+	INIT_DELAYED_WORK(&knet->work, klips_work);
 	knet->state = klips_net_new(net);
 	if (!knet->state)
 		return -ENOMEM;
@@ -318,6 +417,7 @@ static int __net_init klips_net_init(struct net *net)
 static void __net_exit klips_net_exit(struct net *net)
 {
 	klips_proc_remove(net);
+	cancel_delayed_work_sync(&klips_net(net)->work);
 	klips_net_free(klips_net(net)->state);
 }
 
@@ -335,7 +435,7 @@ static struct pernet_operations klips_net_ops = {
 static struct proto klips_proto = {
 	.name		= "KLIPS",
 	.owner		= THIS_MODULE,
-	.obj_size	= sizeof(struct sock),
+	.obj_size	= sizeof(struct klips_sock),
 };
 
 static void klips_destruct(struct sock *sk)
@@ -402,6 +502,8 @@ static int klips_recvmsg(struct socket *sock, struct msghdr *msg, size_t len, in
 		err = flags & MSG_TRUNC ? skb->len : copied;
 	}
 	skb_free_datagram(sk, skb);
+	if (READ_ONCE(klips_sk(sk)->dumping))
+		klips_socket_drained(klips_state(sk), sk);
 	return err;
 }
 
@@ -437,6 +539,8 @@ static int klips_create(struct net *net, struct socket *sock, int protocol, int 
 	sock->ops = &klips_ops;
 	sock_init_data(sock, sk);
 	sk->sk_protocol = protocol;
+	klips_sk(sk)->pid = task_tgid_vnr(current);
+	klips_sk(sk)->dumping = false;
 	sk->sk_destruct = klips_destruct;
 	err = klips_socket_open(klips_state(sk), sk);
 	if (err) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The algorithms that an SA can have, in one table: numbers, key sizes, names (reference 1.7).
+//! The algorithms that an SA can have, in one table: numbers, key sizes, names (reference 1.7 and
+//! 3.6). ADD and UPDATE check against it, REGISTER and the files in `/proc/net` are made from it.
 
 use super::types::SaType;
 
@@ -18,6 +19,12 @@ pub mod auth {
     pub const SHA2_384_HMAC: u8 = 6;
     /// HMAC-SHA2-512.
     pub const SHA2_512_HMAC: u8 = 7;
+    /// AES-XCBC-MAC.
+    pub const AES_XCBC_MAC: u8 = 9;
+    /// AES-CMAC, the number of libreswan.
+    pub const AES_CMAC: u8 = 250;
+    /// Null authentication.
+    pub const NULL: u8 = 251;
     /// Largest number that KLIPS 2.4 lets pass.
     pub const MAX: u8 = 251;
 }
@@ -32,6 +39,22 @@ pub mod encrypt {
     pub const NULL: u8 = 11;
     /// AES in CBC mode.
     pub const AES_CBC: u8 = 12;
+    /// AES in counter mode (RFC 3686).
+    pub const AES_CTR: u8 = 13;
+    /// AES-CCM with an ICV of 8 bytes (RFC 4309).
+    pub const AES_CCM_8: u8 = 14;
+    /// AES-CCM with an ICV of 12 bytes.
+    pub const AES_CCM_12: u8 = 15;
+    /// AES-CCM with an ICV of 16 bytes.
+    pub const AES_CCM_16: u8 = 16;
+    /// AES-GCM with an ICV of 8 bytes (RFC 4106).
+    pub const AES_GCM_8: u8 = 18;
+    /// AES-GCM with an ICV of 12 bytes.
+    pub const AES_GCM_12: u8 = 19;
+    /// AES-GCM with an ICV of 16 bytes.
+    pub const AES_GCM_16: u8 = 20;
+    /// ChaCha20-Poly1305 (RFC 7634). PF_KEY never had a number for it; this is its IKEv2 one.
+    pub const CHACHA20_POLY1305: u8 = 28;
 }
 
 /// Compression algorithm numbers.
@@ -49,8 +72,12 @@ pub enum Purpose {
     Auth,
     /// Encryption, by ESP.
     Encrypt,
+    /// Encryption with authentication in one, by ESP.
+    Combined,
     /// Compression, by COMP.
     Compress,
+    /// Encapsulation, by tunnels.
+    Tunnel,
 }
 
 /// An algorithm and the keys that it takes.
@@ -60,45 +87,108 @@ pub struct Algorithm {
     pub purpose: Purpose,
     /// Its number in `sadb_sa_auth` or `sadb_sa_encrypt`.
     pub id: u8,
-    /// Key lengths that are accepted, in bits.
+    /// Key lengths that are accepted, in bits; salts and nonces count.
     pub key_bits: &'static [u16],
+    /// Length of its IV in bits, as REGISTER tells it.
+    pub iv_bits: u8,
+    /// Shortest and longest key in bits, as REGISTER tells them.
+    pub told_bits: (u16, u16),
     /// Its name in `/proc/net/ipsec_spi`, with the underscore that precedes it.
     pub proc_name: &'static str,
 }
 
-const fn algorithm(
+const fn keyed(
     purpose: Purpose,
     id: u8,
     key_bits: &'static [u16],
+    iv_bits: u8,
     proc_name: &'static str,
 ) -> Algorithm {
     Algorithm {
         purpose,
         id,
         key_bits,
+        iv_bits,
+        told_bits: (key_bits[0], key_bits[key_bits.len() - 1]),
         proc_name,
     }
 }
 
-/// Every algorithm that ADD and UPDATE accept.
+const fn told(algorithm: Algorithm, min: u16, max: u16) -> Algorithm {
+    Algorithm {
+        told_bits: (min, max),
+        ..algorithm
+    }
+}
+
+const fn tunnel(id: u8, min: u16, max: u16) -> Algorithm {
+    told(keyed(Purpose::Tunnel, id, &[0], 0, ""), min, max)
+}
+
+/// Key lengths of AES.
+const AES: &[u16] = &[128, 192, 256];
+/// Key lengths of AES with a salt of 3 bytes.
+const AES_SALT_24: &[u16] = &[152, 216, 280];
+/// Key lengths of AES with a salt or nonce of 4 bytes.
+const AES_SALT_32: &[u16] = &[160, 224, 288];
+
+/// Every algorithm that there is, those that KLIPS had built in first.
+#[rustfmt::skip]
 pub const ALGORITHMS: &[Algorithm] = &[
-    algorithm(Purpose::Auth, auth::MD5_HMAC, &[128], "_HMAC_MD5"),
-    algorithm(Purpose::Auth, auth::SHA1_HMAC, &[160], "_HMAC_SHA1"),
-    algorithm(Purpose::Auth, auth::SHA2_256_HMAC, &[256], "_HMAC_SHA2_256"),
-    algorithm(Purpose::Auth, auth::SHA2_384_HMAC, &[384], "_HMAC_SHA2_384"),
-    algorithm(Purpose::Auth, auth::SHA2_512_HMAC, &[512], "_HMAC_SHA2_512"),
-    algorithm(Purpose::Encrypt, encrypt::TRIPLE_DES_CBC, &[192], "_3DES"),
-    algorithm(Purpose::Encrypt, encrypt::NULL, &[0], "_NULL"),
-    algorithm(Purpose::Encrypt, encrypt::AES_CBC, &[128, 192, 256], "_AES"),
-    algorithm(Purpose::Compress, compress::DEFLATE, &[0], "_DEFLATE"),
-    algorithm(Purpose::Compress, compress::LZS, &[0], "_LZS"),
+    keyed(Purpose::Auth, auth::MD5_HMAC, &[128], 0, "_HMAC_MD5"),
+    keyed(Purpose::Auth, auth::SHA1_HMAC, &[160], 0, "_HMAC_SHA1"),
+    keyed(Purpose::Auth, auth::SHA2_256_HMAC, &[256], 0, "_HMAC_SHA2_256"),
+    keyed(Purpose::Auth, auth::SHA2_384_HMAC, &[384], 0, "_HMAC_SHA2_384"),
+    keyed(Purpose::Auth, auth::SHA2_512_HMAC, &[512], 0, "_HMAC_SHA2_512"),
+    keyed(Purpose::Auth, auth::AES_XCBC_MAC, &[128], 0, "_AES_XCBC"),
+    keyed(Purpose::Auth, auth::AES_CMAC, &[128], 0, "_AES_CMAC"),
+    // KLIPS counts the bits of the key that are not parity.
+    told(keyed(Purpose::Encrypt, encrypt::TRIPLE_DES_CBC, &[192], 64, "_3DES"), 168, 168),
+    keyed(Purpose::Encrypt, encrypt::NULL, &[0], 0, "_NULL"),
+    keyed(Purpose::Encrypt, encrypt::AES_CBC, AES, 128, "_AES"),
+    keyed(Purpose::Encrypt, encrypt::AES_CTR, AES_SALT_32, 64, "_AES_CTR"),
+    keyed(Purpose::Combined, encrypt::AES_CCM_8, AES_SALT_24, 64, "_AES_CCM_8"),
+    keyed(Purpose::Combined, encrypt::AES_CCM_12, AES_SALT_24, 64, "_AES_CCM_12"),
+    keyed(Purpose::Combined, encrypt::AES_CCM_16, AES_SALT_24, 64, "_AES_CCM_16"),
+    keyed(Purpose::Combined, encrypt::AES_GCM_8, AES_SALT_32, 64, "_AES_GCM_8"),
+    keyed(Purpose::Combined, encrypt::AES_GCM_12, AES_SALT_32, 64, "_AES_GCM_12"),
+    keyed(Purpose::Combined, encrypt::AES_GCM_16, AES_SALT_32, 64, "_AES_GCM_16"),
+    keyed(Purpose::Combined, encrypt::CHACHA20_POLY1305, &[288], 64, "_CHACHA20_POLY1305"),
+    told(keyed(Purpose::Compress, compress::DEFLATE, &[0], 0, "_DEFLATE"), 1, 1),
+    tunnel(1, 32, 32),
+    tunnel(2, 128, 32),
+    tunnel(3, 32, 128),
+    tunnel(4, 128, 128),
 ];
 
-/// Finds an algorithm.
-pub fn find(purpose: Purpose, id: u8) -> Option<&'static Algorithm> {
-    ALGORITHMS
-        .iter()
-        .find(|algorithm| algorithm.purpose == purpose && algorithm.id == id)
+impl Algorithm {
+    /// Whether SAs of this type can have it.
+    pub const fn suits(&self, satype: SaType) -> bool {
+        matches!(
+            (satype, self.purpose),
+            (SaType::Ah, Purpose::Auth)
+                | (
+                    SaType::Esp,
+                    Purpose::Auth | Purpose::Encrypt | Purpose::Combined
+                )
+                | (SaType::Comp, Purpose::Compress)
+                | (SaType::IpIp, Purpose::Tunnel)
+        )
+    }
+}
+
+/// The algorithms that SAs of this type can have for authentication, or for anything else, the
+/// latest first, as REGISTER and `/proc/net/pf_key_supported` list them.
+pub fn supported(satype: SaType, for_auth: bool) -> impl Iterator<Item = &'static Algorithm> {
+    ALGORITHMS.iter().rev().filter(move |algorithm| {
+        algorithm.suits(satype) && (algorithm.purpose == Purpose::Auth) == for_auth
+    })
+}
+
+/// Finds what SAs of this type have under the number of an authentication algorithm, or of any
+/// other.
+pub fn find(satype: SaType, for_auth: bool, id: u8) -> Option<&'static Algorithm> {
+    supported(satype, for_auth).find(|algorithm| algorithm.id == id)
 }
 
 /// Why an SA's algorithms and keys don't go together.
@@ -119,19 +209,23 @@ pub fn check(
     encrypt: u8,
     encrypt_bits: u16,
 ) -> Result<(), AlgorithmError> {
-    let fits = |purpose, id, bits| {
-        find(purpose, id).is_some_and(|algorithm| algorithm.key_bits.contains(&bits))
+    let authenticates = || {
+        find(satype, true, auth).is_some_and(|algorithm| algorithm.key_bits.contains(&auth_bits))
     };
     let ok = match satype {
         // The algorithm fields of a tunnel mean nothing, and any compression passes, as in KLIPS.
         SaType::IpIp | SaType::Comp => true,
-        SaType::Ah => fits(Purpose::Auth, auth, auth_bits),
+        SaType::Ah => authenticates(),
         SaType::Esp => {
-            if find(Purpose::Encrypt, encrypt).is_none() {
-                return Err(AlgorithmError::UnknownCipher);
-            }
-            fits(Purpose::Encrypt, encrypt, encrypt_bits)
-                && (auth == auth::NONE || fits(Purpose::Auth, auth, auth_bits))
+            let cipher = find(satype, false, encrypt).ok_or(AlgorithmError::UnknownCipher)?;
+            cipher.key_bits.contains(&encrypt_bits)
+                && match (auth, cipher.purpose) {
+                    (auth::NONE, _) => true,
+                    // It authenticates by itself.
+                    (_, Purpose::Combined) => false,
+                    (auth::NULL, _) => auth_bits == 0 && encrypt != encrypt::NULL,
+                    _ => authenticates(),
+                }
         }
         SaType::Int => false,
     };

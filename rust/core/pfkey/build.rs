@@ -3,6 +3,8 @@
 //! From plain values to bytes: extensions in ascending order of their numbers, padding zero.
 
 use super::{
+    algorithm,
+    debug::Masks,
     types::{
         Ext,
         MsgType,
@@ -69,10 +71,14 @@ pub struct Content<'a> {
     pub ident_src: Option<Ident<'a>>,
     /// Identity of the destination.
     pub ident_dst: Option<Ident<'a>>,
+    /// The SA type whose algorithms are listed.
+    pub supported: Option<SaType>,
     /// Lowest and highest SPI to choose from.
     pub spi_range: Option<(u32, u32)>,
     /// The second SA of a pair.
     pub second: Option<Second>,
+    /// Debugging masks.
+    pub debug: Option<Masks>,
     /// Kind of NAT traversal.
     pub natt_type: Option<u8>,
     /// Source port behind NAT.
@@ -104,8 +110,10 @@ impl<'a> Content<'a> {
             key_encrypt: None,
             ident_src: None,
             ident_dst: None,
+            supported: None,
             spi_range: None,
             second: None,
+            debug: None,
             natt_type: None,
             natt_sport: None,
             natt_dport: None,
@@ -155,6 +163,19 @@ impl<'a> Content<'a> {
         };
         self.emit(words, &mut writer);
         Some(len)
+    }
+
+    /// Writes the message with bytes that follow it, a whole message in the data form of X_PROMISC,
+    /// to `out`, which has room for just that.
+    pub fn write_with_tail(&self, tail: &[u8], out: &mut [u8]) -> Option<()> {
+        let words = u16::try_from(out.len() / WORD).ok()?;
+        let (front, back) = out.split_at_mut_checked(self.size())?;
+        if back.len() != tail.len() {
+            return None;
+        }
+        back.copy_from_slice(tail);
+        self.emit(words, &mut Writer { out: front, at: 0 });
+        Some(())
     }
 
     /// The one place that knows what is written, used for counting and for writing alike.
@@ -207,6 +228,10 @@ impl<'a> Content<'a> {
                 emit_ident(out, ext, ident);
             }
         }
+        if let Some(satype) = self.supported {
+            emit_supported(out, Ext::SupportedAuth, satype);
+            emit_supported(out, Ext::SupportedEncrypt, satype);
+        }
         if let Some((min, max)) = self.spi_range {
             out.put(&wire::SpiRange {
                 header: sized::<wire::SpiRange>(Ext::SpiRange),
@@ -223,6 +248,13 @@ impl<'a> Content<'a> {
             });
             emit_sa(out, Ext::Sa2, &second.sa);
             emit_address(out, Ext::AddressDst2, &second.dst);
+        }
+        if let Some(Masks(masks)) = self.debug {
+            out.put(&wire::Debug {
+                header: sized::<wire::Debug>(Ext::Debug),
+                masks: masks.map(Into::into),
+                reserved: 0.into(),
+            });
         }
         self.emit_natt(out);
         if let Some(group) = &self.group {
@@ -421,6 +453,32 @@ fn emit_ident(out: &mut impl Sink, ext: Ext, ident: &Ident<'_>) {
     });
     out.bytes(ident.text);
     out.pad();
+}
+
+/// The algorithms of an SA type; no extension if there are none.
+fn emit_supported(out: &mut impl Sink, ext: Ext, satype: SaType) {
+    let algorithms = || algorithm::supported(satype, ext == Ext::SupportedAuth);
+    let count = algorithms().count();
+    if count == 0 {
+        return;
+    }
+    out.put(&wire::Supported {
+        header: ext_header(
+            ext,
+            size_of::<wire::Supported>() + count * size_of::<wire::Alg>(),
+        ),
+        reserved: 0.into(),
+    });
+    for algorithm in algorithms() {
+        let (minbits, maxbits) = algorithm.told_bits;
+        out.put(&wire::Alg {
+            id: algorithm.id,
+            ivlen: algorithm.iv_bits,
+            minbits: minbits.into(),
+            maxbits: maxbits.into(),
+            reserved: 0.into(),
+        });
+    }
 }
 
 fn emit_group(out: &mut impl Sink, group: &GroupList) {

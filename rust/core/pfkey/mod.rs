@@ -8,6 +8,7 @@
 
 pub mod algorithm;
 pub mod build;
+pub mod debug;
 pub mod parse;
 pub mod table;
 pub mod types;

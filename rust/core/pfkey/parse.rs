@@ -3,6 +3,7 @@
 //! From bytes to a checked message: KLIPS's checks, in its order, with its errnos (reference 2).
 
 use super::{
+    debug::Masks,
     table,
     types::{
         Direction,
@@ -40,13 +41,16 @@ use crate::klips_core::{
     group::ListReason,
     said::Said, //
 };
-use core::net::{
-    IpAddr,
-    Ipv4Addr,
-    Ipv6Addr,
-    SocketAddr,
-    SocketAddrV4,
-    SocketAddrV6, //
+use core::{
+    mem::size_of,
+    net::{
+        IpAddr,
+        Ipv4Addr,
+        Ipv6Addr,
+        SocketAddr,
+        SocketAddrV4,
+        SocketAddrV6, //
+    },
 };
 use zerocopy::FromBytes;
 
@@ -67,7 +71,7 @@ pub struct Header {
 
 impl Header {
     /// Size of the header on the wire.
-    pub const SIZE: usize = core::mem::size_of::<wire::MsgHeader>();
+    pub const SIZE: usize = size_of::<wire::MsgHeader>();
 
     /// Checks what has to be right before anybody is told anything about the message: length,
     /// version, reserved field and type (reference 2.1, checks 5 to 10).
@@ -112,9 +116,8 @@ impl<'a> Message<'a> {
     /// checks 12 to 25).
     pub fn parse(header: Header, bytes: &'a [u8], direction: Direction) -> Result<Self, Errno> {
         // A refusal carries the header of what was refused, right or wrong, and at most a fault.
-        let refusal = direction == Direction::Out
-            && header.errno != 0
-            && header.msg_type != MsgType::Acquire;
+        let refusal =
+            direction == Direction::Out && header.errno != 0 && header.msg_type != MsgType::Acquire;
         if !refusal {
             check_satype(&header)?;
             if header.errno != 0 && header.msg_type != MsgType::Acquire {
@@ -277,6 +280,23 @@ impl<'a> Message<'a> {
     pub fn spi_range(&self) -> Option<core::ops::RangeInclusive<u32>> {
         let range = self.get::<wire::SpiRange>(Ext::SpiRange)?;
         Some(range.min.get()..=range.max.get())
+    }
+
+    /// The debugging masks.
+    pub fn debug_masks(&self) -> Option<Masks> {
+        let debug = self.get::<wire::Debug>(Ext::Debug)?;
+        Some(Masks(debug.masks.map(|mask| mask.get())))
+    }
+
+    /// The algorithms of SUPPORTED_AUTH or SUPPORTED_ENCRYPT.
+    pub fn supported(&self, ext: Ext) -> impl Iterator<Item = &'a wire::Alg> {
+        let algorithms = self
+            .ext(ext)
+            .and_then(|bytes| bytes.get(size_of::<wire::Supported>()..));
+        algorithms
+            .unwrap_or_default()
+            .chunks(size_of::<wire::Alg>())
+            .filter_map(|alg| wire::Alg::ref_from_bytes(alg).ok())
     }
 
     /// The SAID that the message is about: SPI of the SA, protocol of the SA type, destination.
@@ -504,10 +524,10 @@ fn read_ident(bytes: &[u8]) -> Result<Ident<'_>, Errno> {
 fn check_proposal(bytes: &[u8]) -> Result<(), Errno> {
     let (proposal, combs) = prefix::<wire::Proposal>(bytes)?;
     // Openswan 2.4 appends two packet limits to each combination.
-    const LONG: usize = core::mem::size_of::<wire::Comb>() + WORD;
+    const LONG: usize = size_of::<wire::Comb>() + WORD;
     let size = match combs.len() % LONG {
         0 => LONG,
-        _ => core::mem::size_of::<wire::Comb>(),
+        _ => size_of::<wire::Comb>(),
     };
     ensure(combs.len() % size == 0)?;
     ensure(proposal.replay <= REPLAY_MAX)?;
@@ -544,7 +564,7 @@ fn check_supported(bytes: &[u8]) -> Result<(), Errno> {
     let (supported, algorithms) = prefix::<wire::Supported>(bytes)?;
     ensure(supported.reserved.get() == 0)?;
     algorithms
-        .chunks(core::mem::size_of::<wire::Alg>())
+        .chunks(size_of::<wire::Alg>())
         .try_for_each(|alg| ensure(exact::<wire::Alg>(alg)?.reserved.get() == 0))
 }
 
@@ -560,7 +580,7 @@ fn check_spi_range(bytes: &[u8]) -> Result<(), Errno> {
 
 fn read_group(bytes: &[u8]) -> Result<GroupList, Errno> {
     let (group, members) = prefix::<wire::Group>(bytes)?;
-    const MEMBER: usize = core::mem::size_of::<wire::GroupMember>();
+    const MEMBER: usize = size_of::<wire::GroupMember>();
     ensure(group.reserved == [0; 3])?;
     ensure((1..=GroupList::MAX).contains(&usize::from(group.count)))?;
     ensure(members.len() == usize::from(group.count) * MEMBER)?;

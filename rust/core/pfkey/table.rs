@@ -70,7 +70,7 @@ use Ext::{
     SupportedEncrypt as SUE, //
 };
 
-/// Extensions 1 to 20, all of which X_PROMISC and X_PCHANGE are said to require.
+/// Extensions 1 to 20, all of which X_PCHANGE is said to require.
 const FIRST_TWENTY: Rule = Rule {
     required: 0x001f_fffe,
     permitted: 0x001f_fffe,
@@ -89,8 +89,9 @@ pub const fn extensions(msg_type: MsgType, direction: Direction) -> Rule {
             Delete => rule(&[SA, AS, AD], &[]),
             Get => rule(&[SA, AS, AD], &[LC]),
             Acquire => rule(&[AS, AD, PROP], &[AP, IS, ID, SEN]),
-            Register | Expire | Flush | Dump => rule(&[], &[]),
-            Promisc | PChange => FIRST_TWENTY,
+            // KLIPS's table makes X_PROMISC impossible; it has no extensions (RFC 2367).
+            Register | Expire | Flush | Dump | Promisc => rule(&[], &[]),
+            PChange => FIRST_TWENTY,
             GrpSa => rule(&[SA, AD], &[ST2, SA2, AD2, GRP]),
             AddFlow => rule(&[SA, AD, FS, FD, FSM, FDM], &[AS, IS, ID, PRO]),
             DelFlow => rule(&[], &[SA, FS, FD, FSM, FDM, IS, ID, PRO]),
@@ -109,7 +110,9 @@ pub const fn extensions(msg_type: MsgType, direction: Direction) -> Rule {
             Flush => rule(&[], &[]),
             // KLIPS's table requires the keys, which are not given away here.
             Dump => rule(&[SA, AS, AD], &[LC, LH, LS, AP, KA, KE, IS, ID, SEN, NT, NS, ND, NO]),
-            Promisc | PChange => FIRST_TWENTY,
+            // The data form has a whole message in the place of extensions.
+            Promisc => rule(&[], &[]),
+            PChange => FIRST_TWENTY,
             GrpSa => rule(&[SA, AD], &[ST2, SA2, AD2, GRP, FLT]),
             AddFlow => rule(&[SA, AD, FS, FD, FSM, FDM], &[AS, PRO]),
             DelFlow => rule(&[FS, FD, FSM, FDM], &[SA, PRO]),

@@ -214,6 +214,15 @@ impl Player {
         let mut argument = || words.next().unwrap_or_default();
         match word {
             _ if line.starts_with("  |") => return Ok(()),
+            // The recorder began anew without saying how.
+            "empty" => {
+                self.found.push(line.to_owned());
+                ensure!(
+                    self.socket("A")?.send(&crate::support::flush(0)).is_ok(),
+                    "can't flush"
+                );
+                self.drain()?;
+            }
             "continues" => self.found.push(line.to_owned()),
             "socket" => {
                 let name = argument();

@@ -34,17 +34,24 @@ pub fn all() -> Vec<Test> {
 }
 
 fn names_modes_and_links() -> Result<()> {
-    for (link, target) in [
-        ("ipsec_spigrp", "ipsec/spigrp/all"),
-        ("ipsec_spi", "ipsec/spi/all"),
+    for (name, target, expected) in [
+        ("ipsec_spigrp", Some("ipsec/spigrp/all"), 0o100_400),
+        ("ipsec_spi", Some("ipsec/spi/all"), 0o100_400),
+        ("ipsec_version", Some("ipsec/version"), 0o100_444),
+        ("ipsec_klipsdebug", Some("ipsec/klipsdebug"), 0o100_400),
+        ("pf_key", None, 0o100_444),
+        ("pf_key_registered", None, 0o100_444),
+        ("pf_key_supported", None, 0o100_444),
     ] {
-        let path = format!("{PROC}/{link}");
-        ensure!(
-            fs::read_link(&path)? == Path::new(target),
-            "{path} leads elsewhere"
-        );
+        let path = format!("{PROC}/{name}");
+        if let Some(target) = target {
+            ensure!(
+                fs::read_link(&path)? == Path::new(target),
+                "{path} leads elsewhere"
+            );
+        }
         let mode = fs::metadata(&path)?.permissions().mode();
-        ensure!(mode == 0o100_400, "{path}: mode {mode:o}");
+        ensure!(mode == expected, "{path}: mode {mode:o}");
     }
     ensure!(
         !fs::exists(format!("{PROC}/pfkey"))?,

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The debugging masks of KLIPS (reference 1.4.11).
+
+/// A part of KLIPS that can be debugged, in the order of the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Part {
+    /// Tunnels.
+    Tunnel,
+    /// Netlink; of its mask only the highest bit means something, and that in a request.
+    Netlink,
+    /// Transforms.
+    Xform,
+    /// Eroutes.
+    Eroute,
+    /// SAs and groups.
+    Spi,
+    /// The tree of eroutes.
+    Radij,
+    /// ESP.
+    Esp,
+    /// AH.
+    Ah,
+    /// Receiving.
+    Rcv,
+    /// PF_KEY messages.
+    PfKey,
+    /// Compression.
+    IpComp,
+    /// More of everything.
+    Verbose,
+}
+
+/// How many parts there are.
+pub const PARTS: usize = 12;
+
+/// Set in the netlink mask of a request: switch the bits on; else only those given stay on.
+pub const SET: u32 = 1 << 31;
+
+/// A mask for each part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Masks(pub [u32; PARTS]);
+
+impl Masks {
+    /// The lines of `/proc/net/ipsec_klipsdebug`.
+    pub const SHOWN: [(&'static str, Part); 9] = [
+        ("tunnel", Part::Tunnel),
+        ("xform", Part::Xform),
+        ("eroute", Part::Eroute),
+        ("spi", Part::Spi),
+        ("radij", Part::Radij),
+        ("esp", Part::Esp),
+        ("ah", Part::Ah),
+        ("rcv", Part::Rcv),
+        ("pfkey", Part::PfKey),
+    ];
+
+    /// No debugging.
+    pub const NONE: Masks = Masks([0; PARTS]);
+
+    /// The mask of a part.
+    pub const fn of(&self, part: Part) -> u32 {
+        self.0[part as usize]
+    }
+
+    /// Does what a request says.
+    pub fn change(&mut self, request: &Masks) {
+        let set = request.of(Part::Netlink) & SET != 0;
+        for (mask, by) in self.0.iter_mut().zip(request.0) {
+            match set {
+                true => *mask |= by,
+                false => *mask &= by,
+            }
+        }
+        // The switch itself is no part of the mask.
+        self.0[Part::Netlink as usize] &= !SET;
+    }
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! X_DEBUG: sets the debugging masks (reference 1.4.11 and 4.14). It is not answered.
+
+use super::{
+    Host,
+    Refusal, //
+};
+use crate::klips_core::{
+    errno::Errno,
+    pfkey::{
+        debug::Masks,
+        Message, //
+    }, //
+};
+
+pub(super) fn debug<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
+    let request: Masks = message.debug_masks().ok_or(Errno::EINVAL)?;
+    host.lock().debug.change(&request);
+    Ok(())
+}

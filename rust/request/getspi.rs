@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! GETSPI: reserves an SPI by a larval SA (RFC 2367 section 3.1.1, reference 4.6).
+
+use super::{
+    spec,
+    write,
+    Audience,
+    Host,
+    Refusal, //
+};
+use crate::{
+    klips_core::{
+        errno::Errno,
+        pfkey::{
+            Content,
+            Ext,
+            Lifetime,
+            LifetimeForm,
+            Message,
+            SaState, //
+        },
+        said::Said, //
+    },
+    memory::OutOfMemory,
+    sadb::{
+        NatT,
+        SaSpec, //
+    }, //
+};
+
+/// How many SPIs are tried before others get their turn.
+const STEP: u64 = 64;
+
+pub(super) fn getspi<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
+    let range = message.spi_range().ok_or(Errno::EINVAL)?;
+    let (first, last) = (u64::from(*range.start()), u64::from(*range.end()));
+    let count = last - first + 1;
+    // From a random SPI on, round the range: a free one is found if there is any, and nobody can
+    // tell which it will be.
+    let start = host.random() % count;
+    let mut tried = 0;
+    while tried < count {
+        let mut state = host.lock();
+        for _ in 0..STEP.min(count - tried) {
+            // CAST: within the range, which is of 32 bits.
+            let spi = (first + (start + tried) % count) as u32;
+            tried += 1;
+            let spec = larval(host, message, spi)?;
+            if state.sadb.find(&spec.said).is_some() {
+                continue;
+            }
+            let reply = write(
+                host,
+                &Content {
+                    sa: Some(spec::sa_extension(&spec)),
+                    ..spec::echo_addresses(message)
+                },
+            )?;
+            let prepared = state.sadb.prepare(spec)?;
+            state.sadb.add(prepared).map_err(|_| OutOfMemory)?;
+            host.wake_at(state.sadb.next_deadline());
+            state.listeners.send(host, &reply, Audience::All);
+            return Ok(());
+        }
+        drop(state);
+        host.breathe();
+    }
+    Err(Errno::EEXIST.into())
+}
+
+fn larval<H: Host>(host: &H, message: &Message<'_>, spi: u32) -> Result<SaSpec, Refusal> {
+    let address = |ext| message.address(ext).map(|address| address.socket);
+    let satype = message.header.known_satype().ok_or(Errno::EINVAL)?;
+    let dst = address(Ext::AddressDst).ok_or(Errno::EINVAL)?;
+    Ok(SaSpec {
+        said: Said {
+            dst: dst.ip(),
+            spi,
+            proto: satype.proto(),
+        },
+        dst,
+        src: address(Ext::AddressSrc).ok_or(Errno::EINVAL)?,
+        proxy: address(Ext::AddressProxy),
+        state: SaState::Larval,
+        replay: 0,
+        auth: 0,
+        encrypt: 0,
+        flags: 0,
+        inbound: host.is_local(dst.ip()),
+        hard: Lifetime::default(),
+        soft: Lifetime::default(),
+        lifetime_form: LifetimeForm::default(),
+        key_auth: None,
+        key_encrypt: None,
+        ident_src: None,
+        ident_dst: None,
+        natt: NatT::default(),
+        allocations: 1,
+        added: host.now(),
+    })
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! REGISTER and ACQUIRE: which sockets negotiate SAs of which type (RFC 2367 sections 3.1.6 and
+//! 3.1.7, reference 3.6 and 4.12).
+
+use super::{
+    write,
+    Audience,
+    Host,
+    Refusal, //
+};
+use crate::klips_core::{
+    errno::Errno,
+    pfkey::{
+        Content,
+        Message, //
+    }, //
+};
+
+pub(super) fn register<H: Host>(
+    host: &H,
+    sender: H::Socket,
+    message: &Message<'_>,
+) -> Result<(), Refusal> {
+    let satype = message.header.satype;
+    let reply = write(
+        host,
+        &Content {
+            supported: message.header.known_satype(),
+            ..Content::reply_to(&message.header)
+        },
+    )?;
+    let mut state = host.lock();
+    state.listeners.register(sender, satype);
+    state
+        .listeners
+        .send(host, &reply, Audience::Registered(satype));
+    Ok(())
+}
+
+/// ACQUIRE from user space tells that a negotiation failed; others who negotiate are told so.
+pub(super) fn acquire<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
+    let satype = message.header.satype;
+    let copy = write(host, &Content::new(message.header))?;
+    let state = host.lock();
+    if !state.listeners.any_registered(satype) {
+        return Err(Errno::EPROTONOSUPPORT.into());
+    }
+    state
+        .listeners
+        .send(host, &copy, Audience::Registered(satype));
+    Ok(())
+}

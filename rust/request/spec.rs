@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Between messages and SAs: what a message says of an SA, and what a message tells of one.
+
+use super::{
+    Host,
+    Refusal, //
+};
+use crate::{
+    klips_core::{
+        errno::Errno,
+        pfkey::{
+            algorithm::{
+                self,
+                auth,
+                encrypt, //
+            },
+            build::request,
+            types::SAFLAG_PFS,
+            Address,
+            Content,
+            Ext,
+            Header,
+            Ident,
+            Key,
+            Lifetime,
+            Message,
+            MsgType,
+            Sa, //
+        },
+        said::Proto, //
+    },
+    memory::{
+        OutOfMemory,
+        Secret, //
+    },
+    sadb::{
+        self,
+        NatT,
+        SaIdent,
+        SaKey,
+        SaSpec, //
+    }, //
+};
+use core::net::SocketAddr;
+
+/// An SA extension with the algorithms that mean something for SAs of this protocol; KLIPS has the
+/// others 0.
+pub(super) fn meaningful(sa: Sa, proto: Proto) -> Sa {
+    let (auth, encrypt) = match proto {
+        Proto::Esp => (sa.auth, sa.encrypt),
+        Proto::Ah => (sa.auth, encrypt::NONE),
+        Proto::Comp => (auth::NONE, sa.encrypt),
+        Proto::Tun | Proto::Int => (auth::NONE, encrypt::NONE),
+    };
+    Sa {
+        auth,
+        encrypt,
+        ..sa
+    }
+}
+
+/// What ADD and UPDATE say of an SA, with the keys copied.
+pub(super) fn of_message<H: Host>(host: &H, message: &Message<'_>) -> Result<SaSpec, Refusal> {
+    let said = message.said().ok_or(Errno::EINVAL)?;
+    let sa = meaningful(message.sa().ok_or(Errno::EINVAL)?, said.proto);
+    let address = |ext| message.address(ext).map(|address| address.socket);
+    let hard = message.lifetime(Ext::LifetimeHard);
+    let soft = message.lifetime(Ext::LifetimeSoft);
+    let form = hard.or(soft).map(|(_, form)| form).unwrap_or_default();
+    let hard = hard.map(|(lifetime, _)| lifetime).unwrap_or_default();
+    let soft = soft.map(|(lifetime, _)| lifetime).unwrap_or_default();
+    Ok(SaSpec {
+        said,
+        dst: address(Ext::AddressDst).ok_or(Errno::EINVAL)?,
+        src: address(Ext::AddressSrc).ok_or(Errno::EINVAL)?,
+        proxy: address(Ext::AddressProxy),
+        state: sa.state,
+        replay: sa.replay,
+        auth: sa.auth,
+        encrypt: sa.encrypt,
+        flags: sa.flags,
+        // The same bit means perfect forward secrecy in a request and inbound in KLIPS.
+        inbound: sa.flags & SAFLAG_PFS != 0 || host.is_local(said.dst),
+        hard,
+        soft: capped(&soft, &hard),
+        lifetime_form: form,
+        key_auth: message.key(Ext::KeyAuth).map(keep_key).transpose()?,
+        key_encrypt: message.key(Ext::KeyEncrypt).map(keep_key).transpose()?,
+        ident_src: message
+            .ident(Ext::IdentitySrc)
+            .map(keep_ident)
+            .transpose()?,
+        ident_dst: message
+            .ident(Ext::IdentityDst)
+            .map(keep_ident)
+            .transpose()?,
+        natt: NatT {
+            kind: message.natt_type().unwrap_or(0),
+            sport: message.natt_port(Ext::NatTSport).unwrap_or(0),
+            dport: message.natt_port(Ext::NatTDport).unwrap_or(0),
+            original: address(Ext::NatTOa),
+        },
+        allocations: match message.header.msg_type {
+            MsgType::Add => 1,
+            _ => 0,
+        },
+        added: host.now(),
+    })
+}
+
+/// Whether algorithms and keys go together.
+pub(super) fn check_algorithms(message: &Message<'_>, spec: &SaSpec) -> Result<(), Refusal> {
+    let satype = message.header.known_satype().ok_or(Errno::EINVAL)?;
+    let bits = |key: &Option<SaKey>| key.as_ref().map_or(0, |key| key.bits);
+    algorithm::check(
+        satype,
+        spec.auth,
+        bits(&spec.key_auth),
+        spec.encrypt,
+        bits(&spec.key_encrypt),
+    )?;
+    Ok(())
+}
+
+/// Soft limits that are not above the hard ones, where those are set.
+fn capped(soft: &Lifetime, hard: &Lifetime) -> Lifetime {
+    fn cap<T: Ord + Default>(soft: T, hard: T) -> T {
+        match hard == T::default() {
+            true => soft,
+            false => soft.min(hard),
+        }
+    }
+    Lifetime {
+        allocations: cap(soft.allocations, hard.allocations),
+        packets: cap(soft.packets, hard.packets),
+        bytes: cap(soft.bytes, hard.bytes),
+        addtime: cap(soft.addtime, hard.addtime),
+        usetime: cap(soft.usetime, hard.usetime),
+    }
+}
+
+fn keep_key(key: Key<'_>) -> Result<SaKey, OutOfMemory> {
+    Ok(SaKey {
+        bits: key.bits,
+        data: Secret::copy_of(key.data)?,
+    })
+}
+
+fn keep_ident(ident: Ident<'_>) -> Result<SaIdent, OutOfMemory> {
+    Ok(SaIdent {
+        kind: ident.kind,
+        id: ident.id,
+        text: match ident.text {
+            [] => None,
+            text => Some(Secret::copy_of(text)?),
+        },
+    })
+}
+
+/// The reply to ADD and UPDATE: the SA as it is now, what of lifetimes and identities was given,
+/// never the keys.
+pub(super) fn reply_to<'a>(message: &Message<'a>, spec: &SaSpec) -> Content<'a> {
+    let given = |ext, lifetime| message.has(ext).then_some(lifetime);
+    Content {
+        sa: Some(sa_extension(spec)),
+        hard: given(Ext::LifetimeHard, spec.hard),
+        soft: given(Ext::LifetimeSoft, spec.soft),
+        lifetime_form: spec.lifetime_form,
+        ident_src: message.ident(Ext::IdentitySrc),
+        ident_dst: message.ident(Ext::IdentityDst),
+        ..echo_addresses(message)
+    }
+}
+
+/// A reply that echoes source and destination.
+pub(super) fn echo_addresses<'a>(message: &Message<'a>) -> Content<'a> {
+    let echo = |ext| message.address(ext).map(Address::without_proto);
+    Content {
+        src: echo(Ext::AddressSrc),
+        dst: echo(Ext::AddressDst),
+        ..Content::reply_to(&message.header)
+    }
+}
+
+/// An SA's own extension: flags are those given, and the lowest bit for an inbound SA.
+pub(super) fn sa_extension(spec: &SaSpec) -> Sa {
+    Sa {
+        replay: spec.replay,
+        state: spec.state,
+        auth: spec.auth,
+        encrypt: spec.encrypt,
+        flags: match spec.inbound {
+            true => spec.flags | SAFLAG_PFS,
+            false => spec.flags,
+        },
+        ..Sa::naming(spec.said.spi)
+    }
+}
+
+fn address(socket: SocketAddr) -> Address {
+    Address { proto: 0, socket }
+}
+
+/// All that is told of an SA, keys excepted.
+pub(super) fn describe<'a>(header: &Header, sa: &'a sadb::Sa) -> Content<'a> {
+    let spec = &sa.spec;
+    let set = |lifetime: Lifetime| (lifetime != Lifetime::default()).then_some(lifetime);
+    let port = |port: u16| (port != 0).then_some(port);
+    Content {
+        sa: Some(sa_extension(spec)),
+        current: Some(sa.current()),
+        hard: set(spec.hard),
+        soft: set(spec.soft),
+        lifetime_form: spec.lifetime_form,
+        src: Some(address(spec.src)),
+        dst: Some(address(spec.dst)),
+        proxy: spec.proxy.map(address),
+        ident_src: spec.ident_src.as_ref().map(ident),
+        ident_dst: spec.ident_dst.as_ref().map(ident),
+        natt_type: (spec.natt.kind != 0).then_some(spec.natt.kind),
+        natt_sport: port(spec.natt.sport),
+        natt_dport: port(spec.natt.dport),
+        natt_oa: spec.natt.original.map(address),
+        ..Content::reply_to(header)
+    }
+}
+
+fn ident(ident: &SaIdent) -> Ident<'_> {
+    Ident {
+        kind: ident.kind,
+        id: ident.id,
+        text: ident.text.as_ref().map_or(&[], |text| text.as_slice()),
+    }
+}
+
+/// Tells that an SA went with its group. Nobody asked for it by name, so it carries neither a
+/// sequence number nor a process ID.
+pub(super) fn removal_of(sa: &sadb::Sa) -> Content<'static> {
+    Content {
+        src: Some(address(sa.spec.src)),
+        dst: Some(address(sa.spec.dst)),
+        ..Content::about(request(MsgType::Delete, 0, 0, 0), &sa.spec.said)
+    }
+}

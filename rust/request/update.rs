@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! UPDATE: replaces an SA in its place, group included, or changes its ports behind NAT
+//! (RFC 2367 section 3.1.2, reference 4.8).
+//!
+//! KLIPS 2.4 deleted the whole group of the SA that was replaced.
+
+use super::{
+    spec,
+    write,
+    Audience,
+    Host,
+    Refusal, //
+};
+use crate::klips_core::{
+    errno::Errno,
+    pfkey::{
+        Content,
+        Ext,
+        Lifetime,
+        Message, //
+    }, //
+};
+
+pub(super) fn update<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
+    if message.has(Ext::NatTSport) || message.has(Ext::NatTDport) {
+        return change_ports(host, message);
+    }
+    let spec = spec::of_message(host, message)?;
+    let algorithms = spec::check_algorithms(message, &spec);
+    let reply = write(
+        host,
+        &Content {
+            current: Some(Lifetime {
+                addtime: spec.added.real,
+                ..Lifetime::default()
+            }),
+            ..spec::reply_to(message, &spec)
+        },
+    )?;
+
+    let mut state = host.lock();
+    let sa = state.sadb.find(&spec.said).ok_or(Errno::ENOENT)?;
+    let age = sa.age();
+    algorithms?;
+    let replacement = state.sadb.prepare_replacement(spec)?;
+    let before = state.sadb.replace(age, replacement);
+    host.wake_at(state.sadb.next_deadline());
+    state.listeners.send(host, &reply, Audience::All);
+    drop(state);
+    // Keys are wiped without the lock.
+    drop(before);
+    Ok(())
+}
+
+fn change_ports<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
+    let said = message.said().ok_or(Errno::EINVAL)?;
+    let (sport, dport) = (
+        message.natt_port(Ext::NatTSport),
+        message.natt_port(Ext::NatTDport),
+    );
+    let mut state = host.lock();
+    let sa = state.sadb.find(&said).ok_or(Errno::ENOENT)?;
+    let age = sa.age();
+    let reply = write(
+        host,
+        &Content {
+            sa: Some(spec::sa_extension(&sa.spec)),
+            current: Some(sa.current()),
+            lifetime_form: sa.spec.lifetime_form,
+            natt_sport: sport,
+            natt_dport: dport,
+            ..spec::echo_addresses(message)
+        },
+    )?;
+    state.sadb.change_natt(age, |natt| {
+        natt.sport = sport.unwrap_or(natt.sport);
+        natt.dport = dport.unwrap_or(natt.dport);
+    });
+    state.listeners.send(host, &reply, Audience::All);
+    Ok(())
+}

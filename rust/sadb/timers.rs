@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which SAs have to be looked at, and in which second.
+//!
+//! The SAs of one second are a chain through [`Sa`](super::Sa); the seconds are kept in order.
+
+use super::age_map::{
+    Age,
+    AgeMap, //
+};
+use crate::memory::{
+    self,
+    Boxed,
+    OutOfMemory, //
+};
+
+/// A second in which something is due.
+pub(super) struct Second {
+    at: u64,
+    /// One of its SAs.
+    head: Age,
+}
+
+/// The seconds in which something is due.
+pub(super) struct Timers {
+    // Seconds since boot take the place of ages; they are as unique.
+    seconds: AgeMap<Second>,
+}
+
+/// Memory for a second that may not be there yet.
+pub(super) struct Slot(Option<Boxed<Second>>);
+
+impl Slot {
+    pub(super) const NONE: Slot = Slot(None);
+}
+
+impl Timers {
+    pub(super) const fn new() -> Self {
+        Timers {
+            seconds: AgeMap::new(),
+        }
+    }
+
+    /// Whether a second can be kept; those that can't are some millions of years away.
+    pub(super) const fn can_keep(at: u64) -> bool {
+        at > 0 && at < AgeMap::<Second>::LIMIT
+    }
+
+    /// Takes all the memory that [`Timers::push`] at this second can need.
+    pub(super) fn reserve(&mut self, at: u64) -> Result<Slot, OutOfMemory> {
+        let Some(key) = Age::from_number(at) else {
+            return Ok(Slot::NONE);
+        };
+        if self.seconds.get(key).is_some() {
+            return Ok(Slot::NONE);
+        }
+        let second = memory::boxed(Second {
+            at,
+            head: Age::FIRST,
+        })?;
+        self.seconds.reserve(key)?;
+        Ok(Slot(Some(second)))
+    }
+
+    /// The head of a second's chain.
+    pub(super) fn head(&self, at: u64) -> Option<Age> {
+        Some(self.seconds.get(Age::from_number(at)?)?.head)
+    }
+
+    /// Changes the head of a second's chain; `None` removes the second. `slot` is used if the
+    /// second is not there.
+    pub(super) fn set_head(&mut self, at: u64, head: Option<Age>, slot: Slot) {
+        let Some(key) = Age::from_number(at) else {
+            return;
+        };
+        match (head, self.seconds.get_mut(key), slot) {
+            (None, _, _) => drop(self.seconds.remove(key)),
+            (Some(head), Some(second), _) => second.head = head,
+            (Some(head), None, Slot(Some(mut second))) => {
+                second.head = head;
+                drop(self.seconds.insert(key, second));
+            }
+            (Some(_), None, Slot(None)) => (),
+        }
+    }
+
+    /// The earliest second in which something is due.
+    pub(super) fn earliest(&self) -> Option<u64> {
+        Some(self.seconds.at_or_after(Age::FIRST)?.at)
+    }
+}
