@@ -123,7 +123,7 @@ fn every_difference_is_of_a_recorded_case() -> Result<()> {
             "{id} is no recorded case"
         );
         ensure!(
-            difference.title.starts_with("contract ") || difference.title.starts_with("recorder "),
+            difference.title.starts_with("contract ") || difference.title.starts_with("recorder: "),
             "{id}: no reason"
         );
     }

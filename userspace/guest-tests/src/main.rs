@@ -14,6 +14,7 @@ mod golden;
 mod helper;
 mod ktap;
 mod load;
+mod messages;
 mod namespaces;
 mod proc;
 mod requests;
@@ -27,6 +28,7 @@ fn tests() -> Vec<Test> {
     let mut tests = load::before();
     tests.extend(sockets::all());
     tests.extend(requests::all());
+    tests.extend(messages::all());
     tests.extend(proc::all());
     tests.extend(namespaces::all());
     tests.extend(tools::all());

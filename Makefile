@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# What people type.  Kbuild describes the module, scripts/ does the work.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+# Which of the cached kernels: main, or NAME for scripts/kernel-NAME.config.
+CONFIG ?= main
+# More arguments for the harness: make test ARGS="...".
+ARGS ?=
+
+ifdef KDIR
+variant := -kdir
+else ifneq ($(CONFIG),main)
+variant := -$(CONFIG)
+endif
+module_dir := build/module$(variant)
+module := $(module_dir)/klips.ko
+# Modules for the tests, most of them broken on purpose.
+test_module_dir := build/test-modules$(variant)
+bin_dir := build/bin
+
+# Kbuild takes these from the command line only, so they are passed on that way.
+kbuild_flags := $(foreach v,C CHECK CLIPPY V W,$(if $(filter command,$(origin $v)),$v='$($v)'))
+ifeq ($(filter 1 2,$(V)),)
+kbuild_flags += -s
+endif
+
+kmake = scripts/kernel.sh make --config $(CONFIG) -- $(kbuild_flags)
+vm = . scripts/common.sh; use_cargo; export CARGO_TARGET_DIR='$(CURDIR)/build/cargo'; \
+	cargo run --quiet --release --manifest-path userspace/Cargo.toml -p vm -- $@ \
+	--kernel "$$(scripts/kernel.sh path --config $(CONFIG))/arch/x86/boot/bzImage" \
+	--module $(module) --bin $(bin_dir)
+
+ifneq ($(and $(KDIR),$(filter test demo shell,$(MAKECMDGOALS))),)
+$(error the virtual machines run a kernel of the cache: KDIR is for "make module")
+endif
+
+.PHONY: all
+all: module tools
+
+.PHONY: help
+help:
+	@echo 'Targets:'
+	@echo '  all        module and tools (this is the default)'
+	@echo '  module     klips.ko, for the cached kernel or the one KDIR names'
+	@echo '  tools      the user space programs'
+	@echo '  test       install what is missing, build everything, run every test'
+	@echo '  demo       watch the module and the tools work, in a virtual machine'
+	@echo '  shell      a shell in a virtual machine with the module and the tools'
+	@echo '  lint       every static check'
+	@echo '  deps       install the packages the above need, only those missing'
+	@echo '  kernel     build the kernel for the tests into the cache (10 minutes, once)'
+	@echo '  clean      remove what was built here'
+	@echo '  distclean  clean, and remove the cache of kernels, their source and tools'
+	@echo
+	@echo 'Variables:'
+	@echo '  KDIR=DIR        build the module for the kernel built in DIR,'
+	@echo '                  such as /lib/modules/VERSION/build'
+	@echo '  KERNEL_SRC=DIR  build the kernel from this tree (it is not written to)'
+	@echo '  CONFIG=NAME     use the kernel of this configuration: main, debug'
+	@echo '  CLIPPY=1 W=1    more warnings from the module build; V=1 shows its commands'
+	@echo '  ARGS=...        further arguments for test, demo and shell'
+
+.PHONY: deps
+deps:
+	@scripts/deps.sh
+
+.PHONY: kernel
+kernel:
+	@scripts/kernel.sh build --config $(CONFIG) >/dev/null
+
+.PHONY: module
+module: $(if $(KDIR),,kernel)
+	@echo '  MODULE  $(module)'
+	@mkdir -p $(module_dir)
+	@$(kmake) M='$(CURDIR)' MO='$(CURDIR)/$(module_dir)' modules
+
+.PHONY: tools
+tools:
+	@echo '  TOOLS   $(bin_dir)'
+	@me=tools; . scripts/common.sh; use_cargo; export CARGO_TARGET_DIR='$(CURDIR)/build/cargo'; \
+		logged build/log/tools.log \
+		cargo build --release --manifest-path userspace/Cargo.toml --workspace
+	@rm -rf $(bin_dir)
+	@mkdir -p $(bin_dir)
+	@find build/cargo/release -maxdepth 1 -type f -executable ! -name vm ! -name '*.so' \
+		-exec cp --link -t $(bin_dir) {} +
+
+.PHONY: test-modules
+test-modules: $(if $(KDIR),,kernel)
+	@echo '  MODULES $(test_module_dir)'
+	@mkdir -p $(test_module_dir)
+	@$(kmake) M='$(CURDIR)/scripts/vm/broken' MO='$(CURDIR)/$(test_module_dir)' modules
+
+.PHONY: test
+test:
+	@CONFIG='$(CONFIG)' MODULE='$(module)' TEST_MODULES='$(test_module_dir)' BIN='$(bin_dir)' \
+		scripts/test.sh $(ARGS)
+
+.PHONY: demo
+demo: module tools
+	@$(vm) --script scripts/demo.sh $(ARGS)
+
+.PHONY: shell
+shell: module tools
+	@$(vm) $(ARGS)
+
+.PHONY: lint
+lint:
+	@scripts/lint.sh
+
+.PHONY: clean
+clean:
+	rm -rf build
+
+.PHONY: distclean
+distclean: clean
+	@scripts/kernel.sh distclean

@@ -1,0 +1,192 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Installs what building and testing needs, and only what is missing.  Asks nothing;
+# takes a fraction of a second when everything is there.
+#
+#   scripts/deps.sh         for the module, the tools, the test kernel and the tests
+#   scripts/deps.sh lint    also for "make lint"
+#   scripts/deps.sh check   installs nothing, fails if something is missing
+
+set -euo pipefail
+
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
+
+missing=() # Debian packages
+
+# --- What is there -----------------------------------------------------------
+
+need_command() { # COMMAND [PACKAGE]
+	command -v "$1" >/dev/null || missing+=("${2:-$1}")
+}
+
+need_file() { # FILE PACKAGE
+	[[ -e $1 ]] || missing+=("$2")
+}
+
+check_packages() {
+	need_command make
+	need_command gcc
+	need_command "clang-$llvm"
+	need_command "ld.lld-$llvm" "lld-$llvm"
+	need_command "llvm-objcopy-$llvm" "llvm-$llvm"
+	need_command flex
+	need_command bison
+	need_command bc
+	need_command perl
+	need_command xz xz-utils
+	need_command kmod
+	need_command qemu-system-x86_64 qemu-system-x86
+	need_command busybox busybox-static
+	need_file /usr/include/stdio.h libc6-dev
+	need_file /usr/include/gelf.h libelf-dev
+	need_file "/usr/lib/llvm-$llvm/lib/libclang-$llvm.so.1" "libclang1-$llvm"
+	need_file /etc/ssl/certs/ca-certificates.crt ca-certificates
+	[[ $mode != lint ]] || need_command shellcheck
+}
+
+have_rustc() { is_at_least "$rustc" $min_rust; }
+have_sources() { rust_sources >/dev/null; }
+have_cargo() { (use_cargo) 2>/dev/null; }
+have_bindgen() { find_bindgen >/dev/null; }
+have_lint() { [[ $mode != lint || (-x $clippy_driver && -x $rustfmt) ]]; }
+have_rust() { have_rustc && have_sources && have_cargo && have_lint; }
+
+everything_missing() {
+	local list=("${missing[@]}")
+	have_rustc && have_sources || list+=("rustc $min_rust (or newer) and its library sources")
+	have_cargo || list+=("cargo $min_rust")
+	have_bindgen || list+=("bindgen $min_bindgen")
+	have_lint || list+=("clippy and rustfmt of $rustc")
+	local IFS=,
+	printf '%s' "${list[*]}" | sed 's/,/, /g'
+}
+
+# --- Installing --------------------------------------------------------------
+
+as_root() {
+	if ((EUID == 0)); then "$@"; else sudo -n "$@"; fi
+}
+
+need_root() {
+	((EUID != 0)) || return 0
+	command -v sudo >/dev/null || die "installing needs root, and there is no sudo. Missing: $(everything_missing)"
+	sudo -n true 2>/dev/null ||
+		die "installing needs root, and sudo would ask for a password. Missing: $(everything_missing)"
+}
+
+run_apt() {
+	# The packages are downloaded to a place of our own: in containers a hook empties the
+	# system's, even while another process is installing from it.
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+		-o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 \
+		-o Dir::Cache::archives="$work/archives" "$@" >"$work/log" 2>&1 ||
+		{
+			tail -n 15 "$work/log" >&2
+			die "apt-get $1 failed; its last words are above." "Wanted: ${missing[*]:-the package lists}"
+		}
+}
+
+candidate() { # PACKAGE: the version apt would install, without epoch and revision
+	local version
+	version=$(LC_ALL=C apt-cache policy "$1" 2>/dev/null | sed -n 's/^  Candidate: //p')
+	version=${version#*:}
+	printf '%s\n' "${version%%[-+~]*}"
+}
+
+offers() { # PACKAGE VERSION
+	local version
+	version=$(candidate "$1")
+	[[ $version == [0-9]* ]] && at_least "$version" "$2"
+}
+
+# Debian has the Rust compiler under two names: "rustc" and, kept newer in stable releases,
+# "rustc-web".  Compiler, sources, cargo and linter must come from the same one.
+choose_rust_packages() {
+	local owner='' new_compiler=0
+	if [[ -e $rustc ]]; then
+		owner=$(dpkg-query -S $rustc 2>/dev/null) || true
+		owner=${owner%%:*}
+	fi
+	if ! have_rustc; then
+		[[ $owner != rustup ]] ||
+			die "$rustc belongs to the package rustup; the kernel needs the distribution's compiler." \
+				"Remove it (apt-get remove rustup; a rustup in the home directory may stay), then try again."
+		if offers rustc $min_rust; then
+			owner='rustc'
+		elif offers rustc-web $min_rust; then
+			owner='rustc-web'
+		else
+			die "this release has no rustc $min_rust or newer (rustc is $(candidate rustc))." \
+				"Debian 12 has rustc-web in its updates: are they among the system's apt sources?"
+		fi
+		missing+=("$owner")
+		new_compiler=1
+	fi
+	case $owner in
+	rustc) set -- rust-src cargo rust-clippy rustfmt ;;
+	rustc-web) set -- rust-web-src cargo-web rust-web-clippy rustfmt-web ;;
+	*) die "$rustc comes from no package known here; its library sources, a cargo or a linter are missing." \
+		"Install Debian's rustc, rust-src and cargo instead (Debian 12: rustc-web, rust-web-src, cargo-web)." ;;
+	esac
+	((!new_compiler)) && have_sources || missing+=("$1")
+	have_cargo || missing+=("$2")
+	[[ $mode != lint ]] || { ((!new_compiler)) && have_lint; } || missing+=("$3" "$4")
+}
+
+install_bindgen() {
+	say "building bindgen $bindgen_pinned, the distribution's is too old (about a minute)"
+	use_cargo
+	mkdir -p "$cache/tools"
+	# Built aside and renamed: complete or not there at all.
+	local aside
+	aside=$(mktemp -d "$cache/tools/.new.XXXXXX")
+	LIBCLANG_PATH=/usr/lib/llvm-$llvm/lib CARGO_TARGET_DIR=$work/target \
+		cargo install bindgen-cli --version $bindgen_pinned --locked --root "$aside" >"$work/log" 2>&1 || {
+		tail -n 15 "$work/log" >&2
+		rm -rf "$aside"
+		die "bindgen $bindgen_pinned did not build; the last words are above." \
+			"cargo gets it from crates.io: is that reachable?"
+	}
+	mv -T "$aside" "$cache/tools/bindgen-$bindgen_pinned" 2>/dev/null || rm -rf "$aside"
+	have_bindgen || die "bindgen was built but does not run: $cached_bindgen"
+}
+
+main() {
+	mode=${1:-install}
+	case $mode in
+	install | lint | check) ;;
+	*) die "usage: scripts/deps.sh [lint|check]" ;;
+	esac
+
+	check_packages
+	if ((${#missing[@]} == 0)) && have_rust && have_bindgen; then
+		return
+	fi
+	if [[ $mode == check ]]; then
+		die "missing: $(everything_missing)" "scripts/deps.sh installs it."
+	fi
+	command -v apt-get >/dev/null ||
+		die "this is not Debian, so install these by hand: $(everything_missing)"
+
+	work=$(mktemp -d)
+	# apt may have written there as root.
+	trap 'rm -rf "$work" 2>/dev/null || sudo -n rm -rf "$work"' EXIT
+	mkdir -p "$work/archives/partial"
+
+	if ((${#missing[@]})) || ! have_rust || { ! have_bindgen && offers bindgen $min_bindgen; }; then
+		need_root
+		say "updating the package lists"
+		run_apt update
+		have_rust || choose_rust_packages
+		have_bindgen || ! offers bindgen $min_bindgen || missing+=(bindgen)
+		say "installing ${missing[*]}"
+		run_apt install --no-install-recommends "${missing[@]}"
+		hash -r
+	fi
+	have_bindgen || install_bindgen
+	say "everything needed is there"
+}
+
+main "$@"

@@ -1,0 +1,501 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Builds the Linux kernels the tests run on, once, into a cache.
+
+set -euo pipefail
+
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
+
+usage() {
+	cat <<USAGE
+usage: scripts/kernel.sh COMMAND [--config NAME] [-- ARGUMENT...]
+
+  build       build the kernel unless it is in the cache; prints its build directory
+  path        print the build directory of a kernel that is in the cache, else fail
+  configure   generate and check the .config only; prints its path
+  make        run make with the kernel's own tools in its build directory, for example
+              scripts/kernel.sh make -- M=DIR MO=DIR modules
+  source      print the directory of the kernel source, fetched if need be
+  fetch       get the newest $series.x source, even if an older one is in the cache
+  list        show what the cache holds
+  clean       remove kernels from the cache (with --config, those of that name)
+  distclean   remove the whole cache: kernels, sources, tools
+
+  --config NAME  add scripts/kernel-NAME.config to scripts/kernel.config
+
+environment:
+  KERNEL_SRC      a Linux $series.x tree to use instead of Debian's; it is not written to
+  KDIR            for "make": the build directory of some other kernel
+  XDG_CACHE_HOME  the cache is \$XDG_CACHE_HOME/klips, or ~/.cache/klips
+  JOBS            parallel jobs, one per processor if not set
+
+Results go to stdout, everything else to stderr.
+USAGE
+}
+
+# Part of every key: raise it when this script starts to build kernels differently.
+readonly format=1
+readonly series=7.3
+readonly package=linux-source-$series
+readonly suite=trixie-backports
+
+scripts=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+readonly scripts
+readonly jobs=${JOBS:-$(nproc)}
+config=main
+
+# lock NAME WHAT: held until this process and its children are gone.
+lock() {
+	local fd
+	mkdir -p "$cache/lock"
+	exec {fd}>"$cache/lock/$1"
+	flock --nonblock "$fd" && return
+	say "waiting: another process is busy with $2"
+	flock "$fd"
+}
+
+need_space() { # GIGABYTES
+	local free
+	free=$(df --output=avail -k "$cache" | tail -n 1)
+	((free >= $1 * 1024 * 1024)) ||
+		die "$cache has $((free / 1024 / 1024)) GB free, $1 GB are needed." \
+			"Make room (scripts/kernel.sh list shows the cache), or set XDG_CACHE_HOME to a larger disk."
+}
+
+# --- Tools -------------------------------------------------------------------
+
+# Sets: make_args, and what identifies the tools in a key.
+find_tools() {
+	local advice="scripts/deps.sh installs it." tool library_source bindgen
+	for tool in "clang-$llvm" "ld.lld-$llvm" "llvm-ar-$llvm" "llvm-nm-$llvm" "llvm-objcopy-$llvm" \
+		make flex bison bc xz; do
+		command -v "$tool" >/dev/null || die "$tool is missing." "$advice"
+	done
+	is_at_least "$rustc" $min_rust ||
+		die "there is no $rustc (the distribution's Rust compiler) of version $min_rust or newer." "$advice"
+	library_source=$(rust_sources) || die "the library sources of $rustc are missing." "$advice"
+	bindgen=$(find_bindgen) || die "there is no bindgen $min_bindgen or newer." "$advice"
+
+	clang_text=$("clang-$llvm" --version | head -n 1)
+	rustc_text=$("$rustc" --version)
+	bindgen_version=$(version_of "$bindgen")
+	make_args=("LLVM=-$llvm" "RUSTC=$rustc" "RUST_LIB_SRC=$library_source" "BINDGEN=$bindgen"
+		"CLIPPY_DRIVER=$clippy_driver" "RUSTFMT=$rustfmt")
+}
+
+# make with these tools and none of the caller's settings: the kernel's makefiles obey many
+# environment variables.  bindgen must parse with the libclang of the clang that compiles.
+kmake() {
+	env -i PATH="$PATH" HOME="$HOME" TMPDIR="${TMPDIR:-/tmp}" LC_ALL=C \
+		LIBCLANG_PATH="/usr/lib/llvm-$llvm/lib" make "${make_args[@]}" "$@"
+}
+
+# --- Source ------------------------------------------------------------------
+
+# archive_uri APT...: the Debian archive this system uses, as its administrator set it up.
+archive_uri() {
+	local codename uri release name
+	codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+	# shellcheck disable=SC2016 # expanded by apt
+	"$@" indextargets --format '$(REPO_URI)|$(RELEASE)|$(CODENAME)' \
+		'Created-By: Packages' 'Component: main' 2>/dev/null | sort -u |
+		while IFS='|' read -r uri release name; do
+			[[ $release == "$codename" || $name == "$codename" ]] || continue
+			printf '%s\n' "$uri"
+			break
+		done
+}
+
+# Downloads and unpacks the newest source package.  apt checks the archive's signature and
+# the package's digest; all its state is here, the system's own is neither used nor changed.
+fetch_source() {
+	local advice="Or set KERNEL_SRC to the directory of an unpacked Linux $series.x."
+	local work keyring='' uri file version dir apt
+	[[ -e /etc/debian_version ]] || die "the kernel source comes from a Debian package, and this is not Debian." "$advice"
+	mkdir -p "$cache/src"
+	need_space 3
+	# What interrupted runs left; the lock is ours.
+	rm -rf "$cache"/src/.new.*
+	work=$(mktemp -d "$cache/src/.new.XXXXXX")
+	# shellcheck disable=SC2064 # its value now
+	trap "rm -rf '$work'" EXIT
+	mkdir -p "$work"/{lists,archives}/partial "$work/tree"
+
+	for file in /usr/share/keyrings/debian-archive-keyring.{gpg,pgp}; do
+		[[ ! -e $file ]] || keyring=$file
+	done
+	[[ $keyring ]] || die "the archive's keys are missing." "Install the package debian-archive-keyring."
+
+	# Hooks go because in containers they empty the system's package cache.
+	cat >"$work/apt.conf" <<-CONF
+		Dir::State::Lists "$work/lists";
+		Dir::Cache::archives "$work/archives";
+		Dir::Cache::pkgcache "";
+		Dir::Cache::srcpkgcache "";
+		Dir::Etc::Preferences "/dev/null";
+		Dir::Etc::PreferencesParts "/dev/null";
+		APT::Sandbox::User "$(id -un)";
+		Acquire::Languages "none";
+		Acquire::Retries "3";
+		#clear APT::Update::Pre-Invoke;
+		#clear APT::Update::Post-Invoke;
+		#clear APT::Update::Post-Invoke-Success;
+		#clear Acquire::IndexTargets::deb::DEP-11;
+	CONF
+	apt=(apt-get -q -c "$work/apt.conf")
+
+	uri=$(archive_uri apt-get)
+	if [[ -z $uri ]]; then
+		# Where "apt-get update" never ran, only reading the lists tells.
+		say "reading the package lists"
+		"${apt[@]}" update >"$work/log" 2>&1 || true
+		uri=$(archive_uri "${apt[@]}")
+	fi
+	[[ $uri ]] || die "apt knows no Debian archive for this release: check the system's apt sources." "$advice"
+
+	printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$uri" "$suite" >"$work/sources.list"
+	apt+=(-o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=/dev/null)
+	say "fetching $package from $suite (160 MB)"
+	if ! (cd "$work/archives" && "${apt[@]}" --error-on=any update && "${apt[@]}" download "$package") \
+		>"$work/log" 2>&1; then
+		tail -n 15 "$work/log" >&2
+		die "could not get $package from $suite of the system's Debian archive: is it reachable?" "$advice"
+	fi
+	file=$(find "$work/archives" -maxdepth 1 -name "${package}_*.deb")
+	version=$(dpkg-deb -f "$file" Version)
+	[[ $version == "$series".* ]] || die "$package is version $version, not $series.x." "$advice"
+	dir=$cache/src/linux-${version//[^A-Za-z0-9.-]/-}
+	if [[ -d $dir ]]; then
+		say "Linux $version is in the cache already"
+		return
+	fi
+	say "unpacking Linux $version"
+	dpkg-deb --fsys-tarfile "$file" | tar -x --to-stdout "./usr/src/$package.tar.xz" |
+		tar -xJ -C "$work/tree" --strip-components=1
+	chmod 755 "$work/tree"
+	mv -T "$work/tree" "$dir"
+}
+
+newest_source() {
+	local dirs=("$cache"/src/linux-"$series".*)
+	[[ -d ${dirs[0]} ]] && printf '%s\n' "${dirs[@]}" | sort -V | tail -n 1
+}
+
+use_own_source() {
+	local version
+	source=$(realpath -e -- "$KERNEL_SRC" 2>/dev/null) || die "KERNEL_SRC: $KERNEL_SRC does not exist."
+	[[ -f $source/Makefile && -f $source/rust/Makefile ]] || die "KERNEL_SRC: $source is not a Linux source tree."
+	version=$(awk '/^(VERSION|PATCHLEVEL|SUBLEVEL) =/ { printf sep $3; sep = "." }' "$source/Makefile")
+	[[ $version == "$series".* ]] || die "KERNEL_SRC: $source is Linux $version, not $series.x."
+	# The kernel's own test of whether a tree can be built from elsewhere.
+	if [[ -f $source/.config || -d $source/include/config || -d $source/arch/x86/include/generated ]]; then
+		die "KERNEL_SRC: $source was configured or built in place; Linux then refuses to build from it elsewhere." \
+			"Clean it yourself (make -C $source mrproper, which removes its .config), or use another tree."
+	fi
+	source_id=$version-$(printf '%s' "$source" | sha256sum | head -c 8)
+}
+
+# Sets: source, source_id.  Fails if there is none and it may not fetch.
+find_source() { # [fetch]
+	if [[ ${KERNEL_SRC:-} ]]; then
+		use_own_source
+		return
+	fi
+	if ! newest_source >/dev/null; then
+		[[ ${1:-} == fetch ]] || return 1
+		(
+			lock source "the kernel source"
+			newest_source >/dev/null || fetch_source
+		)
+	fi
+	source=$(newest_source)
+	source_id=${source##*/linux-}
+}
+
+# --- Configuration -----------------------------------------------------------
+
+fragment_files() {
+	printf '%s\n' "$scripts/kernel.config"
+	[[ $config == main ]] || printf '%s\n' "$scripts/kernel-$config.config"
+}
+
+# The fragments as one list, each symbol once, the last word counting.
+fragment() {
+	local files
+	mapfile -t files < <(fragment_files)
+	awk '
+		{ name = "" }
+		/^CONFIG_[A-Za-z0-9_]+=/ { name = substr($0, 1, index($0, "=") - 1) }
+		/^# CONFIG_[A-Za-z0-9_]+ is not set$/ { name = $2 }
+		!name { next }
+		!(name in line) { order[++n] = name }
+		{ line[name] = $0 }
+		END { for (i = 1; i <= n; i++) print line[order[i]] }' "${files[@]}"
+}
+
+# Sets: build.  Everything that makes a difference to the kernel is in the key.
+find_build() {
+	local key
+	key=$({
+		printf '%s\n' "$format $source_id $clang_text"
+		"$rustc" -vV
+		printf '%s\n' "$bindgen_version"
+		fragment
+	} | sha256sum | head -c 12)
+	build=$cache/kernel/$source_id-$config-$key
+}
+
+is_complete() {
+	[[ -f $build/.complete ]] || return 1
+	# A tree of one's own may have changed since.
+	[[ -z ${KERNEL_SRC:-} ]] ||
+		[[ -z $(find "$source" -name .git -prune -o -newer "$build/.complete" -print -quit) ]]
+}
+
+configure() {
+	local wrong
+	mkdir -p "$build"
+	fragment >"$build/klips.fragment"
+	if ! kmake -C "$source" O="$build" KCONFIG_ALLCONFIG="$build/klips.fragment" allnoconfig >"$build/klips.log" 2>&1; then
+		tail -n 15 "$build/klips.log" >&2
+		die "the kernel could not be configured; the log is $build/klips.log"
+	fi
+	wrong=$(awk '
+		{ name = "" }
+		/^CONFIG_[A-Za-z0-9_]+=/ { i = index($0, "="); name = substr($0, 1, i - 1); value = substr($0, i + 1) }
+		/^# CONFIG_[A-Za-z0-9_]+ is not set$/ { name = $2; value = "n" }
+		!name { next }
+		NR == FNR { got[name] = value; next }
+		{ is = (name in got) ? got[name] : "n" }
+		is != value { print "  " name " is " is ", wanted " value }' "$build/.config" "$build/klips.fragment")
+	[[ $wrong ]] || return 0
+	printf '%s\n' "$wrong" >&2
+	# Kconfig drops Rust without a word; this says which tool it did not like.
+	[[ $wrong != *CONFIG_RUST\ * ]] || kmake -C "$source" O="$build" rustavailable >&2 || true
+	die "Kconfig did not accept these symbols of the $config configuration."
+}
+
+# --- Build -------------------------------------------------------------------
+
+# estimate FIELD: each fragment says in its head what building it takes.
+estimate() {
+	local value
+	value=$(fragment_files | tail -n 1 | xargs -d '\n' sed -n "s/^# Build: .*\b\([0-9]\+\) $1.*/\1/p")
+	printf '%s\n' "${value:-$2}"
+}
+
+compile() {
+	kmake -C "$source" O="$build" -j"$jobs" bzImage modules 2>&1 |
+		progress "$build/klips.log" "$(estimate steps 1500)"
+}
+
+build_failed() {
+	{ grep -E -A 3 '(error|Error [0-9]+|undefined symbol|Killed)' "$build/klips.log" ||
+		tail -n 20 "$build/klips.log"; } | head -n 40 >&2
+	die "the kernel did not build; the log is $build/klips.log" \
+		"If memory ran out, try JOBS=1.  To start afresh: scripts/kernel.sh clean --config $config"
+}
+
+# The build directory's path is in many generated files, so it cannot be built aside and
+# renamed.  Instead one process at a time builds, and the stamp comes last.
+build_kernel() {
+	local start=$SECONDS resumed='' file
+	is_complete && return
+	lock "${build##*/}" "the $config kernel"
+	is_complete && return
+	mkdir -p "$build"
+	need_space 4
+	rm -f "$build/.complete"
+	[[ ! -e $build/klips.started ]] || resumed=", resuming"
+	say "building the $config kernel, about $(estimate minutes 10) minutes on two processors$resumed"
+	say "Linux ${source_id%%-*}, $clang_text, ${rustc_text%% (*}, bindgen $bindgen_version"
+	say "in $build"
+	configure
+	touch "$build/klips.started"
+	if ! compile; then
+		[[ $resumed ]] || build_failed
+		# What was interrupted may have left half a file behind.
+		say "that failed, so once more from the start"
+		rm -rf "$build"
+		configure
+		touch "$build/klips.started"
+		compile || build_failed
+	fi
+	for file in vmlinux arch/x86/boot/bzImage Module.symvers scripts/module.lds rust/libkernel.rmeta; do
+		[[ -e $build/$file ]] || die "the build made no $file; the log is $build/klips.log"
+	done
+	rm -f "$build/klips.started"
+	printf '%s\n' "$source" >"$build/.complete.new"
+	mv "$build/.complete.new" "$build/.complete"
+	say "the $config kernel is ready after $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s"
+}
+
+# --- Some other kernel -------------------------------------------------------
+
+# Sets: make_args, for the compilers the kernel in KDIR was built with.
+find_foreign_tools() {
+	local kconfig='' file value major tool
+	[[ -d $KDIR ]] || die "KDIR: $KDIR does not exist." "For an installed kernel, install its headers (linux-headers-...)."
+	for file in "$KDIR/.config" "$KDIR/include/config/auto.conf"; do
+		[[ -z $kconfig && -r $file ]] && kconfig=$file
+	done
+	[[ $kconfig ]] || die "KDIR: $KDIR is no kernel build directory, it has no .config."
+	option() { sed -n "s/^CONFIG_$1=\"\?\([^\"]*\)\"\?\$/\1/p" "$kconfig"; }
+
+	[[ $(option MODULES) == y ]] || die "KDIR: that kernel has no loadable modules (CONFIG_MODULES)."
+	[[ $(option RUST) == y ]] || die "KDIR: that kernel was built without Rust (CONFIG_RUST), it cannot load klips."
+	for file in Module.symvers rust/libkernel.rmeta; do
+		[[ -e $KDIR/$file ]] || die "KDIR: $KDIR has no $file, which modules in Rust need." \
+			"Debian's linux-headers packages leave it out; a tree of your own must be built, not only prepared."
+	done
+
+	make_args=()
+	if [[ $(option CC_IS_CLANG) == y ]]; then
+		major=$(($(option CLANG_VERSION) / 10000))
+		if command -v "clang-$major" >/dev/null; then
+			make_args+=("LLVM=-$major")
+		elif [[ $(clang -dumpversion 2>/dev/null) == "$major".* ]]; then
+			make_args+=("LLVM=1")
+		else
+			die "KDIR: that kernel was built with clang $major, which is not here." "Install clang-$major, lld-$major and llvm-$major."
+		fi
+	else
+		major=$(($(option GCC_VERSION) / 10000))
+		tool=$(option CC_VERSION_TEXT)
+		for tool in "${tool%% *}" "gcc-$major" gcc; do
+			if [[ $tool && $("$tool" -dumpversion 2>/dev/null) == "$major"* ]]; then
+				make_args+=("CC=$tool")
+				break
+			fi
+		done
+		((${#make_args[@]})) || die "KDIR: that kernel was built with gcc $major, which is not here." "Install gcc-$major."
+	fi
+
+	# Rust's metadata can be read by the very same compiler only.
+	value=$(option RUSTC_VERSION_TEXT)
+	for tool in "$rustc" rustc; do
+		[[ $("$tool" --version 2>/dev/null) == "$value" ]] || continue
+		make_args+=("RUSTC=$tool" "CLIPPY_DRIVER=$(dirname "$(command -v "$tool")")/clippy-driver")
+		return
+	done
+	die "KDIR: that kernel was built with $value, which is not here."
+}
+
+# --- Commands ----------------------------------------------------------------
+
+# Leaves find_source's failure to set -e, which "&&" and "||" would take away.
+is_cached() {
+	find_source || return 1
+	find_build
+	is_complete
+}
+
+run_make() {
+	if [[ ${KDIR:-} ]]; then
+		find_foreign_tools
+		build=$(realpath -- "$KDIR")
+	else
+		find_tools
+		is_cached || die "the $config kernel is not built yet." "scripts/kernel.sh build --config $config"
+	fi
+	if [[ " $* " == *" CLIPPY=1 "* && ${make_args[*]} == *"CLIPPY_DRIVER=$clippy_driver"* ]]; then
+		[[ -x $clippy_driver ]] || die "$clippy_driver is missing." "scripts/deps.sh lint installs it."
+	fi
+	kmake --no-print-directory -C "$build" -j"$jobs" "$@"
+}
+
+list() {
+	local dir state current=
+	if newest_source >/dev/null && find_tools 2>/dev/null; then
+		find_source && find_build && current=$build
+	fi
+	for dir in "$cache"/src/linux-* "$cache"/tools/* "$cache"/kernel/*; do
+		[[ -d $dir ]] || continue
+		state=
+		[[ $dir != "$cache/kernel/"* || -f $dir/.complete ]] || state='  (not complete)'
+		[[ $dir != "$current" ]] || state+='  (current)'
+		printf '%6s  %s%s\n' "$(du -sh "$dir" | cut -f 1)" "$dir" "$state"
+	done
+}
+
+clean() { # [CONFIG]
+	local dir
+	# shellcheck disable=SC2231 # the name may be a pattern
+	for dir in "$cache"/kernel/*-${1:-*}-????????????; do
+		[[ -d $dir ]] || continue
+		(
+			lock "${dir##*/}" "${dir##*/}"
+			say "removing $dir"
+			rm -rf "$dir"
+		)
+	done
+}
+
+main() {
+	local command=${1:-help} chosen='' arguments=()
+	(($# == 0)) || shift
+	while (($#)); do
+		case $1 in
+		--config)
+			(($# > 1)) || die "--config needs a name."
+			chosen=$2
+			shift
+			;;
+		--config=*) chosen=${1#*=} ;;
+		--)
+			shift
+			arguments=("$@")
+			break
+			;;
+		*) die "unknown argument \"$1\"; see scripts/kernel.sh help." ;;
+		esac
+		shift
+	done
+	config=${chosen:-main}
+	[[ $config == main || $command == clean || -f $scripts/kernel-$config.config ]] ||
+		die "there is no configuration \"$config\": no scripts/kernel-$config.config."
+
+	case $command in
+	build)
+		find_tools
+		find_source fetch
+		find_build
+		build_kernel
+		printf '%s\n' "$build"
+		;;
+	path)
+		find_tools
+		is_cached || die "the $config kernel is not built yet." "scripts/kernel.sh build --config $config"
+		printf '%s\n' "$build"
+		;;
+	configure)
+		find_tools
+		find_source fetch
+		find_build
+		lock "${build##*/}" "the $config kernel"
+		configure
+		printf '%s\n' "$build/.config"
+		;;
+	make) run_make "${arguments[@]}" ;;
+	source)
+		find_source fetch
+		printf '%s\n' "$source"
+		;;
+	fetch)
+		(lock source "the kernel source" && fetch_source)
+		newest_source
+		;;
+	list) list ;;
+	clean) clean "$chosen" ;;
+	distclean)
+		say "removing $cache: kernels, sources, tools"
+		rm -rf "$cache"
+		;;
+	help | -h | --help) usage ;;
+	*) die "unknown command \"$command\"; see scripts/kernel.sh help." ;;
+	esac
+}
+
+main "$@"

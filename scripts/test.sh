@@ -1,0 +1,85 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Builds and runs every test, on this machine and in virtual machines.  Whatever happens,
+# the last line says "N passed, N failed"; the exit status is 0 only if nothing failed.
+#
+# "make test" runs this and says where things are; arguments are for "vm test".
+
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. scripts/common.sh
+
+# Nothing may wait for input.
+exec </dev/null
+
+: "${CONFIG:?run \"make test\" instead}" "${MODULE:?}" "${TEST_MODULES:?}" "${BIN:?}"
+unset MAKEFLAGS MFLAGS MAKELEVEL # of the make that runs this
+readonly logs=build/log
+export CARGO_TARGET_DIR=$PWD/build/cargo
+passed=0 failed=0
+
+finish() {
+	local status=$?
+	trap - EXIT
+	# A step that did not get as far as counting.
+	((status == 0 || failed > 0)) || failed=1
+	printf '%d passed, %d failed\n' "$passed" "$failed"
+	exit $((failed > 0))
+}
+trap finish EXIT
+
+step() { printf '\n== %s\n' "$*"; }
+
+# Tests of the libraries and tools, which need no kernel.
+host_tests() {
+	local log=$logs/host-tests.log status=0 ok bad
+	: >"$log"
+	cargo test --manifest-path userspace/Cargo.toml --workspace --no-fail-fast 2>&1 |
+		progress "$log" || status=$?
+	read -r ok bad < <(awk '/^test result: / { ok += $4; bad += $6 } END { print ok + 0, bad + 0 }' "$log")
+	if ((status != 0)); then
+		# Tests that do not build, or a test program that died, count too.
+		((bad > 0)) || bad=1
+		awk '/^(error|failures:|---- )/ { show = 1 } /^(test result: | +(Running|Doc-tests) )/ { show = 0 } show' "$log"
+	fi
+	printf '%d passed, %d failed (log: %s)\n' "$ok" "$bad" "$log"
+	passed=$((passed + ok)) failed=$((failed + bad))
+}
+
+# Tests of the module.  The harness ends with the same kind of line as this script does.
+guest_tests() {
+	local log=$logs/guest-tests.log status=0 ok='' bad=''
+	cargo run --manifest-path userspace/Cargo.toml --release --quiet -p vm -- test \
+		--kernel "$1/arch/x86/boot/bzImage" --module "$MODULE" --bin "$BIN" \
+		--broken "$TEST_MODULES" --extra-module "$TEST_MODULES/grab15.ko" --out "$logs/guest" \
+		"${@:2}" 2>&1 | tee "$log" || status=$?
+	read -r ok bad < <(sed -n 's/^\([0-9]\+\) passed, \([0-9]\+\) failed.*/\1 \2/p' "$log" | tail -n 1) || true
+	if [[ -z $ok ]]; then
+		printf 'the test harness gave no result (exit status %d, log: %s)\n' "$status" "$log"
+		ok=0 bad=1
+	elif ((status != 0 && bad == 0)); then
+		printf 'the test harness failed (exit status %d, log: %s)\n' "$status" "$log"
+		bad=1
+	fi
+	passed=$((passed + ok)) failed=$((failed + bad))
+}
+
+mkdir -p "$logs"
+step dependencies
+scripts/deps.sh
+use_cargo
+step "kernel ($CONFIG)"
+kernel=$(scripts/kernel.sh build --config "$CONFIG")
+printf '%s\n' "$kernel"
+step modules
+make module test-modules
+step tools
+make tools
+step "tests on this machine"
+host_tests
+step "tests in virtual machines"
+guest_tests "$kernel" "$@"
+step result

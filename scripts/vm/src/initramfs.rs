@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Puts together the guest's whole file system: busybox, our `init`, the module, the programs
+//! with the libraries they need, and the few files of `/etc` that programs look at.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Context;
+use anyhow::Result;
+use anyhow::bail;
+use anyhow::ensure;
+
+use crate::cpio::Archive;
+use crate::cpio::Node;
+use crate::libraries;
+
+const INIT: &str = include_str!("../guest/init.sh");
+
+const ETC: &[(&str, &str)] = &[
+    ("etc/group", "root:x:0:\nnogroup:x:65534:\n"),
+    (
+        "etc/hosts",
+        "127.0.0.1 localhost\n::1 localhost\n10.0.0.2 gw2\n",
+    ),
+    (
+        "etc/nsswitch.conf",
+        "passwd: files\ngroup: files\nhosts: files\n",
+    ),
+    (
+        "etc/passwd",
+        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
+    ),
+];
+
+/// Where [`Image::extra_module`] puts modules.
+pub const EXTRA_MODULES: &str = "/lib/modules/extra";
+
+/// What the guest is for.
+pub enum Job<'a> {
+    /// Only to tell that it started.
+    Probe,
+    /// Run `guest-tests`, with a pattern as its argument if there is one.
+    Test(Option<&'a str>),
+    /// Run `/demo.sh`.
+    Demo,
+    /// Run a command.
+    Run(&'a [String]),
+    /// Give a shell to the user.
+    Shell,
+}
+
+impl Job<'_> {
+    /// Name of the port the job's output goes to.
+    pub fn port(&self) -> &'static str {
+        match self {
+            Job::Test(_) => "klips.ktap",
+            _ => "klips.out",
+        }
+    }
+
+    fn mode(&self) -> &'static str {
+        match self {
+            Job::Probe => "probe",
+            Job::Test(_) => "test",
+            Job::Demo => "demo",
+            Job::Run(_) => "run",
+            Job::Shell => "shell",
+        }
+    }
+
+    fn script(&self) -> String {
+        match self {
+            Job::Probe | Job::Shell => String::new(),
+            Job::Test(None) => "exec guest-tests\n".to_owned(),
+            Job::Test(Some(pattern)) => format!("exec guest-tests {}\n", quoted(pattern)),
+            Job::Demo => "exec /demo.sh\n".to_owned(),
+            Job::Run(command) => {
+                let words: Vec<_> = command.iter().map(|word| quoted(word)).collect();
+                format!("exec {}\n", words.join(" "))
+            }
+        }
+    }
+}
+
+/// A file system under construction.
+pub struct Image {
+    archive: Archive,
+    environment: String,
+}
+
+impl Image {
+    /// Begins with what every guest has.
+    pub fn new() -> Result<Self> {
+        let mut archive = Archive::default();
+        for (path, minor) in [("dev/console", 1), ("dev/null", 3)] {
+            let major = if path == "dev/console" { 5 } else { 1 };
+            archive.add(path, Node::Device(0o666, major, minor))?;
+        }
+        for path in ["proc", "sys", "run", "root", "tmp"] {
+            archive.add(path, Node::Directory(0o755))?;
+        }
+        for (path, text) in ETC {
+            archive.add(path, Node::File(0o644, text.as_bytes().to_vec()))?;
+        }
+        archive.add("init", Node::File(0o755, INIT.as_bytes().to_vec()))?;
+
+        let busybox = find_program("busybox", "busybox-static")?;
+        let content = read(&busybox)?;
+        ensure!(
+            libraries::interpreter(&content).is_none(),
+            "{} is not static; install busybox-static",
+            busybox.display()
+        );
+        archive.add("bin/busybox", Node::File(0o755, content))?;
+        let output = Command::new(&busybox)
+            .arg("--list-full")
+            .output()
+            .with_context(|| busybox.display().to_string())?;
+        for applet in String::from_utf8_lossy(&output.stdout).lines() {
+            if applet.contains('/') && !archive.contains(applet) {
+                archive.add(applet, Node::Symlink("/bin/busybox".to_owned()))?;
+            }
+        }
+        ensure!(
+            archive.contains("bin/sh"),
+            "{} has no shell",
+            busybox.display()
+        );
+        Ok(Self {
+            archive,
+            environment: String::new(),
+        })
+    }
+
+    /// Adds the module under test where `modprobe` and the kernel find it by name and alias.
+    pub fn module(&mut self, module: &Path, release: &str) -> Result<()> {
+        let name = file_name(module)?;
+        let content = module_for(module, release)?;
+        let directory = format!("lib/modules/{release}");
+
+        let staging = tempfile::tempdir()?;
+        let modules = staging.path().join(&directory);
+        fs::create_dir_all(&modules)?;
+        fs::write(modules.join(name), &content)?;
+        for list in [
+            "modules.order",
+            "modules.builtin",
+            "modules.builtin.modinfo",
+        ] {
+            fs::write(modules.join(list), "")?;
+        }
+        let output = Command::new(find_program("depmod", "kmod")?)
+            .arg("-b")
+            .arg(staging.path())
+            .arg(release)
+            .output()
+            .context("depmod")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "depmod: {}", said.trim());
+
+        for file in fs::read_dir(&modules)? {
+            let path = file?.path();
+            let guest = format!("{directory}/{}", file_name(&path)?);
+            self.archive.add(&guest, Node::File(0o644, read(&path)?))?;
+        }
+        let klips_ko = quoted(&format!("/{directory}/{name}"));
+        self.environment += &format!("export KLIPS_KO={klips_ko}\n");
+        Ok(())
+    }
+
+    /// Adds a module that nothing loads on its own.
+    pub fn extra_module(&mut self, module: &Path, release: &str) -> Result<()> {
+        let guest = format!("{EXTRA_MODULES}/{}", file_name(module)?);
+        let content = module_for(module, release)?;
+        self.archive.add(&guest, Node::File(0o644, content))
+    }
+
+    /// Adds the programs in a directory to `/usr/sbin`, with the libraries they need.  Symbolic
+    /// links between them stay links; this very program stays out.
+    pub fn programs(&mut self, directory: &Path) -> Result<()> {
+        let entries = fs::read_dir(directory).with_context(|| directory.display().to_string())?;
+        let own = std::env::current_exe()?;
+        let mut found = false;
+        for entry in entries {
+            let path = entry?.path();
+            let guest = format!("usr/sbin/{}", file_name(&path)?);
+            if let Ok(target) = fs::read_link(&path) {
+                if target.components().count() == 1 {
+                    let target = target.to_string_lossy().into_owned();
+                    self.archive.add(&guest, Node::Symlink(target))?;
+                    continue;
+                }
+            }
+            let about = fs::metadata(&path).with_context(|| path.display().to_string())?;
+            let executable = about.is_file() && about.permissions().mode() & 0o111 != 0;
+            if executable && fs::canonicalize(&path)? != own {
+                self.share(&path, &guest)?;
+                found = true;
+            }
+        }
+        ensure!(found, "no programs in {}", directory.display());
+        Ok(())
+    }
+
+    /// Adds a file at any place, and the libraries it needs if it is a program.
+    pub fn share(&mut self, file: &Path, guest: &str) -> Result<()> {
+        let content = read(file)?;
+        let mode = fs::metadata(file)?.permissions().mode() & 0o777;
+        self.archive.add(guest, Node::File(mode, content))?;
+        for library in libraries::needed(file)? {
+            let path = library.to_str().context("library path is not UTF-8")?;
+            if !self.archive.contains(path) {
+                self.archive.add(path, Node::File(0o755, read(&library)?))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds an executable script.
+    pub fn script(&mut self, guest: &str, text: &[u8]) -> Result<()> {
+        self.archive.add(guest, Node::File(0o755, text.to_vec()))
+    }
+
+    /// Writes the file system of a guest that does `job` to `path`.
+    pub fn write(mut self, job: &Job<'_>, path: &Path) -> Result<()> {
+        let config = format!(
+            "mode={}\nout={}\n{}",
+            job.mode(),
+            job.port(),
+            self.environment
+        );
+        let mut add =
+            |path, text: String| self.archive.add(path, Node::File(0o644, text.into_bytes()));
+        add("vm/config", config)?;
+        add("vm/job", job.script())?;
+        fs::write(path, self.archive.to_bytes()?).with_context(|| path.display().to_string())
+    }
+}
+
+/// Finds out which Linux release a kernel image is, which names its module directory.
+pub fn kernel_release(kernel: &Path) -> Result<String> {
+    release_of(&read(kernel)?)
+        .with_context(|| format!("{} is not an x86 bzImage", kernel.display()))
+}
+
+/// The boot protocol's header says where the version text is.
+fn release_of(image: &[u8]) -> Option<String> {
+    if image.get(0x202..0x206)? != b"HdrS" {
+        return None;
+    }
+    let offset: [u8; 2] = image.get(0x20e..0x210)?.try_into().ok()?;
+    let text = image.get(usize::from(u16::from_le_bytes(offset)) + 0x200..)?;
+    let release = text.split(|&byte| byte == b' ' || byte == 0).next()?;
+    let release = std::str::from_utf8(release).ok()?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-+~".contains(c);
+    (release.starts_with(|c: char| c.is_ascii_digit()) && release.chars().all(plain))
+        .then(|| release.to_owned())
+}
+
+/// Reads a module and makes sure it was built for `release`: in the guest that would only show
+/// as a failure to load.
+fn module_for(module: &Path, release: &str) -> Result<Vec<u8>> {
+    let content = read(module)?;
+    let Some(built_for) = module_release(&content) else {
+        bail!("{} is not a kernel module", module.display());
+    };
+    ensure!(
+        built_for == release,
+        "{} was built for Linux {built_for}, the kernel is {release}",
+        module.display()
+    );
+    Ok(content)
+}
+
+fn module_release(content: &[u8]) -> Option<String> {
+    const KEY: &[u8] = b"\0vermagic=";
+    let at = content.windows(KEY.len()).position(|part| part == KEY)? + KEY.len();
+    let release = content[at..]
+        .split(|&byte| byte == b' ' || byte == 0)
+        .next()?;
+    String::from_utf8(release.to_vec()).ok()
+}
+
+/// Finds a program in `PATH` or where a system administrator's programs are.
+pub fn find_program(name: &str, package: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|directory| directory.join(name))
+        .find(|file| file.is_file())
+        .with_context(|| format!("{name} is not installed (Debian package {package})"))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| path.display().to_string())
+}
+
+fn file_name(path: &Path) -> Result<&str> {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .with_context(|| format!("no usable file name: {}", path.display()))
+}
+
+/// Quotes a word for the shell.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::cpio::tests::read as read_archive;
+
+    fn bare() -> Image {
+        Image {
+            archive: Archive::default(),
+            environment: String::new(),
+        }
+    }
+
+    fn nodes(image: &Image) -> Vec<(String, Node)> {
+        read_archive(&image.archive.to_bytes().unwrap())
+    }
+
+    #[test]
+    fn the_release_is_in_the_images_header() {
+        let mut image = vec![0; 0x400];
+        image[0x202..0x206].copy_from_slice(b"HdrS");
+        image[0x20e..0x210].copy_from_slice(&0x100_u16.to_le_bytes());
+        image[0x300..0x317].copy_from_slice(b"7.3.4-klips (a@b) #1 SM");
+        assert_eq!(release_of(&image).as_deref(), Some("7.3.4-klips"));
+        image[0x300] = b'/';
+        assert_eq!(release_of(&image), None);
+        image[0x20e..0x210].copy_from_slice(&0xffff_u16.to_le_bytes());
+        assert_eq!(release_of(&image), None);
+        assert_eq!(release_of(b"\x7fELF"), None);
+    }
+
+    #[test]
+    fn a_module_for_another_kernel_is_refused() {
+        let module = tempfile::NamedTempFile::new().unwrap();
+        fs::write(
+            module.path(),
+            b"\x7fELF\0name=x\0vermagic=7.3.4 SMP mod_unload \0",
+        )
+        .unwrap();
+        assert!(module_for(module.path(), "7.3.4").is_ok());
+        let error = module_for(module.path(), "7.3.5").unwrap_err().to_string();
+        assert!(error.contains("built for Linux 7.3.4"), "{error}");
+        fs::write(module.path(), b"text").unwrap();
+        assert!(module_for(module.path(), "7.3.4").is_err());
+    }
+
+    #[test]
+    fn commands_reach_the_guest_word_by_word() {
+        let words = ["echo", "it's", "a b", "$HOME", ""].map(str::to_owned);
+        let script = Job::Run(&words).script();
+        assert_eq!(script, "exec 'echo' 'it'\\''s' 'a b' '$HOME' ''\n");
+        let output = Command::new("sh").arg("-c").arg(script).output().unwrap();
+        assert_eq!(output.stdout, b"it's a b $HOME \n");
+        assert_eq!(Job::Test(Some("a*")).script(), "exec guest-tests 'a*'\n");
+    }
+
+    #[test]
+    fn programs_bring_their_libraries_and_links() {
+        let directory = tempfile::tempdir().unwrap();
+        let own = std::env::current_exe().unwrap();
+        fs::copy(&own, directory.path().join("ipsec")).unwrap();
+        fs::write(directory.path().join("notes.txt"), "").unwrap();
+        symlink("ipsec", directory.path().join("spigrp")).unwrap();
+        let mut image = bare();
+        image.programs(directory.path()).unwrap();
+
+        let nodes = nodes(&image);
+        let find = |path: &str| {
+            nodes
+                .iter()
+                .find(|(name, _)| name == path)
+                .map(|(_, node)| node)
+        };
+        let link = Node::Symlink("ipsec".to_owned());
+        assert_eq!(find("usr/sbin/spigrp"), Some(&link));
+        assert!(find("usr/sbin/notes.txt").is_none());
+        assert!(matches!(find("usr/sbin/ipsec"), Some(Node::File(mode, _)) if mode & 0o111 != 0));
+        for library in libraries::needed(&own).unwrap() {
+            let path = library.to_str().unwrap().trim_start_matches('/');
+            assert!(find(path).is_some(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_directory_without_programs_is_a_mistake() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(bare().programs(directory.path()).is_err());
+        assert!(bare().programs(&directory.path().join("missing")).is_err());
+    }
+}

@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Starts QEMU, watches what the guest says, and ends it when the time is over.
+//!
+//! The guest is a `microvm`: no firmware tables, no PCI, a serial port for the console and one
+//! virtio port for each stream the host listens to.  Every stream goes to a file, which stays
+//! for whoever looks into a failure, and which is read while it grows.
+
+use std::fmt;
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::ExitStatus;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use anyhow::Context;
+use anyhow::Result;
+use anyhow::ensure;
+
+use crate::initramfs::Image;
+use crate::initramfs::Job;
+use crate::initramfs::find_program;
+use crate::verdict::Control;
+
+/// Kernel parameters every guest gets: all of its messages on the serial port, none of them
+/// dropped; an end instead of a hang when it panics; no waiting for entropy; none of the
+/// mitigations whose boot messages contain `WARNING:`.
+const PARAMETERS: &str = "console=ttyS0 loglevel=7 printk.time=1 printk.devkmsg=on oops=panic \
+                          panic=-1 reboot=t random.trust_cpu=on mitigations=off";
+
+/// How long `init` may take to answer.
+const BOOT_LIMIT: Duration = Duration::from_secs(120);
+/// The same where KVM is only tried; if it works at all it takes a second.
+const PROBE_LIMIT: Duration = Duration::from_secs(10);
+/// How long the guest may take to go down after its work.
+const POWER_OFF_LIMIT: Duration = Duration::from_secs(15);
+/// Time between two looks at the guest's output.
+const POLL: Duration = Duration::from_millis(10);
+
+/// What the guest's processors are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Accel {
+    /// KVM if a trial boot shows that it works, else TCG.
+    Auto,
+    /// The host's processors.
+    Kvm,
+    /// QEMU's emulation.
+    Tcg,
+}
+
+impl fmt::Display for Accel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "KVM or TCG",
+            Self::Kvm => "KVM",
+            Self::Tcg => "TCG",
+        })
+    }
+}
+
+/// What the guest runs on.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// The kernel image.
+    pub kernel: PathBuf,
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Number of processors.
+    pub cpus: u32,
+    /// More kernel parameters.
+    pub append: String,
+    /// What executes it; never [`Accel::Auto`] once it boots.
+    pub accel: Accel,
+}
+
+/// How a guest ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It restarted or went off, which may also have been a panic.
+    Off,
+    /// It was killed after this time.
+    TimedOut(Duration),
+    /// It was killed because it did not go off after its work.
+    Stuck,
+    /// QEMU failed.
+    Died {
+        /// How it exited.
+        status: String,
+        /// What it said.
+        said: Vec<String>,
+    },
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("the guest went down"),
+            Self::TimedOut(after) => write!(f, "time-out after {} s", after.as_secs()),
+            Self::Stuck => f.write_str("the guest did not end after its work"),
+            Self::Died { status, said } => write!(f, "QEMU died: {status}: {}", said.join("; ")),
+        }
+    }
+}
+
+/// A stream of the job's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Its standard output.
+    Out,
+    /// Its standard error, where that is kept apart.
+    Err,
+}
+
+/// Everything one boot brought.
+#[derive(Debug)]
+pub struct Boot {
+    /// How it ended.
+    pub end: End,
+    /// The job's output.
+    pub out: Vec<u8>,
+    /// The control port.
+    pub control: Vec<u8>,
+    /// The serial port.
+    pub console: Vec<u8>,
+    /// Time from QEMU's start to `init`'s answer.
+    pub answered: Option<Duration>,
+    /// Time from QEMU's start to its end.
+    pub took: Duration,
+}
+
+impl Machine {
+    /// Decides between KVM and TCG.  Only a boot tells: `/dev/kvm` may exist and not work.
+    pub fn settle_accel(&mut self) -> Result<()> {
+        if self.accel != Accel::Auto {
+            return Ok(());
+        }
+        self.accel = Accel::Tcg;
+        let device = File::options().read(true).write(true).open("/dev/kvm");
+        if device.is_ok() {
+            let trial = Self {
+                accel: Accel::Kvm,
+                ..self.clone()
+            };
+            let directory = tempfile::tempdir()?;
+            let limits = (PROBE_LIMIT, PROBE_LIMIT);
+            let boot = trial.watch(
+                Image::new()?,
+                &Job::Probe,
+                directory.path(),
+                limits,
+                &mut |_, _| Ok(()),
+            )?;
+            if boot.answered.is_some() && boot.end == End::Off {
+                self.accel = Accel::Kvm;
+            }
+        }
+        Ok(())
+    }
+
+    /// Boots a guest that does `job` and waits for its end, at most `limit` after its `init`
+    /// has answered.  Its files are left in `directory`; `output` gets the job's output live.
+    pub fn boot(
+        &self,
+        image: Image,
+        job: &Job<'_>,
+        directory: &Path,
+        limit: Duration,
+        output: &mut dyn FnMut(Stream, &[u8]) -> io::Result<()>,
+    ) -> Result<Boot> {
+        self.watch(image, job, directory, (BOOT_LIMIT, limit), output)
+    }
+
+    /// Boots a guest whose console is this terminal.
+    pub fn interact(&self, image: Image) -> Result<ExitStatus> {
+        let directory = tempfile::tempdir()?;
+        image.write(&Job::Shell, &directory.path().join("initramfs.cpio"))?;
+        let mut command = self.command(directory.path())?;
+        command.args(["-serial", "mon:stdio"]);
+        command.status().context("qemu-system-x86_64")
+    }
+
+    fn watch(
+        &self,
+        image: Image,
+        job: &Job<'_>,
+        directory: &Path,
+        (boot_limit, limit): (Duration, Duration),
+        output: &mut dyn FnMut(Stream, &[u8]) -> io::Result<()>,
+    ) -> Result<Boot> {
+        fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+        image.write(job, &directory.join("initramfs.cpio"))?;
+
+        let mut command = self.command(directory)?;
+        let mut console = Tail::create(directory, "console.log")?;
+        command.args(["-serial", "file:console.log"]);
+        command.args(["-device", "virtio-serial-device"]);
+        let mut add_port = |id: &str, name: &str, file: &str| {
+            command.arg("-chardev");
+            command.arg(format!("file,id={id},path={file}"));
+            command.arg("-device");
+            command.arg(format!("virtserialport,chardev={id},name={name}"));
+            Tail::create(directory, file)
+        };
+        let mut control = add_port("control", "klips.ctl", "control.log")?;
+        let mut out = add_port("out", job.port(), "output.log")?;
+        let mut err = add_port("err", "klips.err", "errors.log")?;
+        let said = directory.join("qemu.log");
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&said)?);
+
+        let start = Instant::now();
+        let mut qemu = Qemu(command.spawn().context("qemu-system-x86_64")?);
+        let mut answered = None;
+        let mut done = None;
+        let end = loop {
+            let exited = qemu.0.try_wait()?;
+            let now = start.elapsed();
+            console.read()?;
+            control.read()?;
+            output(Stream::Out, out.read()?)?;
+            output(Stream::Err, err.read()?)?;
+            let heard = Control::parse(&control.data);
+            if heard.uptime.is_some() {
+                answered.get_or_insert(now);
+            }
+            if heard.exit.is_some() {
+                done.get_or_insert(now);
+            }
+
+            if let Some(status) = exited {
+                break match status.success() {
+                    true => End::Off,
+                    false => End::Died {
+                        status: status.to_string(),
+                        said: lines(&fs::read(&said)?),
+                    },
+                };
+            }
+            // The limit is for the job, not for how long an emulator takes to boot.
+            let (since, limit) = answered.map_or((Duration::ZERO, boot_limit), |at| (at, limit));
+            if done.is_some_and(|at| now > at + POWER_OFF_LIMIT) {
+                break End::Stuck;
+            }
+            if done.is_none() && now > since + limit {
+                break End::TimedOut(limit);
+            }
+            thread::sleep(POLL);
+        };
+        Ok(Boot {
+            end,
+            out: out.data,
+            control: control.data,
+            console: console.data,
+            answered,
+            took: start.elapsed(),
+        })
+    }
+
+    /// The part of the command line that all guests share.  QEMU runs in `directory`, so that
+    /// no path in its options needs quoting.
+    fn command(&self, directory: &Path) -> Result<Command> {
+        let qemu = find_program("qemu-system-x86_64", "qemu-system-x86")?;
+        // Where the system can do so, QEMU ends with us, whatever ends us.
+        let mut command = match find_program("setpriv", "util-linux") {
+            Ok(setpriv) => {
+                let mut command = Command::new(setpriv);
+                command.args(["--pdeathsig", "KILL", "--"]).arg(qemu);
+                command
+            }
+            Err(_) => Command::new(qemu),
+        };
+        ensure!(self.accel != Accel::Auto, "the accelerator is not settled");
+        let accel = match self.accel {
+            Accel::Kvm => "kvm",
+            Accel::Auto | Accel::Tcg => "tcg,thread=multi",
+        };
+        command
+            .current_dir(directory)
+            .args(["-nodefaults", "-no-user-config", "-no-reboot"])
+            .args(["-display", "none", "-machine", "microvm,acpi=off"])
+            // With 57-bit addresses, an interrupt early in the boot makes KASAN report an error
+            // that is none.
+            .args(["-accel", accel, "-cpu", "max,la57=off"])
+            .args(["-smp", &self.cpus.to_string()])
+            .args(["-m", &self.memory.to_string()])
+            .arg("-kernel")
+            .arg(fs::canonicalize(&self.kernel)?)
+            .args(["-initrd", "initramfs.cpio"])
+            .arg("-append")
+            .arg(self.parameters());
+        Ok(command)
+    }
+
+    fn parameters(&self) -> String {
+        let mut parameters = PARAMETERS.to_owned();
+        if self.accel == Accel::Tcg {
+            let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+            if let Some(khz) = tsc_khz(&cpuinfo) {
+                parameters += &format!(" tsc_early_khz={khz} tsc=reliable");
+            }
+        }
+        if !self.append.is_empty() {
+            parameters = format!("{parameters} {}", self.append);
+        }
+        parameters
+    }
+}
+
+/// Returns the frequency of the host's time stamp counter, which is that of an emulated one.
+///
+/// A microvm has no timer to measure it with; a kernel that is not told the frequency falls
+/// back to counting ticks of 4 ms.  Where the counter runs at a constant rate, Linux reports
+/// twice that rate as "bogomips".
+fn tsc_khz(cpuinfo: &str) -> Option<u64> {
+    let value = |key: &str| {
+        let mut fields = cpuinfo.lines().filter_map(|line| line.split_once(':'));
+        fields.find_map(|(name, value)| (name.trim() == key).then_some(value))
+    };
+    let constant = value("flags")?
+        .split_whitespace()
+        .any(|flag| flag == "constant_tsc");
+    let mhz = value("bogomips")?.trim().parse::<f64>().ok()? / 2.0;
+    // CAST: the range leaves no room for loss.
+    (constant && (100.0..100_000.0).contains(&mhz)).then_some((mhz * 1000.0).round() as u64)
+}
+
+/// A running QEMU, killed when dropped.
+struct Qemu(Child);
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        // Both fail only if it has ended and was waited for already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A file that QEMU writes and we read.
+struct Tail {
+    file: File,
+    data: Vec<u8>,
+}
+
+impl Tail {
+    /// Makes the file, empty: what an earlier run left there must not count.
+    fn create(directory: &Path, name: &str) -> Result<Self> {
+        let path = directory.join(name);
+        let file = File::create(&path)
+            .and_then(|_| File::open(&path))
+            .with_context(|| path.display().to_string())?;
+        let data = Vec::new();
+        Ok(Self { file, data })
+    }
+
+    /// Reads and returns what is new.
+    fn read(&mut self) -> io::Result<&[u8]> {
+        let known = self.data.len();
+        self.file.read_to_end(&mut self.data)?;
+        Ok(&self.data[known..])
+    }
+}
+
+fn lines(text: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(text);
+    text.lines().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counters_frequency_is_used_only_if_constant() {
+        let cpuinfo = "flags\t\t: fpu tsc constant_tsc\nbogomips\t: 5192.28\n\nbogomips\t: 1\n";
+        assert_eq!(tsc_khz(cpuinfo), Some(2_596_140));
+        assert_eq!(tsc_khz(&cpuinfo.replace("constant_tsc", "constant")), None);
+        assert_eq!(tsc_khz(&cpuinfo.replace("5192.28", "-1")), None);
+        assert_eq!(tsc_khz(&cpuinfo.replace("5192.28", "NaN")), None);
+        assert_eq!(tsc_khz("BogoMIPS\t: 50.00\nFeatures\t: fp\n"), None);
+    }
+
+    #[test]
+    fn what_an_earlier_run_left_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.log");
+        fs::write(&path, "exit code=0 tainted=0\n").unwrap();
+        let mut tail = Tail::create(directory.path(), "control.log").unwrap();
+        assert_eq!(tail.read().unwrap(), b"");
+        fs::write(&path, "new").unwrap();
+        assert_eq!(tail.read().unwrap(), b"new");
+        assert_eq!(tail.read().unwrap(), b"");
+        assert_eq!(tail.data, b"new");
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The program as its user called it, and where it writes.
+
+use crate::failure::Failure;
+use std::{
+    ffi::OsStr,
+    fmt,
+    io::{self, Write},
+    path::Path,
+};
+
+/// A command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tool {
+    /// `ipsec spigrp`.
+    SpiGrp,
+    /// `ipsec spi`.
+    Spi,
+}
+
+impl Tool {
+    fn from_command(name: &str) -> Option<Self> {
+        match name {
+            "spigrp" => Some(Tool::SpiGrp),
+            "spi" => Some(Tool::Spi),
+            _ => None,
+        }
+    }
+
+    /// The command that a program of this name is, under which it may be linked.
+    fn from_program(name: &str) -> Option<Self> {
+        Tool::from_command(name.strip_prefix("ipsec_").unwrap_or(name))
+    }
+}
+
+/// What all messages begin with: the program's name and, when given, its label.
+pub(crate) struct Program {
+    name: String,
+    tool: Option<Tool>,
+    label: Option<String>,
+    /// Whether progress is told.
+    pub(crate) debug: bool,
+}
+
+impl Program {
+    /// The program that was called by this name or path.
+    pub(crate) fn called(path: &OsStr) -> Self {
+        let name = Path::new(path).file_name().unwrap_or(OsStr::new("ipsec"));
+        let name = name.to_string_lossy().into_owned();
+        Program {
+            tool: Tool::from_program(&name),
+            name,
+            label: None,
+            debug: false,
+        }
+    }
+
+    /// Which command it is, if its name or the user has said so.
+    pub(crate) fn tool(&self) -> Option<Tool> {
+        self.tool
+    }
+
+    /// Goes on as one of its commands.
+    pub(crate) fn enter(&mut self, command: &str) -> Result<Tool, Failure> {
+        let Some(tool) = Tool::from_command(command) else {
+            return Err(Failure::usage(format!(
+                "unknown IPsec command '{command}' ('{self} --help' for list)"
+            )));
+        };
+        self.tool = Some(tool);
+        self.name = format!("{} {command}", self.name);
+        Ok(tool)
+    }
+
+    /// Its name without the label.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn set_label(&mut self, label: &str) {
+        self.label = Some(label.to_owned());
+    }
+
+    /// The line that `--version` prints.
+    pub(crate) fn version(&self) -> String {
+        format!("{self}, {}\n", env!("CARGO_PKG_VERSION"))
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        match &self.label {
+            Some(label) => write!(f, " --label {label}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Standard output and standard error.
+pub struct Console<'a> {
+    /// For what was asked for.
+    pub out: &'a mut dyn Write,
+    /// For complaints and progress.
+    pub err: &'a mut dyn Write,
+}
+
+impl Console<'_> {
+    pub(crate) fn print(&mut self, text: &str) -> Result<(), Failure> {
+        self.out
+            .write_all(text.as_bytes())
+            .and_then(|()| self.out.flush())
+            .map_err(Failure::output)
+    }
+
+    /// Copies what can be read, unchanged.
+    pub(crate) fn copy(&mut self, from: &mut dyn io::Read) -> Result<(), Failure> {
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match from.read(&mut buffer) {
+                Ok(0) => return self.out.flush().map_err(Failure::output),
+                Ok(len) => self
+                    .out
+                    .write_all(&buffer[..len])
+                    .map_err(Failure::output)?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                Err(error) => return Err(Failure::refused(format!("read error: {error}"))),
+            }
+        }
+    }
+
+    /// Tells of progress, if the user wants to know.
+    pub(crate) fn debug(&mut self, program: &Program, text: fmt::Arguments<'_>) {
+        if program.debug {
+            // Nothing depends on it.
+            let _ = writeln!(self.err, "{program}: {text}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Lifetimes: `(soft|hard)-(allocations|bytes|addtime|usetime|packets)=N[,...]`.
+
+use crate::text::number64;
+use klips::{
+    number::{self, NumberError},
+    pfkey::Lifetime,
+};
+
+/// The soft and the hard limits, as far as any are given.
+pub(super) type Limits = (Option<Lifetime>, Option<Lifetime>);
+
+/// Reads the values of all `--life` options; what is wrong otherwise.
+pub(super) fn parse<'a>(values: impl Iterator<Item = &'a str>) -> Result<Limits, String> {
+    let (mut soft, mut hard) = (None, None);
+    let mut seen = Vec::new();
+    for item in values.flat_map(|value| value.split(',')) {
+        let (name, value) = item
+            .split_once('=')
+            .ok_or_else(|| format!("missing '=' in --life parameter: {item}"))?;
+        let (limits, kind) = match name.split_once('-') {
+            Some(("soft", kind)) => (&mut soft, kind),
+            Some(("hard", kind)) => (&mut hard, kind),
+            _ => return Err(format!("--life parameter is neither soft nor hard: {item}")),
+        };
+        if seen.contains(&name) {
+            return Err(format!("--life parameter redefined: {item}"));
+        }
+        seen.push(name);
+        let limits = limits.get_or_insert(Lifetime::default());
+        let bad = |error: NumberError| format!("{error} in --life parameter: {item}");
+        let wide = || match number64(value) {
+            Err(NumberError::TooLarge) => Err(format!(
+                "number does not fit in 64 bits in --life parameter: {item}"
+            )),
+            result => result.map_err(bad),
+        };
+        match kind {
+            "allocations" => limits.allocations = number::parse(value).map_err(bad)?,
+            "packets" => limits.packets = number::parse(value).map_err(bad)?,
+            "bytes" => limits.bytes = wide()?,
+            "addtime" => limits.addtime = wide()?,
+            "usetime" => limits.usetime = wide()?,
+            _ => return Err(format!("unknown kind of --life parameter: {item}")),
+        }
+    }
+    Ok((soft, hard))
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sends the messages, and says what is really the matter when the kernel refuses.
+
+use super::plan::{self, Plan};
+use crate::{
+    failure::Failure,
+    listing::Chains,
+    program::{Console, Program},
+    system::System,
+    text,
+};
+use klips::{errno::Errno, group::ListReason, pfkey::Fault, said::Said};
+use pfkey::{Client, Error, Transport};
+
+pub(super) fn execute<S: System>(
+    plan: &Plan<'_>,
+    program: &Program,
+    system: &mut S,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let mut client = text::connect(system)?;
+    match *plan {
+        Plan::Ungroup(said) => {
+            console.debug(program, format_args!("ungrouping {said:#}"));
+            match client.request(&plan::ungroup(&said)) {
+                Ok(_) => Ok(()),
+                Err(Error::Refused {
+                    errno: Errno::ENOENT,
+                    ..
+                }) => Err(missing(&said)),
+                Err(error) => Err(text::failure(error)),
+            }
+        }
+        Plan::Group(saids) => {
+            console.debug(program, format_args!("grouping {} at once", Names(saids)));
+            let request = plan::group(saids)
+                .ok_or_else(|| Failure::usage(format!("{} SAs can't be grouped", saids.len())))?;
+            match client.request(&request) {
+                Ok(_) => Ok(()),
+                // What KLIPS says to an extension that it does not know; our module has other
+                // answers for whatever can be wrong with this message.
+                Err(Error::Refused {
+                    errno: Errno::EINVAL,
+                    ..
+                }) => {
+                    console.debug(program, format_args!("this kernel only knows pairs"));
+                    group_by_pairs(saids, &mut client, program, system, console)
+                }
+                Err(Error::Refused { errno, fault }) => Err(explain(saids, errno, fault, system)),
+                Err(error) => Err(text::failure(error)),
+            }
+        }
+    }
+}
+
+/// Links the SAs pair by pair, inside to outside, on a kernel that can't do it at once.
+///
+/// If a link is refused, those made before are undone. Ungrouping dissolves whole groups, so none
+/// of the SAs may be in one to begin with.
+fn group_by_pairs<S: System>(
+    saids: &[Said],
+    client: &mut Client<S::Transport>,
+    program: &Program,
+    system: &mut S,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    if let Some(failure) = find_twice(saids) {
+        return Err(failure);
+    }
+    let chains = Chains::read(system)?;
+    if let Some(failure) = find_grouped(saids, &chains) {
+        return Err(failure);
+    }
+    for (index, pair) in saids.windows(2).enumerate() {
+        let [inner, outer] = pair else { continue };
+        console.debug(
+            program,
+            format_args!("linking {outer:#} to the outside of {inner:#}"),
+        );
+        let error = match client.request(&plan::link(inner, outer)) {
+            Ok(_) => continue,
+            Err(error) => error,
+        };
+        // A link that was made but not confirmed has to be undone as well.
+        let linked = index > 0 || error == Error::NoAnswer;
+        let failure = match error {
+            Error::Refused {
+                errno: Errno::ENOENT,
+                ..
+            } => {
+                // The inner one of a later pair was found with the pair before.
+                let inner_is_missing = index == 0 && !chains.has(inner);
+                missing(if inner_is_missing { inner } else { outer })
+            }
+            error => text::failure(error),
+        };
+        return Err(match linked {
+            true => failure.and(&undo(&saids[0], client, program, console)),
+            false => failure,
+        });
+    }
+    Ok(())
+}
+
+/// Takes apart what was linked to `first`. Returns what there is to be said about it.
+fn undo(
+    first: &Said,
+    client: &mut Client<impl Transport>,
+    program: &Program,
+    console: &mut Console<'_>,
+) -> String {
+    console.debug(program, format_args!("undoing the links made before"));
+    match client.request(&plan::ungroup(first)) {
+        Ok(_) => String::new(),
+        Err(error) => format!("  The links made before could not be undone: {error}."),
+    }
+}
+
+/// Why the kernel did not group a list.
+fn explain(
+    saids: &[Said],
+    errno: Errno,
+    fault: Option<Fault>,
+    system: &mut impl System,
+) -> Failure {
+    let mut chains = || Chains::read(system).ok();
+    let named = fault.and_then(|fault| Some((saids.get(usize::from(fault.member))?, fault.reason)));
+    match named {
+        Some((said, ListReason::Missing)) => missing(said),
+        Some((said, ListReason::Twice)) => twice(said),
+        Some((said, ListReason::Grouped)) => {
+            grouped(said, chains().and_then(|chains| chains.group_of(said)))
+        }
+        // The kernel's word was lost, or it has said no more than this.
+        None => chains()
+            .and_then(|chains| guess(saids, errno, &chains))
+            .unwrap_or_else(|| text::failure(Error::Refused { errno, fault })),
+    }
+}
+
+/// What an errno may mean, by what is listed.
+fn guess(saids: &[Said], errno: Errno, chains: &Chains) -> Option<Failure> {
+    match errno {
+        Errno::ENOENT => saids.iter().find(|said| !chains.has(said)).map(missing),
+        Errno::EEXIST => find_twice(saids).or_else(|| find_grouped(saids, chains)),
+        _ => None,
+    }
+}
+
+fn find_twice(saids: &[Said]) -> Option<Failure> {
+    let mut all = saids.iter().enumerate();
+    all.find(|(index, said)| saids[..*index].contains(said))
+        .map(|(_, said)| twice(said))
+}
+
+fn find_grouped(saids: &[Said], chains: &Chains) -> Option<Failure> {
+    saids
+        .iter()
+        .find_map(|said| Some(grouped(said, Some(chains.group_of(said)?))))
+}
+
+fn missing(said: &Said) -> Failure {
+    Failure::refused(format!("there is no SA {said:#}"))
+}
+
+fn twice(said: &Said) -> Failure {
+    Failure::refused(format!("{said:#} is named twice"))
+}
+
+fn grouped(said: &Said, group: Option<String>) -> Failure {
+    Failure::refused(match group {
+        Some(group) => format!("{said:#} is already in the group {group}"),
+        None => format!("{said:#} is already in a group"),
+    })
+}
+
+/// Prints SAs as the manual page does.
+struct Names<'a>(&'a [Said]);
+
+impl std::fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, said) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { " " };
+            write!(f, "{separator}{said:#}")?;
+        }
+        Ok(())
+    }
+}

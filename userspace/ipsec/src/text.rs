@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Texts that the commands have in common: addresses and SAIDs with names looked up, and what an
+//! errno means (reference 8.1).
+
+use crate::{failure::Failure, program::Program, system::System};
+use klips::{
+    address::{self, AddressError, Family, Host},
+    errno::Errno,
+    number::{self, NumberError},
+    said::{self, Said, SaidError},
+};
+use std::{fmt, net::IpAddr};
+
+/// What `ttoaddr` says of a name that has no address.
+const LOOKUP_FAILED: &str = "does not look numeric and name lookup failed";
+
+/// Why a text gives no address or SAID.
+pub(crate) enum Unusable {
+    Said(SaidError),
+    Address(AddressError),
+    /// A name that has no address.
+    Lookup,
+}
+
+impl Unusable {
+    /// Bad usage, unless it is only that nobody knows the name.
+    pub(crate) fn failure(&self, text: String) -> Failure {
+        match self {
+            Unusable::Lookup => Failure::refused(text),
+            Unusable::Said(_) | Unusable::Address(_) => Failure::usage(text),
+        }
+    }
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unusable::Said(error) => error.fmt(f),
+            Unusable::Address(error) => error.fmt(f),
+            Unusable::Lookup => f.write_str(LOOKUP_FAILED),
+        }
+    }
+}
+
+/// Reads an address or looks up a name.
+pub(crate) fn address(
+    text: &str,
+    family: Option<Family>,
+    system: &mut impl System,
+) -> Result<IpAddr, Unusable> {
+    resolve(
+        address::parse(text, family).map_err(Unusable::Address)?,
+        system,
+    )
+}
+
+/// Reads an SAID, whose destination may be a name.
+pub(crate) fn said(text: &str, system: &mut impl System) -> Result<Said, Failure> {
+    let bad =
+        |error: Unusable| error.failure(format!("Error, {error} converting --sa argument:{text}"));
+    let said = said::parse(text).map_err(|error| bad(Unusable::Said(error)))?;
+    Ok(said.with_dst(resolve(said.dst, system).map_err(bad)?))
+}
+
+fn resolve(host: Host<'_>, system: &mut impl System) -> Result<IpAddr, Unusable> {
+    match host {
+        Host::Address(ip) => Ok(ip),
+        Host::Name(name, family) => system.resolve(name, family).ok_or(Unusable::Lookup),
+    }
+}
+
+/// A number of 64 bits, in the notations that [`number::parse`] knows.
+pub(crate) fn number64(text: &str) -> Result<u64, NumberError> {
+    let (digits, base) = match text.as_bytes() {
+        [b'0', b'x' | b'X', _, ..] => (&text[2..], 16),
+        [b'0', _, ..] => (&text[1..], 8),
+        _ => (text, 10),
+    };
+    match number::parse(text) {
+        // Only digits, so that nothing but its size can be wrong.
+        Err(NumberError::TooLarge) => {
+            u64::from_str_radix(digits, base).map_err(|_| NumberError::TooLarge)
+        }
+        result => result.map(u64::from),
+    }
+}
+
+/// `inet` or `inet6`.
+pub(crate) fn family(text: &str) -> Option<Family> {
+    match text {
+        "inet" => Some(Family::Inet),
+        "inet6" => Some(Family::Inet6),
+        _ => None,
+    }
+}
+
+/// Refuses to talk to mainline's PF_KEY socket, which reads other requests into KLIPS's.
+pub(crate) fn refuse_netkey(command: &str, system: &mut impl System) -> Result<(), Failure> {
+    match system.has_netkey() {
+        true => Err(Failure::refused(format!(
+            "NETKEY does not use the ipsec {command} command. Use 'ip xfrm' instead."
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// Connects to the kernel.
+pub(crate) fn connect<S: System>(system: &mut S) -> Result<pfkey::Client<S::Transport>, Failure> {
+    system.connect().map_err(failure)
+}
+
+/// What a failed exchange with the kernel means, if nothing better is known.
+pub(crate) fn failure(error: pfkey::Error) -> Failure {
+    Failure::refused(match error {
+        pfkey::Error::Open(errno) => format!(
+            "Trouble opening PF_KEY family socket with error: {}",
+            open_error(errno)
+        ),
+        pfkey::Error::Refused { errno, .. } => format!(
+            "pfkey write failed (errno={}): {}",
+            errno.0,
+            write_error(errno)
+        ),
+        pfkey::Error::NoAnswer => {
+            "the kernel took the request, but did not confirm it.  See what is listed.".to_owned()
+        }
+        error => error.to_string(),
+    })
+}
+
+/// Numbers that KLIPS never answers with, but its tools know.
+const EBUSY: Errno = Errno(16);
+const ENXIO: Errno = Errno(6);
+const EUNATCH: Errno = Errno(49);
+const ESPIPE: Errno = Errno(29);
+
+const BUSY: &str = "KLIPS is busy.  Most likely a serious internal error occured in a previous \
+                    command.  Please report as much detail as possible to development team.";
+const DENIED: &str = "access denied.  You must be root or have CAP_NET_ADMIN.";
+
+fn open_error(errno: Errno) -> String {
+    match errno {
+        Errno::ENOENT => "device does not exist.  See Openswan installation procedure.",
+        Errno::EACCES | Errno::EPERM => DENIED,
+        EUNATCH => "Netlink not enabled OR KLIPS not loaded.",
+        Errno::ENODEV | Errno::EAFNOSUPPORT => "KLIPS not loaded or enabled.",
+        EBUSY => BUSY,
+        Errno::EINVAL => {
+            "Invalid argument, KLIPS not loaded or check kernel log messages for specifics."
+        }
+        Errno::ENOMEM | Errno::ENOBUFS => "No kernel memory to open a socket.",
+        errno => {
+            return format!(
+                "Unknown file open error {}.  Please report as much detail as possible to \
+                 development team.",
+                errno.0
+            );
+        }
+    }
+    .to_owned()
+}
+
+fn write_error(errno: Errno) -> String {
+    match errno {
+        Errno::EACCES | Errno::EPERM => DENIED,
+        EUNATCH => "Netlink not enabled OR KLIPS not loaded.",
+        EBUSY => BUSY,
+        Errno::EINVAL => "Invalid argument, check kernel log messages for specifics.",
+        Errno::ENODEV => "KLIPS not loaded or enabled.",
+        Errno::ENOMEM | Errno::ENOBUFS => "No kernel memory to allocate SA.",
+        Errno::ESOCKTNOSUPPORT => {
+            "Algorithm support not available in the kernel.  Please compile in support."
+        }
+        Errno::ENOENT => "SA does not exist.",
+        Errno::EEXIST => "SA already in use.  Delete old one first.",
+        ENXIO | Errno::ESRCH => "SA does not exist.  Cannot delete.",
+        Errno::EMLINK => "too many SAs in one group.",
+        Errno::ENOSPC => "no room in kernel SAref table.  Cannot process request.",
+        ESPIPE => "kernel SAref table internal error.  Cannot process request.",
+        errno => {
+            return match errno.describe() {
+                Some((_, text)) => format!("{text}."),
+                None => format!(
+                    "Unknown socket write error {}.  Please report as much detail as possible to \
+                     development team.",
+                    errno.0
+                ),
+            };
+        }
+    }
+    .to_owned()
+}
+
+/// Where help is to be had.
+pub(crate) fn see_help(program: &Program) -> String {
+    format!("  See '{} --help' for usage.", program.name())
+}

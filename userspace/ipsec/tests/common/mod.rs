@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tools on a machine of their own: the very request engine of the module answers them, and
+//! what they do is written down as a transcript.
+
+// Every test file is a crate of its own and uses a part of this.
+#![allow(dead_code)]
+
+#[path = "../../../klips/tests/common/mod.rs"]
+mod klips_host;
+
+#[allow(unused_imports)]
+pub use self::klips_host::{TestHost, hex};
+
+use ipsec_tools::{Console, ProcFile, System};
+use klips::{
+    address::Family,
+    errno::Errno,
+    pfkey::{Content, Ext, Header},
+    request,
+};
+use pfkey::{Client, Transport};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    ffi::OsString,
+    fmt::Write,
+    io::{self, Cursor, Read},
+    net::IpAddr,
+    rc::Rc,
+    time::Duration,
+};
+
+/// Decides what else a kernel does: an errno to refuse a message with.
+type Refuse = Box<dyn Fn(&Request) -> Option<Errno>>;
+
+/// A kernel.
+pub struct Kernel {
+    pub host: TestHost,
+    /// A KLIPS of old: no extension but its own.
+    pub historic: Cell<bool>,
+    pub refuse: RefCell<Option<Refuse>>,
+    /// Answers are lost.
+    pub mute: Cell<bool>,
+    /// The errno of the next read.
+    pub receive_error: Cell<Option<Errno>>,
+    /// Messages that the next reads find before any other.
+    pub noise: RefCell<Vec<Vec<u8>>>,
+    /// What was written.
+    pub sent: RefCell<Vec<Request>>,
+    sockets: Cell<u32>,
+}
+
+/// A message that was written.
+#[derive(Clone)]
+pub struct Request {
+    /// Which one it is, from 0.
+    pub number: usize,
+    pub bytes: Vec<u8>,
+}
+
+impl Request {
+    fn header(&self) -> Header {
+        Header::parse(&self.bytes).unwrap()
+    }
+
+    /// The extensions that are there.
+    fn exts(&self) -> Vec<Ext> {
+        let mut exts = Vec::new();
+        let mut rest = &self.bytes[Header::SIZE..];
+        while let [a, b, c, d, ..] = *rest {
+            exts.push(Ext::from_number(u16::from_ne_bytes([c, d])).unwrap());
+            rest = &rest[8 * usize::from(u16::from_ne_bytes([a, b]))..];
+        }
+        exts
+    }
+}
+
+/// A socket of a [`Kernel`].
+pub struct FakeSocket {
+    kernel: Rc<Kernel>,
+    socket: u32,
+    queue: VecDeque<Vec<u8>>,
+}
+
+impl Transport for FakeSocket {
+    fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
+        let kernel = &self.kernel;
+        let request = Request {
+            number: kernel.sent.borrow().len(),
+            bytes: message.to_vec(),
+        };
+        kernel.sent.borrow_mut().push(request.clone());
+        let refused = match kernel.historic.get() && request.exts().contains(&Ext::Group) {
+            true => Some(Errno::EINVAL),
+            false => kernel
+                .refuse
+                .borrow()
+                .as_ref()
+                .and_then(|refuse| refuse(&request)),
+        };
+        let result = match refused {
+            None => request::submit(&kernel.host, self.socket, message),
+            Some(errno) => {
+                // As KLIPS tells of it: the header, with the errno.
+                let content = Content::new(Header {
+                    errno: errno.0,
+                    ..request.header()
+                });
+                let mut bytes = vec![0; content.size()];
+                content.write(&mut bytes).unwrap();
+                self.queue.push_back(bytes);
+                Err(errno)
+            }
+        };
+        kernel.host.check();
+        result
+    }
+
+    fn receive(&mut self, buffer: &mut [u8], _: Duration) -> Result<Option<usize>, Errno> {
+        if let Some(errno) = self.kernel.receive_error.take() {
+            return Err(errno);
+        }
+        let noise = self.kernel.noise.take();
+        let heard = self.kernel.host.read(self.socket);
+        if !self.kernel.mute.get() {
+            self.queue.extend(noise.into_iter().chain(heard));
+        }
+        Ok(self.queue.pop_front().map(|message| {
+            let len = message.len().min(buffer.len());
+            buffer[..len].copy_from_slice(&message[..len]);
+            len
+        }))
+    }
+}
+
+impl Drop for FakeSocket {
+    fn drop(&mut self) {
+        self.kernel.host.close(self.socket);
+    }
+}
+
+/// A machine.
+pub struct Machine {
+    pub kernel: Rc<Kernel>,
+    /// What socket() fails with.
+    pub open_error: Option<Errno>,
+    /// What opening a list fails with.
+    pub list_error: Option<io::ErrorKind>,
+    /// Stands for the list of groups.
+    pub list: Option<String>,
+    pub netkey: bool,
+    pub transcript: String,
+}
+
+impl System for Machine {
+    type Transport = FakeSocket;
+
+    fn connect(&mut self) -> Result<Client<FakeSocket>, pfkey::Error> {
+        if let Some(errno) = self.open_error {
+            return Err(pfkey::Error::Open(errno));
+        }
+        let socket = 100 + self.kernel.sockets.get();
+        self.kernel.sockets.set(socket - 99);
+        self.kernel.host.open(socket);
+        Ok(Client::new(FakeSocket {
+            kernel: self.kernel.clone(),
+            socket,
+            queue: VecDeque::new(),
+        }))
+    }
+
+    fn open(&mut self, file: ProcFile) -> io::Result<Box<dyn Read>> {
+        if let Some(kind) = self.list_error {
+            return Err(kind.into());
+        }
+        let text = match (file, &self.list) {
+            (ProcFile::SpiGrp, Some(list)) => list.clone(),
+            (ProcFile::SpiGrp, None) => self.kernel.host.spigrp(),
+            (ProcFile::Spi, _) => self.kernel.host.spi(),
+        };
+        Ok(Box::new(Cursor::new(text)))
+    }
+
+    fn has_netkey(&mut self) -> bool {
+        self.netkey
+    }
+
+    fn resolve(&mut self, name: &str, family: Family) -> Option<IpAddr> {
+        match (name, family) {
+            ("gw2", Family::Inet) => Some([10, 0, 0, 2].into()),
+            ("gw2", Family::Inet6) => Some("3049:1::1".parse().unwrap()),
+            _ => None,
+        }
+    }
+}
+
+/// Keys of 16, 20 and 24 bytes, for command lines.
+pub const K16: &str = "0x00112233445566778899aabbccddeeff";
+pub const K24: &str = "0x0123456789abcdef02468ace13579bdf0011223344556677";
+
+impl Machine {
+    /// A machine without SAs.
+    pub fn new() -> Self {
+        Machine {
+            kernel: Rc::new(Kernel {
+                host: TestHost::new(),
+                historic: Cell::new(false),
+                refuse: RefCell::new(None),
+                mute: Cell::new(false),
+                receive_error: Cell::new(None),
+                noise: RefCell::default(),
+                sent: RefCell::default(),
+                sockets: Cell::new(0),
+            }),
+            open_error: None,
+            list_error: None,
+            list: None,
+            netkey: false,
+            transcript: String::new(),
+        }
+    }
+
+    /// A machine with a tunnel, an ESP, an AH and an IPCOMP SA.
+    pub fn with_four() -> Self {
+        let mut machine = Machine::new();
+        for line in [
+            "spi --ip4 --said tun.113@gw2 --src 10.0.0.1",
+            &format!(
+                "spi --esp 3des-md5-96 --said esp.115@gw2 --src 10.0.0.1 --enckey {K24} --authkey {K16}"
+            ),
+            &format!("spi --ah hmac-md5-96 --said ah.116@gw2 --src 10.0.0.1 --authkey {K16}"),
+            "spi --comp deflate --said comp.117@gw2 --src 10.0.0.1",
+        ] {
+            machine.quiet(line);
+        }
+        machine.kernel.sent.take();
+        machine.transcript.clear();
+        machine
+    }
+
+    /// A machine with these four, under a KLIPS that links pairs.
+    pub fn historic() -> Self {
+        let machine = Machine::with_four();
+        machine.kernel.historic.set(true);
+        machine
+    }
+
+    /// Runs a command line and writes down what comes of it. Blanks separate words, `""` is an
+    /// empty one. Returns the exit status.
+    pub fn run(&mut self, line: &str) -> u8 {
+        let words: Vec<OsString> = line
+            .split_ascii_whitespace()
+            .map(|word| if word == "\"\"" { "" } else { word }.into())
+            .collect();
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut console = Console {
+            out: &mut out,
+            err: &mut err,
+        };
+        let code = ipsec_tools::run(words, self, &mut console);
+        let mut text = format!("$ {line}\n");
+        for (mark, bytes) in [("", out), ("! ", err)] {
+            let stream = String::from_utf8(bytes).unwrap();
+            assert!(stream.is_empty() || stream.ends_with('\n'), "{stream}");
+            for line in stream.lines() {
+                writeln!(text, "{mark}{line}").unwrap();
+            }
+        }
+        if code != 0 {
+            writeln!(text, "[exit {code}]").unwrap();
+        }
+        self.transcript += &text;
+        code
+    }
+
+    /// Runs a command line that succeeds in silence.
+    pub fn quiet(&mut self, line: &str) {
+        let before = self.transcript.len();
+        self.run(line);
+        assert_eq!(self.transcript[before..], format!("$ {line}\n"));
+    }
+
+    /// Runs command lines; the transcript since the last time.
+    pub fn session(&mut self, lines: &str) -> String {
+        for line in lines.lines() {
+            match line.trim() {
+                "" => self.transcript.push('\n'),
+                "(sent)" => self.write_sent(),
+                line => _ = self.run(line),
+            }
+        }
+        std::mem::take(&mut self.transcript)
+    }
+
+    /// Writes down the messages that were written since the last time.
+    fn write_sent(&mut self) {
+        for request in self.kernel.sent.take() {
+            let header = request.header();
+            writeln!(
+                self.transcript,
+                "-> {:?} satype {} seq {} {:?}",
+                header.msg_type,
+                header.satype,
+                header.seq,
+                request.exts()
+            )
+            .unwrap();
+        }
+    }
+
+    /// The groups.
+    pub fn groups(&self) -> Vec<String> {
+        let list = self.kernel.host.spigrp();
+        list.lines()
+            .map(|line| line.trim_end().to_owned())
+            .collect()
+    }
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The program itself: names it is called by, exit statuses, streams.
+
+mod common;
+
+use common::Machine;
+use insta::assert_snapshot;
+use ipsec_tools::Console;
+use std::{
+    ffi::OsStr,
+    io::{self, Write},
+    os::unix::{ffi::OsStrExt, fs::symlink, process::CommandExt},
+    process::{Command, Output},
+};
+
+#[test]
+fn commands() {
+    assert_snapshot!(Machine::new().session(
+        "ipsec --help
+        /usr/sbin/ipsec help
+        ipsec -h
+        ipsec --version
+        ipsec
+        ipsec foo
+        other-name --foo
+        ipsec spigrp --version
+        ipsec spi --version
+        ipsec ipsec_spi --version
+        ipsec_spi --version
+        spigrp spigrp"
+    ));
+}
+
+#[test]
+fn lists_are_copied_byte_for_byte() {
+    let mut machine = Machine::with_four();
+    for (line, list) in [
+        ("spigrp", machine.kernel.host.spigrp()),
+        ("spi", machine.kernel.host.spi()),
+    ] {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut console = Console {
+            out: &mut out,
+            err: &mut err,
+        };
+        assert_eq!(
+            ipsec_tools::run([line.into()], &mut machine, &mut console),
+            0
+        );
+        assert_eq!(out, list.as_bytes());
+        assert!(err.is_empty());
+    }
+}
+
+#[test]
+fn a_list_of_many_lines_comes_whole() {
+    let mut machine = Machine::new();
+    let list: String = (0..20_000)
+        .map(|n| format!("tun{n:#x}@10.0.0.2 \n"))
+        .collect();
+    machine.list = Some(list.clone());
+    machine.run("spigrp");
+    assert_eq!(machine.transcript, format!("$ spigrp\n{list}"));
+}
+
+/// What can't be written to.
+struct Broken(io::ErrorKind);
+
+impl Write for Broken {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(self.0.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn output_that_cannot_be_written() {
+    for (kind, said) in [
+        (io::ErrorKind::BrokenPipe, ""),
+        (
+            io::ErrorKind::StorageFull,
+            "spigrp: write error: no storage space\n",
+        ),
+    ] {
+        for args in [
+            &["spigrp"][..],
+            &["spigrp", "--json"],
+            &["spigrp", "--help"],
+        ] {
+            let mut err = Vec::new();
+            let mut console = Console {
+                out: &mut Broken(kind),
+                err: &mut err,
+            };
+            let args = args.iter().map(|arg| arg.into());
+            assert_eq!(
+                ipsec_tools::run(args, &mut Machine::with_four(), &mut console),
+                1
+            );
+            assert_eq!(String::from_utf8(err).unwrap(), said);
+        }
+    }
+}
+
+fn output(command: &mut Command) -> (Option<i32>, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code(), text(stdout), text(stderr))
+}
+
+fn ipsec() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_ipsec"))
+}
+
+#[test]
+fn the_binary_has_exit_statuses_and_streams() {
+    let (code, out, err) = output(ipsec().arg("--help"));
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.starts_with("Usage: ipsec "), "{out}");
+
+    let (code, out, err) = output(ipsec().args(["spigrp", "--said", "tun.113"]));
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    assert_eq!(
+        err,
+        "ipsec spigrp: Error, no @ in SA specifier converting --sa argument:tun.113\n"
+    );
+
+    // Names are looked up for the family that is asked for.
+    let (code, out, err) =
+        output(ipsec().args(["spigrp", "inet6", "no-such-host.invalid", "0x100", "ah"]));
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.contains("name lookup failed"), "{err}");
+}
+
+#[test]
+fn the_binary_is_called_by_other_names() {
+    let (code, out, _) = output(ipsec().arg0("/usr/lib/ipsec/spi").arg("--version"));
+    assert_eq!((code, out.as_str()), (Some(0), "spi, 0.1.0\n"));
+
+    let link = std::env::temp_dir().join(format!("ipsec-test-{}", std::process::id()));
+    std::fs::create_dir_all(&link).unwrap();
+    let name = link.join("ipsec_spigrp");
+    symlink(env!("CARGO_BIN_EXE_ipsec"), &name).unwrap();
+    let result = output(Command::new(&name).arg("--version"));
+    std::fs::remove_dir_all(&link).unwrap();
+    assert_eq!(
+        result,
+        (Some(0), "ipsec_spigrp, 0.1.0\n".to_owned(), String::new())
+    );
+}
+
+#[test]
+fn arguments_that_are_not_utf8_are_refused() {
+    let (code, out, err) = output(ipsec().arg("spigrp").arg(OsStr::from_bytes(b"\xff")));
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    assert_eq!(err, "ipsec: argument is not valid UTF-8: \u{fffd}\n");
+}
