@@ -62,6 +62,7 @@ use crate::{
 };
 use core::{
     fmt,
+    mem::size_of,
     net::IpAddr,
     ops::DerefMut, //
 };
@@ -154,6 +155,8 @@ pub struct SocketInfo {
     /// Messages lost for want of room.
     pub lost: u32,
 }
+
+const _: () = assert!(size_of::<SocketInfo>() == 40);
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

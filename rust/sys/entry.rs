@@ -228,7 +228,8 @@ unsafe fn send(net: &Net, sk: *mut sock, msg: *mut msghdr, len: usize) -> Result
             _ => Err(Errno::EFAULT),
         }
     };
-    // A request may hold keys. SAFETY: `copy` returns `Ok` only if it has copied all bytes.
+    // A request may hold keys, hence a `Secret`.
+    // SAFETY: `copy` returns `Ok` only if it has copied all bytes.
     let bytes = unsafe { Secret::filled_by(len, copy) }?;
     request::submit(net, socket, bytes.as_slice())
 }

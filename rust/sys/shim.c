@@ -51,6 +51,9 @@ struct klips_sock {
 };
 
 static_assert(offsetof(struct klips_sock, sk) == 0);
+/* SocketInfo in Rust. */
+static_assert(sizeof(struct klips_socket_info) == 40);
+static_assert(offsetof(struct klips_socket_info, lost) == 36);
 
 static unsigned int klips_net_id __read_mostly;
 
