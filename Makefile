@@ -88,6 +88,7 @@ tools:
 	@mkdir -p $(bin_dir)
 	@find build/cargo/release -maxdepth 1 -type f -executable ! -name vm ! -name '*.so' \
 		-exec cp --link -t $(bin_dir) {} +
+	@for name in ipsec_spigrp spigrp ipsec_spi spi; do ln -s ipsec $(bin_dir)/$$name; done
 
 .PHONY: test-modules
 test-modules: $(if $(KDIR),,kernel)

@@ -11,6 +11,9 @@ macro_rules! errnos {
         impl Errno {
             $(#[doc = $text] pub const $name: Errno = Errno($number);)*
 
+            /// All of them.
+            pub const ALL: &'static [Errno] = &[$(Errno($number)),*];
+
             /// The symbolic name and the usual text, for the numbers that KLIPS answers with.
             pub const fn describe(self) -> Option<(&'static str, &'static str)> {
                 match self.0 {

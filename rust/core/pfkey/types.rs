@@ -11,17 +11,27 @@ pub const PF_KEY_V2: u8 = 2;
 pub const WORD: usize = 8;
 
 macro_rules! numbered {
-    ($(#[$doc:meta])* $name:ident: $repr:ty { $($(#[$item_doc:meta])* $item:ident = $value:literal,)* }) => {
+    (
+        $(#[$doc:meta])*
+        $name:ident: $repr:ty { $($(#[doc = $item_doc:literal])* $item:ident = $value:literal,)* }
+    ) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr($repr)]
         pub enum $name {
-            $($(#[$item_doc])* $item = $value,)*
+            $($(#[doc = $item_doc])* $item = $value,)*
         }
 
         impl $name {
             /// All of them, in ascending order.
             pub const ALL: &'static [$name] = &[$($name::$item,)*];
+
+            /// What it is, in the words of its documentation.
+            pub const fn doc(self) -> &'static str {
+                match self {
+                    $($name::$item => concat!($($item_doc),*).trim_ascii(),)*
+                }
+            }
 
             /// The one with this number.
             pub const fn from_number(number: $repr) -> Option<Self> {

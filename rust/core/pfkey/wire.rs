@@ -21,18 +21,64 @@ use zerocopy_derive::{
     Unaligned, //
 };
 
+/// A layout, for the reference page that is checked against it.
+pub struct Layout {
+    /// Name of the type.
+    pub name: &'static str,
+    /// What it is.
+    pub doc: &'static [&'static str],
+    /// Size in bytes.
+    pub size: usize,
+    /// Its fields in order.
+    pub fields: &'static [Field],
+}
+
+/// A field of a layout.
+pub struct Field {
+    /// Name.
+    pub name: &'static str,
+    /// Offset in bytes.
+    pub offset: usize,
+    /// Type, which tells size and byte order.
+    pub ty: &'static str,
+    /// What it is.
+    pub doc: &'static [&'static str],
+}
+
 macro_rules! layout {
-    ($($(#[$doc:meta])* $name:ident, $size:literal { $($(#[$field_doc:meta])* $field:ident: $ty:ty,)* })*) => {
+    ($(
+        $(#[doc = $doc:literal])*
+        $name:ident, $size:literal {
+            $($(#[doc = $field_doc:literal])* $field:ident: $ty:ty,)*
+        }
+    )*) => {
         $(
-            $(#[$doc])*
+            $(#[doc = $doc])*
             #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
             #[repr(C)]
             pub struct $name {
-                $($(#[$field_doc])* pub $field: $ty,)*
+                $($(#[doc = $field_doc])* pub $field: $ty,)*
             }
 
             const _: () = assert!(core::mem::size_of::<$name>() == $size);
         )*
+
+        /// Every layout.
+        pub const LAYOUTS: &[Layout] = &[
+            $(Layout {
+                name: stringify!($name),
+                doc: &[$($doc),*],
+                size: $size,
+                fields: &[
+                    $(Field {
+                        name: stringify!($field),
+                        offset: core::mem::offset_of!($name, $field),
+                        ty: stringify!($ty),
+                        doc: &[$($field_doc),*],
+                    }),*
+                ],
+            }),*
+        ];
     };
 }
 

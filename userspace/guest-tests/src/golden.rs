@@ -106,7 +106,10 @@ pub fn all() -> Vec<Test> {
         every_difference_is_of_a_recorded_case,
     )];
     for replay in replays() {
-        let words = replay.case.title.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let words = replay
+            .case
+            .title
+            .replace(|c: char| !c.is_ascii_alphanumeric(), "_");
         let name = format!("golden::{}_{words}", replay.case.id);
         tests.push(Test::new(name, move || {
             check(&replay, differences().get(&replay.case.id))
@@ -180,7 +183,12 @@ pub fn print_differences() -> ExitCode {
 /// Plays a case and writes down what happens, as the recorded one is written.
 fn record(replay: &Replay) -> Result<Vec<String>> {
     let mut player = Player::default();
-    if !replay.case.lines.iter().any(|line| line.starts_with("socket ")) {
+    if !replay
+        .case
+        .lines
+        .iter()
+        .any(|line| line.starts_with("socket "))
+    {
         for name in ["A", "B"] {
             player.sockets.insert(name.to_owned(), KeySocket::open()?);
         }
@@ -349,12 +357,12 @@ fn in_order(lines: &[impl AsRef<str>]) -> Vec<String> {
 fn alike(recorded: &str, found: &str) -> bool {
     let (recorded, found) = (recorded.split(' '), found.split(' '));
     recorded.clone().count() == found.clone().count()
-        && recorded.zip(found).all(|(recorded, found)| {
-            match recorded.strip_suffix("<invalid>") {
+        && recorded.zip(found).all(
+            |(recorded, found)| match recorded.strip_suffix("<invalid>") {
                 Some(before) => found.starts_with(before) && found.contains(':'),
                 None => recorded == found,
-            }
-        })
+            },
+        )
 }
 
 fn compare(expected: &[&str], found: &[String]) -> String {

@@ -2,7 +2,9 @@
 
 //! Parts of tests that need a process of their own: another user, a user namespace.
 
-use crate::support::{KeySocket, PROC, add, errno, expect_spigrp, group, make, manual_sas, open_raw};
+use crate::support::{
+    KeySocket, PROC, add, errno, expect_spigrp, group, make, manual_sas, open_raw,
+};
 use anyhow::{Context, Result, ensure};
 use klips::errno::Errno;
 use nix::sched::{CloneFlags, unshare};

@@ -4,7 +4,7 @@
 
 use anyhow::{Result, anyhow};
 use nix::sched::{CloneFlags, unshare};
-use std::{fs, process::ExitCode, thread, time::Instant};
+use std::{collections::BTreeMap, fs, process::ExitCode, thread, time::Instant};
 
 /// A test.
 pub struct Test {
@@ -13,20 +13,28 @@ pub struct Test {
     /// Whether it is run whichever tests are asked for.
     pub always: bool,
     own_namespace: bool,
+    /// Whether it mostly waits, and so runs beside the others.
+    waits: bool,
     run: Box<dyn FnOnce() -> Result<()> + Send>,
 }
 
 impl Test {
     /// A test with a network namespace of its own.
-    pub fn new(
-        name: impl Into<String>,
-        run: impl FnOnce() -> Result<()> + Send + 'static,
-    ) -> Self {
+    pub fn new(name: impl Into<String>, run: impl FnOnce() -> Result<()> + Send + 'static) -> Self {
         Test {
             name: name.into(),
             always: false,
             own_namespace: true,
+            waits: false,
             run: Box::new(run),
+        }
+    }
+
+    /// The same test, run beside those before it.
+    pub fn waiting(self) -> Self {
+        Test {
+            waits: true,
+            ..self
         }
     }
 
@@ -54,35 +62,64 @@ macro_rules! tests {
     };
 }
 
-/// Runs the tests, one after another.
+type Running = thread::JoinHandle<Result<()>>;
+
+fn start(test: Test) -> Result<Running> {
+    let (own_namespace, run) = (test.own_namespace, test.run);
+    let thread = thread::Builder::new().name(test.name).spawn(move || {
+        if own_namespace {
+            unshare(CloneFlags::CLONE_NEWNET)?;
+        }
+        run()
+    })?;
+    Ok(thread)
+}
+
+fn finish(running: Result<Running>) -> Result<()> {
+    running?
+        .join()
+        .unwrap_or_else(|panic| Err(describe(&*panic)))
+}
+
+/// Runs the tests, one after another. Those that wait are started with the first that is no step.
 pub fn run(tests: Vec<Test>) -> ExitCode {
     println!("KTAP version 1");
     println!("1..{}", tests.len());
     let mut failed = 0;
-    for (index, test) in tests.into_iter().enumerate() {
-        let number = index + 1;
-        // Tells in the console which test its messages belong to.
-        let _ = fs::write("/dev/kmsg", format!("klips-test: begin {}\n", test.name));
-        let (name, own_namespace, run) = (test.name, test.own_namespace, test.run);
-        let start = Instant::now();
-        let result = thread::Builder::new()
-            .name(name.clone())
-            .spawn(move || {
-                if own_namespace {
-                    unshare(CloneFlags::CLONE_NEWNET)?;
+    let mut tests: Vec<Option<Test>> = tests.into_iter().map(Some).collect();
+    let mut waiting: BTreeMap<usize, (String, Result<Running>)> = BTreeMap::new();
+    for index in 0..tests.len() {
+        let at_ease = tests[index].as_ref().is_some_and(|test| !test.always);
+        if at_ease && waiting.is_empty() {
+            for (index, test) in tests.iter_mut().enumerate() {
+                if let Some(test) = test.take_if(|test| test.waits) {
+                    waiting.insert(index, (test.name.clone(), start(test)));
                 }
-                run()
-            })
-            .map_err(|error| anyhow!("no thread: {error}"))
-            .and_then(|thread| thread.join().unwrap_or_else(|panic| Err(describe(&*panic))));
-        match result {
+            }
+        }
+        let number = index + 1;
+        let begun = Instant::now();
+        let (name, running) = match tests[index].take() {
+            Some(test) => {
+                mark(&test.name);
+                (test.name.clone(), start(test))
+            }
+            None => match waiting.remove(&index) {
+                Some((name, running)) => {
+                    mark(&name);
+                    (name, running)
+                }
+                None => continue,
+            },
+        };
+        match finish(running) {
             Ok(()) => println!("ok {number} {name}"),
             Err(error) => {
                 failed += 1;
                 for line in format!("{error:?}").lines() {
                     println!("# {line}");
                 }
-                println!("# after {} ms", start.elapsed().as_millis());
+                println!("# after {} ms", begun.elapsed().as_millis());
                 println!("not ok {number} {name}");
             }
         }
@@ -91,6 +128,11 @@ pub fn run(tests: Vec<Test>) -> ExitCode {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }
+}
+
+/// Tells in the console which test its messages belong to.
+fn mark(name: &str) {
+    let _ = fs::write("/dev/kmsg", format!("klips-test: begin {name}\n"));
 }
 
 fn describe(panic: &(dyn std::any::Any + Send)) -> anyhow::Error {

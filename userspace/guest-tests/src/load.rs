@@ -4,9 +4,7 @@
 
 use crate::{
     ktap::Test,
-    support::{
-        KeySocket, PROC, insmod, is_loaded, klips_ko, make, manual_sas, open_raw, rmmod,
-    },
+    support::{KeySocket, PROC, insmod, is_loaded, klips_ko, make, manual_sas, open_raw, rmmod},
 };
 use anyhow::{Context, Result, ensure};
 use nix::{
@@ -70,10 +68,7 @@ fn family_is_free() -> Result<()> {
         .err()
         .context("a PF_KEY socket without the module")?
         .raw_os_error();
-    ensure!(
-        error == Some(97),
-        "expected EAFNOSUPPORT, it was {error:?}"
-    );
+    ensure!(error == Some(97), "expected EAFNOSUPPORT, it was {error:?}");
     Ok(())
 }
 
@@ -88,7 +83,10 @@ fn taken_family() -> Result<()> {
     ensure!(undo.status.success(), "{undo:?}");
     // EEXIST would tell user space that the module is loaded, so the kernel turns it into EBUSY.
     ensure!(result == Err(Errno::EBUSY), "{result:?}");
-    let lines: Vec<_> = log.lines().filter(|line| line.contains("klips: ")).collect();
+    let lines: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("klips: "))
+        .collect();
     ensure!(
         lines.len() == 1 && lines[0].contains("af_key"),
         "log: {lines:?}"

@@ -33,6 +33,7 @@ fn tests() -> Vec<Test> {
     tests.extend(namespaces::all());
     tests.extend(tools::all());
     tests.extend(golden::all());
+    tests.extend(messages::waiting());
     tests.extend(load::after());
     tests
 }

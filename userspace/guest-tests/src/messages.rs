@@ -47,10 +47,19 @@ pub fn all() -> Vec<Test> {
         debug_sets_and_clears_masks,
         flows_and_interfaces_are_not_supported_yet,
         every_algorithm_with_each_of_its_keys,
-        soft_limits_warn_and_hard_limits_remove_the_group,
-        larval_sas_expire,
         lifetimes_are_read_in_both_forms,
     ]
+}
+
+/// Those that wait for time to pass.
+pub fn waiting() -> Vec<Test> {
+    tests![
+        soft_limits_warn_and_hard_limits_remove_the_group,
+        larval_sas_expire,
+    ]
+    .into_iter()
+    .map(Test::waiting)
+    .collect()
 }
 
 fn getspi(said: &Said, min: u32, max: u32) -> Content<'static> {
@@ -480,7 +489,12 @@ fn every_algorithm_with_each_of_its_keys() -> Result<()> {
                 );
                 if result.is_ok() {
                     let list = proc_net("ipsec_spi")?;
-                    ensure!(list.contains(&format!("{}: ", known.proc_name)) || known.id == 3 || known.purpose == Purpose::Encrypt, "{list}");
+                    ensure!(
+                        list.contains(&format!("{}: ", known.proc_name))
+                            || known.id == 3
+                            || known.purpose == Purpose::Encrypt,
+                        "{list}"
+                    );
                     ensure!(socket.send(&naming(MsgType::Delete, &sa)).is_ok());
                     accepted += 1;
                 }

@@ -3,8 +3,8 @@
 //! Network namespaces and permissions.
 
 use crate::{
-    ktap::Test,
     helper::{self, Helper, Who},
+    ktap::Test,
     support::{KeySocket, PROC, add, expect_spigrp, group, make, manual_sas},
     tests,
 };

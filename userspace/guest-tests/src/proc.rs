@@ -222,7 +222,10 @@ fn no_file_tells_a_key() -> Result<()> {
     make(&manual_sas())?;
     for file in ["ipsec_spigrp", "ipsec_spi"] {
         let text = proc_net(file)?;
-        let hex: String = SECRET[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex: String = SECRET[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         ensure!(!text.contains("0123456789abcdef") && !text.contains(&hex));
     }
     Ok(())

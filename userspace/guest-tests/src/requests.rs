@@ -16,8 +16,7 @@ use klips::{
     group::{ListReason, MAX_CHAIN},
     pfkey::{
         Address, Content, Ext, Fault, Ident, Key, Lifetime, LifetimeForm, MsgType, Sa, SaState,
-        SaType,
-        algorithm::encrypt,
+        SaType, algorithm::encrypt,
     },
     said::Said,
 };

@@ -172,13 +172,13 @@ fn lists_are_the_files_byte_for_byte() -> Result<()> {
     }
     make_ipv4()?;
     quiet("ipsec spigrp --said tun.113@gw2 ah.116@gw2")?;
-    for (command, file) in [
-        ("ipsec spigrp", "ipsec_spigrp"),
-        ("ipsec spi", "ipsec_spi"),
-    ] {
+    for (command, file) in [("ipsec spigrp", "ipsec_spigrp"), ("ipsec spi", "ipsec_spi")] {
         let outcome = run(command)?;
         let lines = outcome.stdout.lines().count();
-        ensure!(lines == if file == "ipsec_spi" { 3 } else { 2 }, "{command}");
+        ensure!(
+            lines == if file == "ipsec_spi" { 3 } else { 2 },
+            "{command}"
+        );
         if file == "ipsec_spigrp" {
             ensure!(outcome.stdout == crate::support::proc_net(file)?);
         }
