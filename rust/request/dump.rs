@@ -35,16 +35,32 @@ const STEP: usize = 64;
 const SEQ: core::ops::Range<usize> = 8..12;
 
 /// A DUMP that is being read.
+///
+/// It always holds a message back, until it is known whether that is the last: so there is a last
+/// one, whatever is removed meanwhile.
 pub(super) struct Dump<H: Host> {
+    search: Search,
+    /// Messages sent.
+    seq: u32,
+    held: H::Draft,
+}
+
+/// Which SAs are still to be told.
+struct Search {
     header: Header,
     satype: Option<SaType>,
     /// Where to go on, and where to end: with the SAs that were there when it was asked for.
     next: Age,
     end: Age,
-    /// Messages sent.
-    seq: u32,
-    /// The message that will follow. It is held back until it is known whether it is the last.
-    held: Option<H::Draft>,
+}
+
+enum Found<D> {
+    /// The message about the next SA.
+    Message(D),
+    /// Nothing yet.
+    Nothing,
+    /// All SAs have been looked at.
+    End,
 }
 
 pub(super) fn dump<H: Host>(
@@ -57,28 +73,30 @@ pub(super) fn dump<H: Host>(
         (_, None) => return Err(Errno::EINVAL.into()),
         (_, some) => some,
     };
-    let mut dump = Dump {
+    let mut search = Search {
         header: message.header,
         satype,
         next: Age::FIRST,
         end: host.lock().sadb.next_age(),
-        seq: 0,
-        held: None,
     };
     // The first one is found before anything is promised.
     loop {
         let mut state = host.lock();
-        let progress = dump.look(host, &state)?;
-        if progress == Progress::End && dump.held.is_none() {
-            return Err(Errno::ENOENT.into());
-        }
-        if dump.held.is_some() {
-            let listener = state.listeners.get_mut(sender).ok_or(Errno::EINVAL)?;
-            if listener.dump.is_some() {
-                return Err(Errno::EBUSY.into());
+        match search.look(host, &state)? {
+            Found::Message(held) => {
+                let listener = state.listeners.get_mut(sender).ok_or(Errno::EINVAL)?;
+                if listener.dump.is_some() {
+                    return Err(Errno::EBUSY.into());
+                }
+                listener.dump = Some(Dump {
+                    search,
+                    seq: 0,
+                    held,
+                });
+                break;
             }
-            listener.dump = Some(dump);
-            break;
+            Found::Nothing => (),
+            Found::End => return Err(Errno::ENOENT.into()),
         }
         drop(state);
         host.breathe();
@@ -87,53 +105,37 @@ pub(super) fn dump<H: Host>(
     Ok(())
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Progress {
-    /// There is a message to be sent before that which is held.
-    Ready,
-    /// Nothing yet.
-    Searching,
-    /// All SAs have been looked at.
-    End,
-}
-
-impl<H: Host> Dump<H> {
-    /// Looks for the next SA. What was held before it is found is not the last, and ready.
-    fn look(&mut self, host: &H, state: &State<H>) -> Result<Progress, OutOfMemory> {
+impl Search {
+    /// Looks at some SAs more.
+    fn look<H: Host>(
+        &mut self,
+        host: &H,
+        state: &State<H>,
+    ) -> Result<Found<H::Draft>, OutOfMemory> {
         for _ in 0..STEP {
             let found = state.sadb.at_or_after(self.next);
             let Some(sa) = found.filter(|sa| sa.age() < self.end) else {
-                return Ok(Progress::End);
+                return Ok(Found::End);
             };
-            let wanted = self
-                .satype
-                .is_none_or(|satype| satype.proto() == sa.spec.said.proto);
-            if wanted {
+            self.next = sa.age().next();
+            let proto = sa.spec.said.proto;
+            if self.satype.is_none_or(|satype| satype.proto() == proto) {
                 let header = Header {
-                    satype: SaType::of(sa.spec.said.proto) as u8,
+                    satype: SaType::of(proto) as u8,
                     ..self.header
                 };
-                if self.held.is_some() {
-                    return Ok(Progress::Ready);
-                }
-                self.held = Some(write(host, &spec::describe(&header, sa))?);
+                return Ok(Found::Message(write(host, &spec::describe(&header, sa))?));
             }
-            self.next = sa.age().next();
         }
-        Ok(Progress::Searching)
+        Ok(Found::Nothing)
     }
+}
 
-    /// The message that was held, numbered.
-    fn take(&mut self, last: bool) -> Option<H::Draft> {
-        let mut message = self.held.take()?;
-        self.seq = self.seq.wrapping_add(1);
-        let seq = match last {
-            true => 0,
-            false => self.seq,
-        };
-        message.get_mut(SEQ)?.copy_from_slice(&seq.to_ne_bytes());
-        Some(message)
+fn send<H: Host>(host: &H, state: &State<H>, socket: H::Socket, mut message: H::Draft, seq: u32) {
+    if let Some(field) = message.get_mut(SEQ) {
+        field.copy_from_slice(&seq.to_ne_bytes());
     }
+    state.listeners.send(host, &message, Audience::Only(socket));
 }
 
 /// Sends what the socket has room for. Called when it is asked for, and whenever something has
@@ -141,48 +143,44 @@ impl<H: Host> Dump<H> {
 pub fn go_on<H: Host>(host: &H, socket: H::Socket) {
     loop {
         let mut state = host.lock();
-        let Some(listener) = state.listeners.get_mut(socket) else {
+        let taken = state
+            .listeners
+            .get_mut(socket)
+            .and_then(|listener| listener.dump.take());
+        let Some(mut dump) = taken else {
             return;
         };
-        let Some(mut dump) = listener.dump.take() else {
-            host.set_dumping(socket, false);
-            return;
-        };
-        let mut finished = false;
         while host.has_room(socket) {
-            let message = match dump.look(host, &state) {
-                Ok(Progress::Ready) => dump.take(false),
-                Ok(Progress::Searching) => break,
-                Ok(Progress::End) => {
-                    finished = true;
-                    dump.take(true)
+            match dump.search.look(host, &state) {
+                Ok(Found::Message(next)) => {
+                    let message = core::mem::replace(&mut dump.held, next);
+                    dump.seq = dump.seq.wrapping_add(1).max(1);
+                    send(host, &state, socket, message, dump.seq);
+                }
+                Ok(Found::Nothing) => break,
+                Ok(Found::End) => {
+                    host.set_dumping(socket, false);
+                    send(host, &state, socket, dump.held, 0);
+                    return;
                 }
                 Err(OutOfMemory) => {
                     // The reader is told that there is more than it will get.
+                    host.set_dumping(socket, false);
                     host.lost(socket);
-                    finished = true;
-                    None
+                    return;
                 }
-            };
-            if let Some(message) = message {
-                state.listeners.send(host, &message, Audience::Only(socket));
             }
-            if finished {
-                break;
-            }
-        }
-        if finished {
-            host.set_dumping(socket, false);
-            return;
         }
         host.set_dumping(socket, true);
         if let Some(listener) = state.listeners.get_mut(socket) {
             listener.dump = Some(dump);
         }
-        drop(state);
+        // Asked again: the reader may have read all there was before it could know that there is
+        // more.
         if !host.has_room(socket) {
             return;
         }
+        drop(state);
         host.breathe();
     }
 }

@@ -190,7 +190,11 @@ bool klips_shim_has_room(const struct sock *sk)
 
 void klips_shim_set_dumping(struct sock *sk, bool dumping)
 {
-	WRITE_ONCE(klips_sk(sk)->dumping, dumping);
+	/*
+	 * Before the caller looks for room again; klips_recvmsg makes room before it looks at
+	 * this. So one of them sees what the other has done.
+	 */
+	smp_store_mb(klips_sk(sk)->dumping, dumping);
 }
 
 void klips_shim_socket_info(struct sock *sk, struct klips_socket_info *info)
@@ -505,6 +509,8 @@ static int klips_recvmsg(struct socket *sock, struct msghdr *msg, size_t len, in
 		err = flags & MSG_TRUNC ? skb->len : copied;
 	}
 	skb_free_datagram(sk, skb);
+	/* Pairs with klips_shim_set_dumping. */
+	smp_mb();
 	if (READ_ONCE(klips_sk(sk)->dumping))
 		klips_socket_drained(klips_state(sk), sk);
 	return err;

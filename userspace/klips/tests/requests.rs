@@ -34,57 +34,6 @@ fn host_with_group() -> TestHost {
     host
 }
 
-/// Writes a request that has to succeed, and returns what both sockets read.
-fn answers(host: &TestHost, request: &[u8]) -> Vec<Vec<u8>> {
-    host.drain();
-    assert_eq!(host.write(request), Ok(()), "{}", hex(request));
-    host.check();
-    let read = host.read(A);
-    assert_eq!(host.read(B), read, "both sockets read the same");
-    read
-}
-
-/// The one answer to a request that has to succeed.
-fn answer(host: &TestHost, request: &[u8]) -> Vec<u8> {
-    let mut read = answers(host, request);
-    assert_eq!(read.len(), 1, "one answer");
-    read.remove(0)
-}
-
-/// Checks that a request fails: with this errno, with the message of it at both sockets, and
-/// without a change.
-fn refused(host: &TestHost, request: &[u8], errno: Errno) {
-    refused_with(host, request, errno, None);
-}
-
-/// The same, with a fault in the message.
-fn refused_with(host: &TestHost, request: &[u8], errno: Errno, fault: Option<(u8, u8)>) {
-    host.drain();
-    let before = (host.spigrp(), host.spi());
-    assert_eq!(host.write(request), Err(errno), "{}", hex(request));
-    host.check();
-    assert_eq!((host.spigrp(), host.spi()), before, "nothing changes");
-    let mut want = error_message(request, errno);
-    if let Some((member, reason)) = fault {
-        want.extend(extension(ext::FAULT, &[member, reason, 0, 0]));
-        fix_len(&mut want);
-    }
-    for socket in [A, B] {
-        let read = host.read(socket);
-        assert_eq!(read.len(), 1, "one message");
-        assert_eq!(hex(&read[0]), hex(&want));
-    }
-}
-
-/// Checks that a request fails with an errno only.
-fn refused_silently(host: &TestHost, request: &[u8], errno: Errno) {
-    host.drain();
-    let before = host.spigrp();
-    assert_eq!(host.write(request), Err(errno), "{}", hex(request));
-    assert_eq!(host.spigrp(), before);
-    assert_eq!(host.deliveries(), [], "nobody is told");
-}
-
 /// The request without some extensions, as an answer echoes it.
 fn without(request: &[u8], numbers: &[u16]) -> Vec<u8> {
     let mut bytes = request[..16].to_vec();
