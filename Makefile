@@ -102,11 +102,15 @@ test:
 		scripts/test.sh $(ARGS)
 
 .PHONY: demo
-demo: module tools
+demo:
+	@scripts/deps.sh
+	@$(MAKE) module tools
 	@$(vm) --script scripts/demo.sh $(ARGS)
 
 .PHONY: shell
-shell: module tools
+shell:
+	@scripts/deps.sh
+	@$(MAKE) module tools
 	@$(vm) $(ARGS)
 
 .PHONY: lint

@@ -19,7 +19,6 @@ use crate::{
     },
     request::{
         Host,
-        Listener,
         State, //
     },
     sadb::Age, //
@@ -107,15 +106,6 @@ impl Listing {
     }
 }
 
-/// The socket with this number, or the first after it.
-fn socket_from<H: Host>(state: &State<H>, number: u64) -> Option<&Listener<H>> {
-    state
-        .listeners
-        .iter()
-        .filter(|listener| listener.number >= number)
-        .min_by_key(|listener| listener.number)
-}
-
 /// Position 0 is the header, 1 and up are sockets. In the place of kernel addresses stands the
 /// inode of the socket; `lost` counts the messages that it had no room for.
 fn pf_key<H: Host>(
@@ -130,7 +120,7 @@ fn pf_key<H: Host>(
         ));
         return Some(1);
     };
-    let listener = socket_from(state, number)?;
+    let listener = state.listeners.from_number(number)?;
     let info = host.socket_info(listener.socket);
     out(format_args!(
         "{:016x} {:5} {:016x} {} {} {:6} {:08x} {:8} {:2} {:5}\n",
@@ -161,7 +151,7 @@ fn pf_key_registered<H: Host>(
         return Some(1);
     };
     let (mut number, mut satype) = (start / types, start % types);
-    while let Some(listener) = socket_from(state, number) {
+    while let Some(listener) = state.listeners.from_number(number) {
         if listener.number != number {
             satype = 0;
         }

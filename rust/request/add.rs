@@ -10,7 +10,10 @@ use super::{
     Refusal, //
 };
 use crate::{
-    klips_core::pfkey::Message,
+    klips_core::pfkey::{
+        debug::Part,
+        Message, //
+    },
     memory::OutOfMemory,
     sadb::AddError, //
 };
@@ -26,9 +29,11 @@ pub(super) fn add<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusa
         return Err(AddError::Exists.into());
     }
     algorithms?;
+    let said = spec.said;
     let prepared = state.sadb.prepare(spec)?;
     state.sadb.add(prepared).map_err(|_| OutOfMemory)?;
     host.wake_at(state.sadb.next_deadline());
+    state.trace(host, Part::Spi, format_args!("{said}: added"));
     state.listeners.send(host, &reply, Audience::All);
     Ok(())
 }

@@ -14,6 +14,7 @@ use crate::{
     klips_core::{
         errno::Errno,
         pfkey::{
+            debug::Part,
             Content,
             Message,
             Sa, //
@@ -53,12 +54,25 @@ pub(super) fn remove_chain<H: Host>(
     announcement: &H::Draft,
 ) -> Result<(), OutOfMemory> {
     let mut mates = Vector::new();
+    let (mut removed, mut named) = (0, None);
     if let Some(sa) = state.sadb.get(age) {
         for mate in state.sadb.chain(sa).filter(|mate| mate.age() != age) {
             memory::push(&mut mates, write(host, &spec::removal_of(mate))?)?;
         }
     }
-    state.sadb.remove_chain(age, drop);
+    state.sadb.remove_chain(age, |sa| {
+        removed += 1;
+        if sa.age() == age {
+            named = Some(sa.spec.said);
+        }
+    });
+    if let Some(said) = named {
+        state.trace(
+            host,
+            Part::Spi,
+            format_args!("{said}: removed, a chain of {removed}"),
+        );
+    }
     for message in core::iter::once(announcement).chain(mates.iter()) {
         state.listeners.send(host, message, Audience::All);
     }

@@ -12,6 +12,7 @@ use crate::{
     klips_core::{
         errno::Errno,
         pfkey::{
+            debug::Part,
             Content,
             Message,
             SaType, //
@@ -37,6 +38,11 @@ pub(super) fn flush<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refu
         None => {
             let mut state = host.lock();
             let removed = state.sadb.take_all();
+            state.trace(
+                host,
+                Part::Spi,
+                format_args!("all {} SAs removed", removed.len()),
+            );
             state.listeners.send(host, &reply, Audience::All);
             drop(state);
             free(host, removed);

@@ -13,6 +13,7 @@ use crate::{
     klips_core::{
         errno::Errno,
         pfkey::{
+            debug::Part,
             Content,
             Ext,
             Lifetime,
@@ -60,6 +61,7 @@ pub(super) fn getspi<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Ref
             let prepared = state.sadb.prepare(spec)?;
             state.sadb.add(prepared).map_err(|_| OutOfMemory)?;
             host.wake_at(state.sadb.next_deadline());
+            state.trace(host, Part::Spi, format_args!("SPI {spi:#x} reserved"));
             state.listeners.send(host, &reply, Audience::All);
             return Ok(());
         }

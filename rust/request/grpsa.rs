@@ -18,6 +18,7 @@ use crate::klips_core::{
         ListReason, //
     },
     pfkey::{
+        debug::Part,
         types::SAREF_NULL,
         value::{
             GroupList,
@@ -72,6 +73,11 @@ pub(super) fn grpsa<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refu
                 len += 1;
             }
             state.sadb.link_list(&ages[..len])?;
+            state.trace(
+                host,
+                Part::Spi,
+                format_args!("{first}: innermost of a group of {len}"),
+            );
         }
         (None, true) => {
             let inner = find(&first).ok_or(Errno::ENOENT)?;
@@ -81,10 +87,16 @@ pub(super) fn grpsa<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refu
                 .and_then(|second| find(&second.said()))
                 .ok_or(Errno::ENOENT)?;
             state.sadb.link(inner, outer)?;
+            state.trace(
+                host,
+                Part::Spi,
+                format_args!("{first}: linked to its outer neighbour"),
+            );
         }
         (None, false) => {
             let sa = find(&first).ok_or(Errno::ENOENT)?;
             state.sadb.ungroup(sa);
+            state.trace(host, Part::Spi, format_args!("{first}: ungrouped"));
         }
     }
     state.listeners.send(host, &reply, Audience::All);

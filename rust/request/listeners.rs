@@ -93,6 +93,14 @@ impl<H: Host> Listeners<H> {
         self.sockets.iter().rev()
     }
 
+    /// The socket with this number or, failing that, the first that was opened after it.
+    pub fn from_number(&self, number: u64) -> Option<&Listener<H>> {
+        let index = self
+            .sockets
+            .partition_point(|listener| listener.number < number);
+        self.sockets.get(index)
+    }
+
     /// What is known of a socket.
     pub(super) fn get_mut(&mut self, socket: H::Socket) -> Option<&mut Listener<H>> {
         self.sockets

@@ -89,6 +89,13 @@ impl<H: Host> State<H> {
             seq: 0,
         }
     }
+
+    /// Logs a line if the mask of its part is on.
+    fn trace(&self, host: &H, part: Part, line: fmt::Arguments<'_>) {
+        if self.debug.of(part) != 0 {
+            host.log(line);
+        }
+    }
 }
 
 /// What a request needs of the world around it.
@@ -167,6 +174,13 @@ pub struct Refusal {
     pub fault: Option<Fault>,
 }
 
+impl Refusal {
+    /// The name of its errno.
+    fn name(&self) -> &'static str {
+        self.errno.describe().map_or("?", |(name, _)| name)
+    }
+}
+
 impl From<Errno> for Refusal {
     fn from(errno: Errno) -> Self {
         Refusal { errno, fault: None }
@@ -209,17 +223,18 @@ pub fn submit<H: Host>(host: &H, sender: H::Socket, bytes: &[u8]) -> Result<(), 
             message.check_supported()?;
             dispatch(host, sender, &message)
         });
-    let debug = host.lock().debug;
-    if debug.of(Part::PfKey) != 0 {
-        host.log(format_args!(
-            "{:?} seq {} pid {} satype {}: {:?}",
+    host.lock().trace(
+        host,
+        Part::PfKey,
+        format_args!(
+            "{:?} seq {} pid {} satype {}: {}",
             header.msg_type,
             header.seq,
             header.pid,
             header.satype,
-            result.as_ref().err().map_or(0, |refusal| refusal.errno.0),
-        ));
-    }
+            result.as_ref().err().map_or("ok", Refusal::name),
+        ),
+    );
     result.map_err(|refusal| {
         announce_refusal(host, &header, &refusal);
         refusal.errno

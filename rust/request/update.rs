@@ -15,6 +15,7 @@ use super::{
 use crate::klips_core::{
     errno::Errno,
     pfkey::{
+        debug::Part,
         Content,
         Ext,
         Lifetime,
@@ -45,6 +46,7 @@ pub(super) fn update<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Ref
     algorithms?;
     let replacement = state.sadb.prepare_replacement(spec)?;
     let before = state.sadb.replace(age, replacement);
+    state.trace(host, Part::Spi, format_args!("{}: replaced", before.said));
     host.wake_at(state.sadb.next_deadline());
     state.listeners.send(host, &reply, Audience::All);
     drop(state);

@@ -420,6 +420,22 @@ fn debug_sets_and_clears_masks() -> Result<()> {
     ensure!(line("debug_spi")? == "debug_spi=0000000f.");
     ensure!(line("debug_pfkey")? == "debug_pfkey=00000000.");
     ensure!(socket.drain()?.is_empty() && other.drain()?.is_empty());
+    // What is on is logged.
+    ensure!(
+        socket
+            .send(&debug([0, SET, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0]))
+            .is_ok()
+    );
+    let traced = said("tun.7e57@10.0.0.2");
+    make(&[traced])?;
+    let log = std::process::Command::new("dmesg").output()?.stdout;
+    let log = String::from_utf8_lossy(&log);
+    for line in [
+        "klips: tun0x7e57@10.0.0.2: added",
+        "klips: Add seq 7 pid 4711 satype 9: ok",
+    ] {
+        ensure!(log.contains(line), "not in the log: {line}");
+    }
     Ok(())
 }
 

@@ -11,11 +11,13 @@ use crate::{
 };
 use anyhow::{Result, ensure};
 use klips::{errno::Errno, pfkey::MsgType};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{MaybeUninitSlice, SockAddr};
 use std::{
     io::Read,
     mem::MaybeUninit,
     net::Shutdown,
+    os::fd::AsFd,
     thread,
     time::{Duration, Instant},
 };
@@ -29,6 +31,7 @@ pub fn all() -> Vec<Test> {
         wrong_lengths_are_refused_in_silence,
         a_read_without_messages_would_block,
         a_blocking_read_waits_for_a_message,
+        poll_tells_the_truth,
         peek_leaves_the_message,
         a_short_read_truncates_and_says_so,
         a_full_listener_loses_messages_and_hurts_nobody,
@@ -145,6 +148,23 @@ fn a_blocking_read_waits_for_a_message() -> Result<()> {
         ensure!(len == 88, "read {len} bytes");
         Ok(())
     })
+}
+
+fn poll_tells_the_truth() -> Result<()> {
+    let socket = KeySocket::open()?;
+    let ready = || -> Result<PollFlags> {
+        let mut fds = [PollFd::new(socket.0.as_fd(), PollFlags::all())];
+        poll(&mut fds, PollTimeout::ZERO)?;
+        Ok(fds[0].revents().unwrap_or(PollFlags::empty()))
+    };
+    let readable = PollFlags::POLLIN;
+    ensure!(!ready()?.intersects(readable), "readable without a message");
+    ensure!(ready()?.contains(PollFlags::POLLOUT), "not writable");
+    make(&manual_sas()[..1])?;
+    ensure!(ready()?.contains(readable), "not readable with a message");
+    socket.drain()?;
+    ensure!(!ready()?.intersects(readable), "readable with nothing left");
+    Ok(())
 }
 
 fn peek_leaves_the_message() -> Result<()> {

@@ -8,11 +8,23 @@ mod common;
 use common::*;
 use klips::{
     errno::Errno,
+    listing::Listing,
     memory::{self, OutOfMemory},
-    request::Listeners,
+    request::{self, Listeners},
     sadb::{AddError, Age, HashKey, Sadb},
     said::Said,
 };
+
+/// All there is to be seen of a host.
+fn seen(host: &TestHost) -> [String; 4] {
+    [
+        Listing::SpiGrp,
+        Listing::Spi,
+        Listing::PfKeyRegistered,
+        Listing::KlipsDebug,
+    ]
+    .map(|file| host.listing(file))
+}
 
 /// Makes one allocation after another of a request fail, each time on a new host, until it
 /// succeeds. Returns how many it needs.
@@ -21,26 +33,26 @@ fn fail_each(set_up: impl Fn(&TestHost), request: &[u8]) -> u64 {
     set_up(&undisturbed);
     undisturbed.drain();
     undisturbed.write(request).unwrap();
-    let want = (undisturbed.spigrp(), undisturbed.spi());
+    let want = seen(&undisturbed);
     let want_read = (undisturbed.read(A), undisturbed.read(B));
 
     for count in 0.. {
         let host = TestHost::new();
         set_up(&host);
         host.drain();
-        let before = (host.spigrp(), host.spi());
+        let before = seen(&host);
         let next_age = host.state().sadb.next_age();
         memory::fail_after(Some(count));
         let result = host.write(request);
         memory::fail_after(None);
         host.check();
         if result == Ok(()) {
-            assert_eq!((host.spigrp(), host.spi()), want);
+            assert_eq!(seen(&host), want);
             assert_eq!((host.read(A), host.read(B)), want_read);
             return count;
         }
         assert_eq!(result, Err(Errno::ENOMEM), "allocation {count}");
-        assert_eq!((host.spigrp(), host.spi()), before, "allocation {count}");
+        assert_eq!(seen(&host), before, "allocation {count}");
         assert_eq!(host.state().sadb.next_age(), next_age);
         // There is no memory for telling of the error either.
         assert_eq!(host.deliveries(), [], "allocation {count}");
@@ -50,7 +62,7 @@ fn fail_each(set_up: impl Fn(&TestHost), request: &[u8]) -> u64 {
             "again after allocation {count}"
         );
         host.check();
-        assert_eq!((host.spigrp(), host.spi()), want);
+        assert_eq!(seen(&host), want);
         assert_eq!((host.read(A), host.read(B)), want_read);
     }
     unreachable!()
@@ -136,6 +148,99 @@ fn grpsa_survives_each_failure() {
     assert!(fail_each(set_up_four, &pair(four()[0], four()[1])) >= 1);
     assert!(fail_each(set_up_four, &list(&four())) >= 1);
     assert!(fail_each(set_up_group, &ungroup(four()[2])) >= 1);
+}
+
+/// GETSPI of one SPI.
+fn getspi(spi: u32) -> Vec<u8> {
+    let mut range = [spi.to_be_bytes(), spi.to_be_bytes()].concat();
+    range.extend([0; 4]);
+    let exts = [
+        source(),
+        address(ext::ADDRESS_DST, ip("10.0.0.2"), 0),
+        extension(ext::SPIRANGE, &range),
+    ];
+    message(msg::GETSPI, 3, &exts)
+}
+
+#[test]
+fn getspi_survives_each_failure() {
+    // The answer, the SA, eight levels of the age map, two of the index, nine of the timers.
+    let needed = fail_each(|_| (), &getspi(0x5000));
+    assert!(needed >= 20, "{needed}");
+    assert!(fail_each(set_up_group, &getspi(0x5000)) >= 10);
+    let set_up = |host: &TestHost| host.set_up(&getspi(0x4000));
+    // The second of its deadline is there.
+    assert!(fail_each(set_up, &getspi(0x5000)) < 5);
+}
+
+/// UPDATE with all that takes memory.
+fn rich_update(hard: u64) -> Vec<u8> {
+    let mut request = add(four()[1]);
+    request[1] = msg::UPDATE;
+    request.extend(lifetime(ext::LIFETIME_HARD, [0, 0, 0, hard, 0]));
+    request.extend(identity(ext::IDENTITY_SRC, 2, 9, b"left.example\0"));
+    request.extend(identity(ext::IDENTITY_DST, 3, 8, b"right@example\0"));
+    fix_len(&mut request);
+    request
+}
+
+#[test]
+fn update_survives_each_failure() {
+    // Two keys, two identities, the answer; a second to be woken in.
+    assert!(fail_each(set_up_group, &rich_update(0)) >= 5);
+    assert!(fail_each(set_up_group, &rich_update(100)) >= 10);
+    // From one second to another, near and far.
+    for hard in [1, 99, 100, 101, 5000, 1 << 40] {
+        let set_up = |host: &TestHost| {
+            set_up_group(host);
+            host.set_up(&rich_update(100));
+        };
+        assert!(fail_each(set_up, &rich_update(hard)) >= 5, "{hard}");
+    }
+}
+
+#[test]
+fn update_of_ports_survives_each_failure() {
+    let mut request = rich_update(100);
+    request.extend(extension(ext::NAT_T_SPORT, &[1, 1, 0, 0]));
+    fix_len(&mut request);
+    assert!(fail_each(set_up_group, &request) >= 1);
+}
+
+#[test]
+fn register_survives_each_failure() {
+    for satype in [2, 3, 9, 10, 11, 5] {
+        let request = message(msg::REGISTER, satype, &[]);
+        assert!(fail_each(|_| (), &request) >= 1, "{satype}");
+    }
+}
+
+#[test]
+fn acquire_expire_and_promisc_survive_each_failure() {
+    let set_up = |host: &TestHost| host.set_up(&message(msg::REGISTER, 3, &[]));
+    let mut acquire = message(msg::ACQUIRE, 3, &[]);
+    acquire[2] = Errno::EPERM.0;
+    assert!(fail_each(set_up, &acquire) >= 1);
+    assert!(fail_each(|_| (), &message(msg::EXPIRE, 3, &[])) >= 1);
+    assert!(fail_each(|_| (), &message(msg::PROMISC, 1, &[])) >= 1);
+}
+
+#[test]
+fn promisc_that_was_refused_for_want_of_memory_leaves_no_copies() {
+    let host = TestHost::new();
+    set_up_four(&host);
+    memory::fail_after(Some(0));
+    let result = request::submit(&host, B, &message(msg::PROMISC, 1, &[]));
+    memory::fail_after(None);
+    assert_eq!(result, Err(Errno::ENOMEM));
+    host.write(&get(four()[0])).unwrap();
+    assert_eq!(host.deliveries(), [A]);
+}
+
+#[test]
+fn dump_of_one_sa_survives_each_failure() {
+    // What can fail later than the request is in dump.rs.
+    assert!(fail_each(set_up_four, &message(msg::DUMP, 3, &[])) >= 1);
 }
 
 #[test]

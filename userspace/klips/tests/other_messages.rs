@@ -262,11 +262,7 @@ fn esp() -> Said {
 }
 
 fn group_of_three() -> [Said; 3] {
-    [
-        said("tun.1001@10.0.0.2"),
-        esp(),
-        said("ah.1003@10.0.0.2"),
-    ]
+    [said("tun.1001@10.0.0.2"), esp(), said("ah.1003@10.0.0.2")]
 }
 
 fn host_with_group() -> TestHost {
@@ -312,7 +308,11 @@ fn update_is_answered_with_the_sa_and_what_was_given_but_no_keys() {
 #[test]
 fn update_replaces_all_of_an_sa_but_its_age_and_its_group() {
     let host = host_with_group();
-    let before = (host.spigrp(), age_of(&host, esp()), host.state().sadb.next_age());
+    let before = (
+        host.spigrp(),
+        age_of(&host, esp()),
+        host.state().sadb.next_age(),
+    );
     host.sleep(50);
     let sa = RawSa {
         auth: 3,
@@ -330,7 +330,11 @@ fn update_replaces_all_of_an_sa_but_its_age_and_its_group() {
         key(ext::KEY_ENCRYPT, 256, 2),
     ];
     answer(&host, &message(msg::UPDATE, 3, &exts));
-    let after = (host.spigrp(), age_of(&host, esp()), host.state().sadb.next_age());
+    let after = (
+        host.spigrp(),
+        age_of(&host, esp()),
+        host.state().sadb.next_age(),
+    );
     assert_eq!(after, before);
     let line = line_of(&host, esp());
     for part in [
@@ -640,10 +644,7 @@ fn acquire_with_an_error_is_told_to_who_has_registered() {
     refused(&host, &failed_acquire(2), Errno::EPROTONOSUPPORT);
     host.close(B);
     host.drain();
-    assert_eq!(
-        host.write(&failed_acquire(3)),
-        Err(Errno::EPROTONOSUPPORT)
-    );
+    assert_eq!(host.write(&failed_acquire(3)), Err(Errno::EPROTONOSUPPORT));
 }
 
 #[test]
@@ -818,7 +819,20 @@ const SET: u32 = 1 << 31;
 #[test]
 fn debug_masks_are_switched_on_and_off_without_an_answer() {
     let host = TestHost::new();
-    let ones = [0xf1, SET | 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9, 0, 0xfb, 0xfc];
+    let ones = [
+        0xf1,
+        SET | 0xf2,
+        0xf3,
+        0xf4,
+        0xf5,
+        0xf6,
+        0xf7,
+        0xf8,
+        0xf9,
+        0,
+        0xfb,
+        0xfc,
+    ];
     host.write(&debug(ones)).unwrap();
     let mut want = ones;
     want[1] = 0xf2;
@@ -897,7 +911,11 @@ fn flows_of_right_form_are_eopnotsupp_and_others_einval() {
     let [sa, _, dst] = naming(esp());
     let mut addflow = vec![sa.clone(), dst];
     addflow.extend(flow());
-    refused(&host, &message(msg::ADDFLOW, 3, &addflow), Errno::EOPNOTSUPP);
+    refused(
+        &host,
+        &message(msg::ADDFLOW, 3, &addflow),
+        Errno::EOPNOTSUPP,
+    );
     refused(&host, &message(msg::ADDFLOW, 0, &addflow), Errno::EINVAL);
     for left_out in 0..addflow.len() {
         let mut exts = addflow.clone();
@@ -905,7 +923,11 @@ fn flows_of_right_form_are_eopnotsupp_and_others_einval() {
         refused(&host, &message(msg::ADDFLOW, 3, &exts), Errno::EINVAL);
     }
     refused(&host, &message(msg::DELFLOW, 3, &flow()), Errno::EOPNOTSUPP);
-    refused(&host, &message(msg::DELFLOW, 3, &flow()[1..]), Errno::EINVAL);
+    refused(
+        &host,
+        &message(msg::DELFLOW, 3, &flow()[1..]),
+        Errno::EINVAL,
+    );
     refused(&host, &message(msg::DELFLOW, 3, &[sa]), Errno::EINVAL);
     // All flows.
     let clear = RawSa {
@@ -931,7 +953,12 @@ fn interfaces_of_right_form_are_eopnotsupp_and_others_einval() {
 #[test]
 fn names_of_protocols_have_their_types() {
     // `satype` of the tests against the numbers that this file uses.
-    for (proto, number) in [(Proto::Ah, 2), (Proto::Esp, 3), (Proto::Tun, 9), (Proto::Comp, 10)] {
+    for (proto, number) in [
+        (Proto::Ah, 2),
+        (Proto::Esp, 3),
+        (Proto::Tun, 9),
+        (Proto::Comp, 10),
+    ] {
         assert_eq!(satype(proto), number);
     }
 }

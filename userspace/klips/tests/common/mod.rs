@@ -106,6 +106,8 @@ impl TestHost {
     /// Closes a socket.
     pub fn close(&self, socket: Socket) {
         self.state().listeners.close(socket);
+        // Goes with the socket.
+        self.dumping.borrow_mut().remove(&socket);
     }
 
     /// Submits a request from [`A`].
