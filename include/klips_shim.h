@@ -69,8 +69,12 @@ int klips_shim_copy_from(void *to, struct msghdr *msg, size_t len);
 /* A message of len bytes, to be written to where *data points; NULL without memory. */
 struct sk_buff *klips_shim_message_new(size_t len, u8 **data);
 void klips_shim_message_free(struct sk_buff *message);
-/* Queues a message at a socket, or notes there that one was lost. */
+/*
+ * Queues a message at a socket, or notes there that one was lost. Rust calls this and the next
+ * under its lock.
+ */
 void klips_shim_deliver(struct sock *sk, struct sk_buff *message);
+/* Notes that a message was lost that could not even be made. */
 void klips_shim_lost(struct sock *sk);
 bool klips_shim_has_room(const struct sock *sk);
 void klips_shim_set_dumping(struct sock *sk, bool dumping);
@@ -102,8 +106,8 @@ void klips_expire(void *state);
 int klips_socket_send(void *state, struct sock *sk, struct msghdr *msg, size_t len);
 
 /*
- * Prints the first line that begins at position or later; returns the position after it, or 0 if
- * there is none.
+ * Prints the first line that begins at position or later, or nothing if that takes too long.
+ * Returns the position to go on at, or 0 at the end.
  */
 u64 klips_listing_line(void *state, u32 listing, struct seq_file *m, u64 position);
 

@@ -47,6 +47,9 @@ pub enum Listing {
 /// Version of the module, of the tools and of the documents.
 pub const VERSION: &str = "0.1.0";
 
+/// How many SAs or sockets are looked at, under the lock, before others get their turn.
+const STEPS: usize = 64;
+
 impl Listing {
     /// All files, in order.
     pub const ALL: [Listing; 7] = [
@@ -64,8 +67,8 @@ impl Listing {
         Self::ALL.get(usize::try_from(number).ok()?).copied()
     }
 
-    /// Writes the first line at `position` or after. Returns the position after it, or `None` if
-    /// there is no such line.
+    /// Writes the first line at `position` or after, or nothing if it can't be found in [`STEPS`]
+    /// steps. Returns the position to go on at, or `None` at the end.
     pub fn line<H: Host>(
         self,
         host: &H,
@@ -77,9 +80,15 @@ impl Listing {
         match self {
             Listing::SpiGrp => {
                 let sadb = &state.sadb;
-                let sa = sadb.chain_at_or_after(Age::from_number(position.max(1))?)?;
-                out(format_args!("{}\n", spigrp::Line { sadb, sa }));
-                Some(sa.age().next().number())
+                let age = Age::from_number(position.max(1))?;
+                let next = match sadb.chain_at_or_after(age, STEPS)? {
+                    Ok(sa) => {
+                        out(format_args!("{}\n", spigrp::Line { sadb, sa }));
+                        sa.age().next()
+                    }
+                    Err(age) => age,
+                };
+                Some(next.number())
             }
             Listing::Spi => {
                 let sa = state.sadb.at_or_after(Age::from_number(position.max(1))?)?;
@@ -151,7 +160,8 @@ fn pf_key_registered<H: Host>(
         return Some(1);
     };
     let (mut number, mut satype) = (start / types, start % types);
-    while let Some(listener) = state.listeners.from_number(number) {
+    for _ in 0..STEPS {
+        let listener = state.listeners.from_number(number)?;
         if listener.number != number {
             satype = 0;
         }
@@ -167,7 +177,7 @@ fn pf_key_registered<H: Host>(
         }
         (number, satype) = (listener.number + 1, 0);
     }
-    None
+    Some(1 + number * types)
 }
 
 /// Position 0 is the header; then the algorithms of each SA type, encryption first.

@@ -5,7 +5,8 @@
 //!
 //! Each SA is a message; their sequence numbers count from 1, and the last has 0. What does not
 //! fit into the receive buffer follows as the reader reads. SAs that are made meanwhile are not
-//! told, those that are removed before their turn neither.
+//! told, those that are removed before their turn neither; but one message is always written ahead,
+//! so that a reader who stops in the middle may find an SA as it was when it stopped.
 
 use super::{
     spec,
@@ -150,7 +151,10 @@ pub fn go_on<H: Host>(host: &H, socket: H::Socket) {
         let Some(mut dump) = taken else {
             return;
         };
-        while host.has_room(socket) {
+        for _ in 0..STEP {
+            if !host.has_room(socket) {
+                break;
+            }
             match dump.search.look(host, &state) {
                 Ok(Found::Message(next)) => {
                     let message = core::mem::replace(&mut dump.held, next);

@@ -35,6 +35,13 @@ const STEP: u64 = 64;
 
 pub(super) fn getspi<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     let range = message.spi_range().ok_or(Errno::EINVAL)?;
+    let dst = message.address(Ext::AddressDst).ok_or(Errno::EINVAL)?;
+    let satype = message.header.known_satype().ok_or(Errno::EINVAL)?;
+    let named = Said {
+        dst: dst.socket.ip(),
+        spi: 0,
+        proto: satype.proto(),
+    };
     let (first, last) = (u64::from(*range.start()), u64::from(*range.end()));
     let count = last - first + 1;
     // From a random SPI on, round the range: a free one is found if there is any, and nobody can
@@ -47,10 +54,10 @@ pub(super) fn getspi<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Ref
             // CAST: within the range, which is of 32 bits.
             let spi = (first + (start + tried) % count) as u32;
             tried += 1;
-            let spec = larval(host, message, spi)?;
-            if state.sadb.find(&spec.said).is_some() {
+            if state.sadb.find(&Said { spi, ..named }).is_some() {
                 continue;
             }
+            let spec = larval(host, message, spi)?;
             let reply = write(
                 host,
                 &Content {

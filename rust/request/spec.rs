@@ -60,6 +60,10 @@ pub(super) fn meaningful(sa: Sa, proto: Proto) -> Sa {
     }
 }
 
+/// Longest text of an identity: clients read into buffers of 4096 bytes, and whatever is told of an
+/// SA has to fit into a message.
+const IDENT_MAX: usize = 1024;
+
 /// What ADD and UPDATE say of an SA, with the keys copied.
 pub(super) fn of_message<H: Host>(host: &H, message: &Message<'_>) -> Result<SaSpec, Refusal> {
     let said = message.said().ok_or(Errno::EINVAL)?;
@@ -147,7 +151,10 @@ fn keep_key(key: Key<'_>) -> Result<SaKey, OutOfMemory> {
     })
 }
 
-fn keep_ident(ident: Ident<'_>) -> Result<SaIdent, OutOfMemory> {
+fn keep_ident(ident: Ident<'_>) -> Result<SaIdent, Refusal> {
+    if ident.text.len() > IDENT_MAX {
+        return Err(Errno::EINVAL.into());
+    }
     Ok(SaIdent {
         kind: ident.kind,
         id: ident.id,

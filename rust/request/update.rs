@@ -75,10 +75,7 @@ fn change_ports<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal>
             ..spec::echo_addresses(message)
         },
     )?;
-    state.sadb.change_natt(age, |natt| {
-        natt.sport = sport.unwrap_or(natt.sport);
-        natt.dport = dport.unwrap_or(natt.dport);
-    });
+    state.sadb.change_ports(age, sport, dport);
     state.listeners.send(host, &reply, Audience::All);
     Ok(())
 }

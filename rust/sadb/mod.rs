@@ -135,15 +135,17 @@ impl Sadb {
     }
 
     /// The innermost SA of a chain that was added at `age` or later, oldest first: where the lines
-    /// of `/proc/net/ipsec_spigrp` begin.
-    pub fn chain_at_or_after(&self, mut age: Age) -> Option<&Sa> {
-        loop {
+    /// of `/proc/net/ipsec_spigrp` begin. If `steps` SAs were looked at in vain, the age to go on
+    /// at.
+    pub fn chain_at_or_after(&self, mut age: Age, steps: usize) -> Option<Result<&Sa, Age>> {
+        for _ in 0..steps {
             let sa = self.at_or_after(age)?;
             if sa.inext.is_none() {
-                return Some(sa);
+                return Some(Ok(sa));
             }
             age = sa.age().next();
         }
+        Some(Err(age))
     }
 
     /// The SAs of the chain from `sa` outwards.
@@ -208,10 +210,18 @@ impl Sadb {
         spec
     }
 
-    /// Changes what of an SA does not bear on when it ends.
-    pub fn change_natt(&mut self, age: Age, change: impl FnOnce(&mut NatT)) {
-        if let Some(sa) = self.sas.get_mut(age) {
-            change(&mut sa.spec.natt);
+    /// Changes the ports of an SA behind NAT, there and in its addresses.
+    pub fn change_ports(&mut self, age: Age, sport: Option<u16>, dport: Option<u16>) {
+        let Some(sa) = self.sas.get_mut(age) else {
+            return;
+        };
+        if let Some(port) = sport {
+            sa.spec.natt.sport = port;
+            sa.spec.src.set_port(port);
+        }
+        if let Some(port) = dport {
+            sa.spec.natt.dport = port;
+            sa.spec.dst.set_port(port);
         }
     }
 

@@ -59,9 +59,10 @@ fn to_c(result: Result<(), Errno>) -> c_int {
     }
 }
 
+/// What a writer gets if there is no memory to copy its message (reference 2.1, check 6).
 impl From<OutOfMemory> for Errno {
     fn from(_: OutOfMemory) -> Self {
-        Errno::ENOMEM
+        Errno::ENOBUFS
     }
 }
 
@@ -139,7 +140,11 @@ pub(super) unsafe extern "C" fn klips_socket_open(state: *mut c_void, sk: *mut s
     let net = unsafe { borrow(state) };
     to_c(match NonNull::new(sk) {
         // INVARIANT: `klips_socket_close` takes it out before the socket is released.
-        Some(sk) => net.lock().listeners.open(Socket(sk)).map_err(Errno::from),
+        Some(sk) => net
+            .lock()
+            .listeners
+            .open(Socket(sk))
+            .map_err(|OutOfMemory| Errno::ENOMEM),
         None => Err(Errno::EINVAL),
     })
 }
@@ -234,7 +239,7 @@ unsafe fn send(net: &Net, sk: *mut sock, msg: *mut msghdr, len: usize) -> Result
     request::submit(net, socket, bytes.as_slice())
 }
 
-/// Prints a line of a file; see [`Listing::line`]. Returns 0 at the end.
+/// Prints a line of a file or nothing; see [`Listing::line`]. Returns 0 at the end.
 ///
 /// # Safety
 ///

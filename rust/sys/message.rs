@@ -5,6 +5,7 @@
 use super::bindings;
 use crate::memory::OutOfMemory;
 use core::{
+    cell::Cell,
     ops::{
         Deref,
         DerefMut, //
@@ -25,12 +26,16 @@ use kernel::bindings::{
 /// # Invariants
 ///
 /// `skb` is a valid socket buffer of which this object owns a reference, and `data` points to its
-/// `len` initialized bytes. They are written through `&mut self` only, before it is delivered.
+/// `len` initialized bytes. Once `delivered` is set, sockets share them and nobody writes them.
 pub struct Draft {
     skb: NonNull<sk_buff>,
     data: NonNull<u8>,
     len: usize,
+    delivered: Cell<bool>,
 }
+
+// SAFETY: A socket buffer belongs to no thread.
+unsafe impl Send for Draft {}
 
 impl Draft {
     /// A message of `len` zeros.
@@ -43,6 +48,7 @@ impl Draft {
             skb: NonNull::new(skb).ok_or(OutOfMemory)?,
             data: NonNull::new(data).ok_or(OutOfMemory)?,
             len,
+            delivered: Cell::new(false),
         })
     }
 
@@ -52,6 +58,8 @@ impl Draft {
     ///
     /// `sk` is a valid socket for the duration of the call.
     pub(super) unsafe fn deliver_to(&self, sk: NonNull<sock>) {
+        // INVARIANT: From here on there are others who read the bytes.
+        self.delivered.set(true);
         // SAFETY: The caller and the type invariant see to it that both are valid.
         unsafe { bindings::klips_shim_deliver(sk.as_ptr(), self.skb.as_ptr()) };
     }
@@ -68,8 +76,11 @@ impl Deref for Draft {
 
 impl DerefMut for Draft {
     fn deref_mut(&mut self) -> &mut [u8] {
+        if self.delivered.get() {
+            return &mut [];
+        }
         // SAFETY: By the type invariant there are `len` initialized bytes, and nobody else has
-        // them before the message is delivered.
+        // them, for the message has not been delivered.
         unsafe { slice::from_raw_parts_mut(self.data.as_ptr(), self.len) }
     }
 }

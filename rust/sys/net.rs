@@ -64,6 +64,11 @@ pub struct Net {
     state: Mutex<State<Net>>,
 }
 
+// SAFETY: The namespace may be used from any thread; the state is behind a mutex.
+unsafe impl Send for Net {}
+// SAFETY: As above: a shared reference gives access to the state by way of the mutex only.
+unsafe impl Sync for Net {}
+
 impl Net {
     /// The state of a new namespace.
     ///

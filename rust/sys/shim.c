@@ -5,6 +5,7 @@
  */
 #include <linux/capability.h>
 #include <linux/in6.h>
+#include <linux/ipv6.h>
 #include <linux/module.h>
 #include <linux/net.h>
 #include <linux/pfkeyv2.h>
@@ -48,6 +49,8 @@ struct klips_sock {
 	pid_t pid;
 	/* Whether a DUMP goes on when something is read. */
 	bool dumping;
+	/* Whether messages have been lost since the last that was not; under Rust's lock. */
+	bool overrun;
 };
 
 static_assert(offsetof(struct klips_sock, sk) == 0);
@@ -100,7 +103,8 @@ bool klips_shim_is_local_v6(struct net *net, const u8 *address)
 	struct in6_addr in6;
 
 	memcpy(&in6, address, sizeof(in6));
-	return ipv6_chk_addr(net, &in6, NULL, 0);
+	/* With ipv6.disable=1 there are no tables to look into. */
+	return ipv6_mod_enabled() && ipv6_chk_addr(net, &in6, NULL, 0);
 #else
 	return false;
 #endif
@@ -155,6 +159,13 @@ void klips_shim_message_free(struct sk_buff *message)
 	consume_skb(message);
 }
 
+static void klips_tell_loss(struct sock *sk)
+{
+	klips_sk(sk)->overrun = true;
+	WRITE_ONCE(sk->sk_err, ENOBUFS);
+	sk_error_report(sk);
+}
+
 void klips_shim_deliver(struct sock *sk, struct sk_buff *message)
 {
 	struct sk_buff *copy = NULL;
@@ -167,19 +178,26 @@ void klips_shim_deliver(struct sock *sk, struct sk_buff *message)
 		copy = skb_clone(message, GFP_KERNEL);
 	if (copy)
 		err = sock_queue_rcv_skb(sk, copy);
-	if (!err)
+	else
+		sk_drops_inc(sk);
+	if (!err) {
+		klips_sk(sk)->overrun = false;
 		return;
+	}
 	kfree_skb(copy);
-	/* -EPERM: the socket's own filter did not want it. */
-	if (err != -EPERM)
-		klips_shim_lost(sk);
+	/*
+	 * -EPERM: the socket's own filter did not want it.  Else the reader is told, but only once
+	 * until it has made room: errors are told before what is queued, and telling of each loss
+	 * could keep it from ever reading.
+	 */
+	if (err != -EPERM && !klips_sk(sk)->overrun)
+		klips_tell_loss(sk);
 }
 
 void klips_shim_lost(struct sock *sk)
 {
 	sk_drops_inc(sk);
-	WRITE_ONCE(sk->sk_err, ENOBUFS);
-	sk_error_report(sk);
+	klips_tell_loss(sk);
 }
 
 bool klips_shim_has_room(const struct sock *sk)
@@ -212,8 +230,11 @@ void klips_shim_socket_info(struct sock *sk, struct klips_socket_info *info)
 
 void klips_shim_wake_after(struct net *net, u64 seconds)
 {
-	/* A day at the most, so that nothing overflows; klips_expire asks anew. */
-	unsigned long delay = min_t(u64, seconds, 86400) * HZ;
+	/*
+	 * A minute at the most, after which klips_expire asks anew: the delay does not go on while
+	 * the machine sleeps, the clock does.
+	 */
+	unsigned long delay = min_t(u64, seconds, 60) * HZ;
 
 	mod_delayed_work(system_dfl_wq, &klips_net(net)->work, delay);
 }
@@ -242,11 +263,19 @@ struct klips_reader {
 	struct klips_file *file;
 	/* The position after the line that was shown last; 0 at the end. */
 	u64 next;
+	/* The position that the end has been given, which is one too far; 0 before the end. */
+	loff_t end;
 };
 
 static void *klips_seq_start(struct seq_file *m, loff_t *pos)
 {
-	return m->private;
+	struct klips_reader *reader = m->private;
+
+	/* What has come since the end was reached begins where the end was. */
+	if (reader->end && *pos == reader->end)
+		--*pos;
+	reader->end = 0;
+	return reader;
 }
 
 static void *klips_seq_next(struct seq_file *m, void *v, loff_t *pos)
@@ -254,7 +283,8 @@ static void *klips_seq_next(struct seq_file *m, void *v, loff_t *pos)
 	struct klips_reader *reader = v;
 
 	if (!reader->next) {
-		++*pos;
+		/* seq_file wants the position to change. */
+		reader->end = ++*pos;
 		return NULL;
 	}
 	*pos = reader->next;
@@ -269,9 +299,10 @@ static int klips_seq_show(struct seq_file *m, void *v)
 {
 	struct klips_reader *reader = v;
 	const struct klips_file *file = reader->file;
+	size_t before = m->count;
 
 	reader->next = klips_listing_line(file->knet->state, file->listing, m, m->index);
-	return reader->next ? 0 : SEQ_SKIP;
+	return m->count == before ? SEQ_SKIP : 0;
 }
 
 static const struct seq_operations klips_seq_ops = {
@@ -550,6 +581,7 @@ static int klips_create(struct net *net, struct socket *sock, int protocol, int 
 	sk->sk_protocol = protocol;
 	klips_sk(sk)->pid = task_tgid_vnr(current);
 	klips_sk(sk)->dumping = false;
+	klips_sk(sk)->overrun = false;
 	sk->sk_destruct = klips_destruct;
 	err = klips_socket_open(klips_state(sk), sk);
 	if (err) {

@@ -27,6 +27,7 @@ pub fn all() -> Vec<Test> {
         empty_files_without_sas,
         any_size_of_read_gives_the_same,
         positions_can_be_gone_back_to,
+        a_reader_at_the_end_misses_nothing_that_comes_later,
         lines_survive_while_sas_come_and_go,
         spi_tells_what_an_sa_is,
         no_file_tells_a_key,
@@ -124,6 +125,25 @@ fn positions_can_be_gone_back_to() -> Result<()> {
         let mut some = [0; 100];
         file.read_exact_at(&mut some, offset)?;
         ensure!(some == whole.as_bytes()[usize::try_from(offset)?..][..100]);
+    }
+    Ok(())
+}
+
+fn a_reader_at_the_end_misses_nothing_that_comes_later() -> Result<()> {
+    let mut file = fs::File::open(format!("{PROC}/ipsec_spigrp"))?;
+    let mut next = 0x1000;
+    for count in [0, 3, 0, 1, 2, 0, 0, 5] {
+        let names: Vec<_> = (next..next + count)
+            .map(|n| said(&format!("ah.{n:x}@10.0.0.2")))
+            .collect();
+        next += count;
+        make(&names)?;
+        let expected: String = names.iter().map(|name| format!("{name} \n")).collect();
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        ensure!(text == expected, "expected\n{expected}found\n{text}");
+        // At the end once more.
+        ensure!(file.read(&mut [0; 100])? == 0);
     }
     Ok(())
 }

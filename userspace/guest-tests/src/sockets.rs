@@ -35,6 +35,7 @@ pub fn all() -> Vec<Test> {
         peek_leaves_the_message,
         a_short_read_truncates_and_says_so,
         a_full_listener_loses_messages_and_hurts_nobody,
+        a_listener_that_keeps_losing_still_reads,
         a_shut_down_socket_neither_writes_nor_waits,
         closing_with_messages_queued_is_clean,
         operations_that_make_no_sense_are_refused,
@@ -224,6 +225,36 @@ fn a_full_listener_loses_messages_and_hurts_nobody() -> Result<()> {
             .is_ok()
     );
     ensure!(slow.read_one()?.len() == 88);
+    Ok(())
+}
+
+fn a_listener_that_keeps_losing_still_reads() -> Result<()> {
+    let slow = KeySocket::open()?;
+    slow.0.set_recv_buffer_size(4096)?;
+    let writer = KeySocket::open()?;
+    let [tun, ..] = manual_sas();
+    let lose_one = || -> Result<()> {
+        // Refusals are told to everybody, too.
+        ensure!(writer.send(&naming(MsgType::Delete, &tun)) == Err(Errno::ESRCH));
+        writer.drain()?;
+        Ok(())
+    };
+    for _ in 0..100 {
+        lose_one()?;
+    }
+    let mut buffer = [0; 4096];
+    let error = (&slow.0).read(&mut buffer).expect_err("messages were lost");
+    ensure!(errno(&error) == Errno::ENOBUFS, "{error}");
+    // Lost between any two reads; the queue has no room until the first of them has read.
+    lose_one()?;
+    ensure!((&slow.0).read(&mut buffer)? == 16, "told of losses only");
+    // And it is in /proc how many were lost.
+    let list = crate::support::proc_net("pf_key")?;
+    let lost: Option<u32> = list
+        .lines()
+        .nth(1)
+        .and_then(|line| line.split_whitespace().last()?.parse().ok());
+    ensure!(lost.is_some_and(|lost| lost > 50), "{list}");
     Ok(())
 }
 

@@ -208,11 +208,14 @@ fn reserved_spi_that_is_not_updated_ends_after_30_seconds() {
     assert_eq!(host.write(&reserve(esp())), Ok(()));
 }
 
+/// Soft and hard limit.
+type Limits = (u64, u64);
+
 #[test]
 fn update_sets_the_clock_of_an_sa_anew() {
     // Soft and hard limit before and after, when the update comes, and when something is told
     // after it.
-    let cases: [((u64, u64), u64, (u64, u64), &[u64]); 9] = [
+    let cases: [(Limits, u64, Limits, &[u64]); 9] = [
         // In the same second.
         ((0, 20), 0, (0, 20), &[21]),
         ((10, 20), 0, (10, 30), &[11, 31]),

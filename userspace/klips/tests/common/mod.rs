@@ -285,6 +285,7 @@ impl Host for TestHost {
             "nobody takes a breath with the lock held"
         );
         self.breaths.set(self.breaths.get() + 1);
+        assert!(self.breaths.get() < 1_000_000, "a request has an end");
         // Taken out, so that what it does may breathe in its turn.
         let on_breathe = self.on_breathe.take();
         if let Some(on_breathe) = on_breathe {
