@@ -439,7 +439,8 @@ fn tun(index: usize) -> Said {
 fn chains(sadb: &Sadb) -> HashMap<String, Vec<Age>> {
     let mut chains = HashMap::new();
     let mut next = Age::FIRST;
-    while let Some(sa) = sadb.chain_at_or_after(next) {
+    while let Some(found) = sadb.chain_at_or_after(next, usize::MAX) {
+        let sa = found.expect("no end of steps");
         let members: Vec<_> = sadb.chain(sa).collect();
         let line: String = members
             .iter()

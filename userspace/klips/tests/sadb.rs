@@ -128,7 +128,8 @@ impl Model {
 fn spigrp(sadb: &Sadb) -> String {
     let mut text = String::new();
     let mut next = Age::FIRST;
-    while let Some(sa) = sadb.chain_at_or_after(next) {
+    while let Some(found) = sadb.chain_at_or_after(next, usize::MAX) {
+        let sa = found.expect("no end of steps");
         for sa in sadb.outwards(sa) {
             text += &format!("{} ", sa.spec.said);
         }
