@@ -282,7 +282,10 @@ impl Machine {
         ensure!(self.accel != Accel::Auto, "the accelerator is not settled");
         let accel = match self.accel {
             Accel::Kvm => "kvm",
-            Accel::Auto | Accel::Tcg => "tcg,thread=multi",
+            // One thread for all virtual processors. With one each, a processor now and then runs
+            // into the breakpoint with which the kernel patches its code when it is gone already,
+            // and the guest dies of an int3 while it boots.
+            Accel::Auto | Accel::Tcg => "tcg,thread=single",
         };
         command
             .current_dir(directory)
