@@ -62,6 +62,18 @@ macro_rules! tests {
     };
 }
 
+/// Why a test can't be run here; returned as its error.
+#[derive(Debug)]
+pub struct Skip(pub &'static str);
+
+impl std::fmt::Display for Skip {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Skip {}
+
 type Running = thread::JoinHandle<Result<()>>;
 
 fn start(test: Test) -> Result<Running> {
@@ -114,6 +126,7 @@ pub fn run(tests: Vec<Test>) -> ExitCode {
         };
         match finish(running) {
             Ok(()) => println!("ok {number} {name}"),
+            Err(error) if error.is::<Skip>() => println!("ok {number} {name} # SKIP {error}"),
             Err(error) => {
                 failed += 1;
                 for line in format!("{error:?}").lines() {
