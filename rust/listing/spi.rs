@@ -17,8 +17,7 @@ use crate::{
     },
     sadb::{
         Moment,
-        Sa,
-        SaKey, //
+        Sa, //
     }, //
 };
 use core::fmt;
@@ -44,12 +43,11 @@ impl fmt::Display for Line<'_> {
         if flags != 0 {
             write!(f, " flags={flags:#x}<>")?;
         }
-        let bits = |key: &Option<SaKey>| key.as_ref().map_or(0, |key| key.bits);
-        let auth_bits = bits(&spec.key_auth);
+        let auth_bits = spec.auth_bits();
         if auth_bits != 0 {
             write!(f, " alen={auth_bits} aklen={auth_bits}")?;
         }
-        let encrypt_bits = bits(&spec.key_encrypt);
+        let encrypt_bits = spec.encrypt_bits();
         if encrypt_bits != 0 {
             write!(f, " eklen={encrypt_bits}")?;
         }

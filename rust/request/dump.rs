@@ -69,11 +69,7 @@ pub(super) fn dump<H: Host>(
     sender: H::Socket,
     message: &Message<'_>,
 ) -> Result<(), Refusal> {
-    let satype = match (message.header.satype, message.header.known_satype()) {
-        (0, _) => None,
-        (_, None) => return Err(Errno::EINVAL.into()),
-        (_, some) => some,
-    };
+    let satype = message.header.satype_or_all()?;
     let mut search = Search {
         header: message.header,
         satype,

@@ -10,13 +10,12 @@ use super::{
 };
 use crate::{
     klips_core::{
-        errno::Errno,
         pfkey::{
             debug::Part,
             Content,
             Message,
             SaType, //
-        },
+        }, //
     },
     sadb::{
         Age,
@@ -28,11 +27,7 @@ use crate::{
 const STEP: usize = 64;
 
 pub(super) fn flush<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
-    let satype = match (message.header.satype, message.header.known_satype()) {
-        (0, _) => None,
-        (_, None) => return Err(Errno::EINVAL.into()),
-        (_, some) => some,
-    };
+    let satype = message.header.satype_or_all()?;
     let reply = write(host, &Content::reply_to(&message.header))?;
     match satype {
         None => {

@@ -116,13 +116,12 @@ pub(super) fn of_message<H: Host>(host: &H, message: &Message<'_>) -> Result<SaS
 /// Whether algorithms and keys go together.
 pub(super) fn check_algorithms(message: &Message<'_>, spec: &SaSpec) -> Result<(), Refusal> {
     let satype = message.header.known_satype().ok_or(Errno::EINVAL)?;
-    let bits = |key: &Option<SaKey>| key.as_ref().map_or(0, |key| key.bits);
     algorithm::check(
         satype,
         spec.auth,
-        bits(&spec.key_auth),
+        spec.auth_bits(),
         spec.encrypt,
-        bits(&spec.key_encrypt),
+        spec.encrypt_bits(),
     )?;
     Ok(())
 }

@@ -95,6 +95,16 @@ pub struct SaSpec {
 pub const LARVAL_SECONDS: u64 = 30;
 
 impl SaSpec {
+    /// Length of the authentication key in bits, 0 without one.
+    pub fn auth_bits(&self) -> u16 {
+        self.key_auth.as_ref().map_or(0, |key| key.bits)
+    }
+
+    /// Length of the encryption key in bits, 0 without one.
+    pub fn encrypt_bits(&self) -> u16 {
+        self.key_encrypt.as_ref().map_or(0, |key| key.bits)
+    }
+
     /// The second since boot in which the next of its limits is passed, or `None` if none ever is.
     ///
     /// A limit is passed when more seconds have gone by than it says, as in KLIPS.

@@ -99,6 +99,14 @@ impl Header {
     pub fn known_satype(&self) -> Option<SaType> {
         SaType::from_number(self.satype)
     }
+
+    /// The SA type of a message about all SAs of a type: `None` for 0, which means all types.
+    pub fn satype_or_all(&self) -> Result<Option<SaType>, Errno> {
+        match self.satype {
+            0 => Ok(None),
+            _ => self.known_satype().map(Some).ok_or(Errno::EINVAL),
+        }
+    }
 }
 
 /// A message that has passed all checks of form. Borrows the bytes it was made from.
