@@ -2,15 +2,13 @@
 
 //! DUMP: what a reader gets, however slowly it reads and whatever happens meanwhile.
 
-mod common;
-
-use common::*;
 use klips::{
     errno::Errno,
     memory, request,
     said::{Proto, Said},
 };
 use proptest::prelude::*;
+use testbed::*;
 
 /// DUMP of an SA type, 0 for all.
 fn dump(satype: u8) -> Vec<u8> {
@@ -137,7 +135,7 @@ fn dump_of_a_type_tells_its_sas_only() {
     for satype in [2, 3, 9, 10] {
         let saids = (0..11).map(nth);
         let saids: Vec<Said> = saids
-            .filter(|said| common::satype(said.proto) == satype)
+            .filter(|said| testbed::satype(said.proto) == satype)
             .collect();
         let want = all_told(&host, &saids);
         for room in 1..5 {
@@ -445,7 +443,7 @@ proptest! {
         steps in prop::collection::vec(any_step(), 0..60),
     ) {
         let host = host_with(12);
-        let wanted = |said: &Said| satype == 0 || common::satype(said.proto) == satype;
+        let wanted = |said: &Said| satype == 0 || testbed::satype(said.proto) == satype;
         let at_first: Vec<Said> = (0..12).map(nth).filter(wanted).collect();
         let mut stays = at_first.clone();
         host.room.set(1);

@@ -3,15 +3,13 @@
 //! The files in `/proc/net` that are not of SAs: version, klipsdebug, pf_key, pf_key_registered,
 //! pf_key_supported.
 
-mod common;
-
-use common::*;
 use klips::{
     listing::{Listing, VERSION},
     pfkey::{algorithm::ALGORITHMS, SaType},
     request,
 };
 use proptest::prelude::*;
+use testbed::*;
 
 fn register(host: &TestHost, socket: Socket, satype: u8) {
     request::submit(host, socket, &message(msg::REGISTER, satype, &[])).unwrap();

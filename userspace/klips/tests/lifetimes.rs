@@ -2,9 +2,6 @@
 
 //! What time does to SAs: who is told when, and what goes.
 
-mod common;
-
-use common::*;
 use klips::{
     errno::Errno,
     memory,
@@ -15,6 +12,7 @@ use klips::{
 };
 use proptest::prelude::*;
 use std::collections::HashMap;
+use testbed::*;
 
 const SOFT: u16 = ext::LIFETIME_SOFT;
 const HARD: u16 = ext::LIFETIME_HARD;

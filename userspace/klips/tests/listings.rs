@@ -2,9 +2,6 @@
 
 //! `/proc/net/ipsec_spigrp` and `/proc/net/ipsec_spi` (contract 10, reference 6.2 and 6.3).
 
-mod common;
-
-use common::*;
 use klips::{
     listing::Listing,
     sadb::{Age, Moment, Sadb},
@@ -12,6 +9,7 @@ use klips::{
 };
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet};
+use testbed::*;
 
 /// The SAs of the recordings.
 fn recorded() -> [Said; 4] {

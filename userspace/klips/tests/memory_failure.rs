@@ -3,9 +3,6 @@
 //! Whichever allocation of a request fails: nothing changes, nobody is told of what did not
 //! happen, and the next attempt works.
 
-mod common;
-
-use common::*;
 use klips::{
     errno::Errno,
     listing::Listing,
@@ -14,6 +11,7 @@ use klips::{
     sadb::{AddError, Age, HashKey, Sadb},
     said::Said,
 };
+use testbed::*;
 
 /// All there is to be seen of a host.
 fn seen(host: &TestHost) -> [String; 4] {

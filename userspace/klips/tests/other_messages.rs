@@ -3,9 +3,6 @@
 //! Messages beside those of SAs and groups: GETSPI, UPDATE, REGISTER, ACQUIRE, EXPIRE, X_PROMISC,
 //! X_DEBUG and those of the packet path. DUMP has a file of its own.
 
-mod common;
-
-use common::*;
 use klips::{
     errno::Errno,
     listing::Listing,
@@ -18,6 +15,7 @@ use klips::{
     said::{Proto, Said},
 };
 use std::collections::{BTreeMap, BTreeSet};
+use testbed::*;
 
 /// Writes a request from [`B`].
 fn write_b(host: &TestHost, bytes: &[u8]) -> Result<(), Errno> {

@@ -3,9 +3,6 @@
 //! Messages are written byte by byte as the reference has them (1.4 and 1.8), and read back as
 //! what they were.
 
-mod common;
-
-use common::*;
 use klips::{
     group::ListReason,
     pfkey::{
@@ -18,6 +15,7 @@ use klips::{
 };
 use proptest::{option, prelude::*};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use testbed::*;
 
 /// Writes a message into room that is full of other bytes, twice, and checks that exactly its own
 /// bytes are written.
@@ -322,7 +320,7 @@ fn satype_and_protocol_name_each_other() {
     ] {
         assert_eq!(satype.proto(), proto);
         assert_eq!(SaType::of(proto), satype);
-        assert_eq!(satype as u8, common::satype(proto));
+        assert_eq!(satype as u8, testbed::satype(proto));
     }
 }
 

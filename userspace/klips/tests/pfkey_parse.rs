@@ -2,9 +2,6 @@
 
 //! Which messages are taken and which are refused, with which errno (reference 2).
 
-mod common;
-
-use common::*;
 use klips::{
     errno::Errno,
     pfkey::{
@@ -12,6 +9,7 @@ use klips::{
     },
 };
 use proptest::prelude::*;
+use testbed::*;
 
 const IN: Direction = Direction::In;
 const OUT: Direction = Direction::Out;

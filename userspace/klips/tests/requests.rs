@@ -2,9 +2,6 @@
 
 //! Requests from end to end: what changes, what write() says, and what every socket reads.
 
-mod common;
-
-use common::*;
 use klips::{
     errno::Errno,
     request::{self, Host},
@@ -12,6 +9,7 @@ use klips::{
     said::{Proto, Said},
 };
 use proptest::prelude::*;
+use testbed::*;
 
 /// tun.1001, esp.1002, ah.1003 and comp.1004 to 10.0.0.2.
 fn four() -> [Said; 4] {

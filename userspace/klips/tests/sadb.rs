@@ -2,9 +2,6 @@
 
 //! The table and the rules of grouping against a plain model.
 
-mod common;
-
-use common::*;
 use klips::{
     group::{LinkError, Links, ListError, ListReason, MAX_CHAIN},
     sadb::{AddError, Age, HashKey, Sadb},
@@ -15,6 +12,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     net::{IpAddr, Ipv4Addr},
 };
+use testbed::*;
 
 const KEY: HashKey = HashKey([0x1111_2222_3333_4444, 0x5555_6666_7777_8888]);
 

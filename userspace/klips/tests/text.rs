@@ -2,9 +2,6 @@
 
 //! The text forms of numbers, addresses and SAIDs (reference 7).
 
-mod common;
-
-use common::ip;
 use klips::{
     address::{self, AddressError, Family, Host},
     number::{self, NumberError},
@@ -12,6 +9,7 @@ use klips::{
 };
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use testbed::ip;
 
 #[test]
 fn number_is_hexadecimal_octal_or_decimal_by_its_prefix() {

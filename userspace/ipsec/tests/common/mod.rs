@@ -6,11 +6,8 @@
 // Every test file is a crate of its own and uses a part of this.
 #![allow(dead_code)]
 
-#[path = "../../../klips/tests/common/mod.rs"]
-mod klips_host;
-
 #[allow(unused_imports)]
-pub use self::klips_host::{TestHost, hex};
+pub use testbed::{TestHost, hex};
 
 use ipsec_tools::{Console, ProcFile, System};
 use klips::{

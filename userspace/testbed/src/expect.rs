@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a request has to come to, in a word.
+
+use crate::host::{A, B, TestHost};
+use klips::{
+    errno::Errno,
+    pfkey::{LifetimeForm, SaState},
+    sadb::{Moment, NatT, SaSpec},
+    said::Said,
+};
+use model::wire::{error_message, ext, extension, fix_len, hex, ip};
+use std::net::SocketAddr;
+
+/// A plain SA for the table.
+pub fn spec(said: Said) -> SaSpec {
+    SaSpec {
+        said,
+        dst: SocketAddr::new(said.dst, 0),
+        src: SocketAddr::new(ip("10.0.0.1"), 0),
+        proxy: None,
+        state: SaState::Mature,
+        replay: 0,
+        auth: 0,
+        encrypt: 0,
+        flags: 0,
+        inbound: false,
+        hard: Default::default(),
+        soft: Default::default(),
+        lifetime_form: LifetimeForm::WithPackets,
+        key_auth: None,
+        key_encrypt: None,
+        ident_src: None,
+        ident_dst: None,
+        natt: NatT::default(),
+        allocations: 1,
+        added: Moment::default(),
+    }
+}
+
+/// Writes a request that has to succeed, and returns what both sockets read.
+pub fn answers(host: &TestHost, request: &[u8]) -> Vec<Vec<u8>> {
+    host.drain();
+    assert_eq!(host.write(request), Ok(()), "{}", hex(request));
+    host.check();
+    let read = host.read(A);
+    assert_eq!(host.read(B), read, "both sockets read the same");
+    read
+}
+
+/// The one answer to a request that has to succeed.
+pub fn answer(host: &TestHost, request: &[u8]) -> Vec<u8> {
+    let mut read = answers(host, request);
+    assert_eq!(read.len(), 1, "one answer");
+    read.remove(0)
+}
+
+/// Checks that a request fails: with this errno, with the message of it at both sockets, and
+/// without a change.
+pub fn refused(host: &TestHost, request: &[u8], errno: Errno) {
+    refused_with(host, request, errno, None);
+}
+
+/// The same, with a fault in the message.
+pub fn refused_with(host: &TestHost, request: &[u8], errno: Errno, fault: Option<(u8, u8)>) {
+    host.drain();
+    let before = (host.spigrp(), host.spi());
+    assert_eq!(host.write(request), Err(errno), "{}", hex(request));
+    host.check();
+    assert_eq!((host.spigrp(), host.spi()), before, "nothing changes");
+    let mut want = error_message(request, errno);
+    if let Some((member, reason)) = fault {
+        want.extend(extension(ext::FAULT, &[member, reason, 0, 0]));
+        fix_len(&mut want);
+    }
+    for socket in [A, B] {
+        let read = host.read(socket);
+        assert_eq!(read.len(), 1, "one message");
+        assert_eq!(hex(&read[0]), hex(&want));
+    }
+}
+
+/// Checks that a request fails with an errno only.
+pub fn refused_silently(host: &TestHost, request: &[u8], errno: Errno) {
+    host.drain();
+    let before = host.spigrp();
+    assert_eq!(host.write(request), Err(errno), "{}", hex(request));
+    assert_eq!(host.spigrp(), before);
+    assert!(host.deliveries().is_empty(), "nobody is told");
+}

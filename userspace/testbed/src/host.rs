@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A [`TestHost`] in the place of the kernel.
+
+use klips::{
+    errno::Errno,
+    listing::Listing,
+    memory::{self, OutOfMemory},
+    request::{self, Host, SocketInfo, State},
+    sadb::{HashKey, Moment},
+};
+use model::wire::hex;
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, HashSet, VecDeque},
+    fmt,
+    net::IpAddr,
+    sync::{Mutex, MutexGuard},
+};
+
+/// A socket of a [`TestHost`].
+pub type Socket = u32;
+
+/// The first socket of every [`TestHost`].
+pub const A: Socket = 1;
+/// The second one.
+pub const B: Socket = 2;
+
+/// What a [`TestHost`] does when a request takes a breath.
+type OnBreathe = Box<dyn Fn(&TestHost)>;
+
+/// A namespace with sockets whose queues can be read, addresses and a clock that can be set.
+pub struct TestHost {
+    state: Mutex<State<TestHost>>,
+    queues: RefCell<HashMap<Socket, VecDeque<Vec<u8>>>>,
+    deliveries: RefCell<Vec<Socket>>,
+    /// Sockets whose queue is full.
+    pub full: RefCell<HashSet<Socket>>,
+    /// How many messages a queue has room for.
+    pub room: Cell<usize>,
+    /// Messages lost, by socket.
+    pub lost: RefCell<HashMap<Socket, u32>>,
+    /// Sockets that are reading a DUMP.
+    pub dumping: RefCell<HashSet<Socket>>,
+    /// When limits of SAs have to be looked at.
+    pub wake: Cell<Option<u64>>,
+    /// Source of random numbers.
+    pub seed: Cell<u64>,
+    /// What has been logged.
+    pub logged: RefCell<Vec<String>>,
+    /// Addresses of this host.
+    pub local: RefCell<Vec<IpAddr>>,
+    /// The time.
+    pub clock: Cell<Moment>,
+    /// What room for messages is full of before they are written.
+    pub poison: Cell<u8>,
+    /// How often a request has taken a breath.
+    pub breaths: Cell<usize>,
+    /// What happens meanwhile.
+    pub on_breathe: RefCell<Option<OnBreathe>>,
+}
+
+impl TestHost {
+    /// A host with sockets [`A`] and [`B`], opened in this order.
+    pub fn new() -> Self {
+        let host = TestHost {
+            state: Mutex::new(State::new(HashKey([
+                0x0123_4567_89ab_cdef,
+                0xfedc_ba98_7654_3210,
+            ]))),
+            queues: RefCell::default(),
+            deliveries: RefCell::default(),
+            full: RefCell::default(),
+            room: Cell::new(usize::MAX),
+            lost: RefCell::default(),
+            dumping: RefCell::default(),
+            wake: Cell::new(None),
+            seed: Cell::new(88_172_645_463_325_252),
+            logged: RefCell::default(),
+            local: RefCell::default(),
+            clock: Cell::new(Moment {
+                real: 1_000_000_000,
+                boot: 1000,
+            }),
+            poison: Cell::new(0xaa),
+            breaths: Cell::new(0),
+            on_breathe: RefCell::default(),
+        };
+        host.open(A);
+        host.open(B);
+        host
+    }
+
+    /// The state, locked.
+    pub fn state(&self) -> MutexGuard<'_, State<TestHost>> {
+        self.state.lock().unwrap()
+    }
+
+    /// Opens a socket.
+    pub fn open(&self, socket: Socket) {
+        self.state().listeners.open(socket).unwrap();
+    }
+
+    /// Closes a socket.
+    pub fn close(&self, socket: Socket) {
+        self.state().listeners.close(socket);
+        // Goes with the socket.
+        self.dumping.borrow_mut().remove(&socket);
+    }
+
+    /// Submits a request from [`A`].
+    pub fn write(&self, bytes: &[u8]) -> Result<(), Errno> {
+        request::submit(self, A, bytes)
+    }
+
+    /// Submits a request from [`A`] that has to succeed, and forgets the replies.
+    pub fn set_up(&self, bytes: &[u8]) {
+        assert_eq!(self.write(bytes), Ok(()), "set-up {}", hex(bytes));
+        self.drain();
+    }
+
+    /// Takes one message out of a socket's queue.
+    pub fn read_one(&self, socket: Socket) -> Option<Vec<u8>> {
+        let message = self.queues.borrow_mut().get_mut(&socket)?.pop_front();
+        if self.dumping.borrow().contains(&socket) {
+            request::go_on_dumping(self, socket);
+        }
+        message
+    }
+
+    /// Takes all messages out of a socket's queue.
+    pub fn read(&self, socket: Socket) -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| self.read_one(socket)).collect()
+    }
+
+    /// Empties all queues.
+    pub fn drain(&self) {
+        self.queues.borrow_mut().clear();
+        self.deliveries.borrow_mut().clear();
+    }
+
+    /// The sockets to which messages have been delivered since the last time, in this order.
+    pub fn deliveries(&self) -> Vec<Socket> {
+        self.deliveries.take()
+    }
+
+    /// `/proc/net/ipsec_spigrp`.
+    pub fn spigrp(&self) -> String {
+        self.listing(Listing::SpiGrp)
+    }
+
+    /// `/proc/net/ipsec_spi`.
+    pub fn spi(&self) -> String {
+        self.listing(Listing::Spi)
+    }
+
+    /// The whole of a file, line by line.
+    pub fn listing(&self, file: Listing) -> String {
+        let mut text = String::new();
+        let mut position = 0;
+        while let Some(next) = file.line(self, position, |line| text += &line.to_string()) {
+            assert!(next > position, "a listing moves on");
+            position = next;
+        }
+        text
+    }
+
+    /// Checks all invariants of the table.
+    pub fn check(&self) {
+        self.state().sadb.check();
+    }
+
+    /// Lets time pass, second by second where something is to be done.
+    pub fn sleep(&self, seconds: u64) {
+        let end = self.clock.get().boot + seconds;
+        loop {
+            let Moment { real, boot } = self.clock.get();
+            let woken = self.wake.get().filter(|second| *second <= end);
+            let to = woken.unwrap_or(end).max(boot);
+            self.clock.set(Moment {
+                real: real + (to - boot),
+                boot: to,
+            });
+            if woken.is_none() {
+                break;
+            }
+            self.wake.set(None);
+            request::expire_due(self);
+        }
+    }
+}
+
+impl Default for TestHost {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Host for TestHost {
+    type Socket = Socket;
+    type Draft = Vec<u8>;
+    type Guard<'a> = MutexGuard<'a, State<TestHost>>;
+
+    fn lock(&self) -> Self::Guard<'_> {
+        self.state
+            .try_lock()
+            .expect("a request locks once at a time")
+    }
+
+    fn draft(&self, len: usize) -> Result<Vec<u8>, OutOfMemory> {
+        // Counts as an allocation, and is full of what must not get out.
+        memory::boxed(())?;
+        Ok(vec![self.poison.get(); len])
+    }
+
+    fn deliver(&self, socket: Socket, message: &Vec<u8>) {
+        assert!(
+            self.state.try_lock().is_err(),
+            "messages are delivered under the lock, in the order of changes"
+        );
+        self.deliveries.borrow_mut().push(socket);
+        if !self.has_room(socket) {
+            self.lost(socket);
+            return;
+        }
+        let mut queues = self.queues.borrow_mut();
+        queues.entry(socket).or_default().push_back(message.clone());
+    }
+
+    fn lost(&self, socket: Socket) {
+        *self.lost.borrow_mut().entry(socket).or_default() += 1;
+    }
+
+    fn has_room(&self, socket: Socket) -> bool {
+        let queued = self.queues.borrow().get(&socket).map_or(0, VecDeque::len);
+        queued < self.room.get() && !self.full.borrow().contains(&socket)
+    }
+
+    fn set_dumping(&self, socket: Socket, dumping: bool) {
+        let mut sockets = self.dumping.borrow_mut();
+        match dumping {
+            true => sockets.insert(socket),
+            false => sockets.remove(&socket),
+        };
+    }
+
+    fn wake_at(&self, second: Option<u64>) {
+        self.wake.set(second);
+    }
+
+    fn socket_info(&self, socket: Socket) -> SocketInfo {
+        SocketInfo {
+            inode: 0x1000 + u64::from(socket),
+            pid: 30 + socket,
+            err: 0,
+            protocol: 2,
+            sndbuf: 212_992,
+            rcvbuf: 212_992,
+            socket_type: 3,
+            state: 1,
+            lost: self.lost.borrow().get(&socket).copied().unwrap_or(0),
+        }
+    }
+
+    fn random(&self) -> u64 {
+        let mut seed = self.seed.get();
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        self.seed.set(seed);
+        seed
+    }
+
+    fn log(&self, line: fmt::Arguments<'_>) {
+        self.logged.borrow_mut().push(line.to_string());
+    }
+
+    fn now(&self) -> Moment {
+        self.clock.get()
+    }
+
+    fn is_local(&self, ip: IpAddr) -> bool {
+        self.local.borrow().contains(&ip)
+    }
+
+    fn breathe(&self) {
+        assert!(
+            self.state.try_lock().is_ok(),
+            "nobody takes a breath with the lock held"
+        );
+        self.breaths.set(self.breaths.get() + 1);
+        assert!(self.breaths.get() < 1_000_000, "a request has an end");
+        // Taken out, so that what it does may breathe in its turn.
+        let on_breathe = self.on_breathe.take();
+        if let Some(on_breathe) = on_breathe {
+            on_breathe(self);
+            self.on_breathe.replace(Some(on_breathe));
+        }
+    }
+}

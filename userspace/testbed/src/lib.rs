@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What tests on the build machine share: the module's request engine on a [`TestHost`], and
+//! messages put together byte by byte.
+
+mod expect;
+mod host;
+
+pub use self::{expect::*, host::*};
+pub use model::wire::*;
