@@ -148,27 +148,15 @@ fn grpsa_survives_each_failure() {
     assert!(fail_each(set_up_group, &ungroup(four()[2])) >= 1);
 }
 
-/// GETSPI of one SPI.
-fn getspi(spi: u32) -> Vec<u8> {
-    let mut range = [spi.to_be_bytes(), spi.to_be_bytes()].concat();
-    range.extend([0; 4]);
-    let exts = [
-        source(),
-        address(ext::ADDRESS_DST, ip("10.0.0.2"), 0),
-        extension(ext::SPIRANGE, &range),
-    ];
-    message(msg::GETSPI, 3, &exts)
-}
-
 #[test]
 fn getspi_survives_each_failure() {
     // The answer, the SA, eight levels of the age map, two of the index, nine of the timers.
-    let needed = fail_each(|_| (), &getspi(0x5000));
+    let needed = fail_each(|_| (), &reserve(said("esp.5000@10.0.0.2")));
     assert!(needed >= 20, "{needed}");
-    assert!(fail_each(set_up_group, &getspi(0x5000)) >= 10);
-    let set_up = |host: &TestHost| host.set_up(&getspi(0x4000));
+    assert!(fail_each(set_up_group, &reserve(said("esp.5000@10.0.0.2"))) >= 10);
+    let set_up = |host: &TestHost| host.set_up(&reserve(said("esp.4000@10.0.0.2")));
     // The second of its deadline is there.
-    assert!(fail_each(set_up, &getspi(0x5000)) < 5);
+    assert!(fail_each(set_up, &reserve(said("esp.5000@10.0.0.2"))) < 5);
 }
 
 /// UPDATE with all that takes memory.

@@ -49,18 +49,14 @@ fn got(host: &TestHost, said: Said) -> Vec<u8> {
 
 // --- GETSPI -------------------------------------------------------------------------------------
 
-/// A range of SPIs.
-fn range(first: u32, last: u32) -> Vec<u8> {
-    let mut body = first.to_be_bytes().to_vec();
-    body.extend(last.to_be_bytes());
-    body.extend([0; 4]);
-    extension(ext::SPIRANGE, &body)
-}
-
 /// GETSPI to 10.0.0.2.
 fn getspi(satype: u8, first: u32, last: u32) -> Vec<u8> {
     let dst = address(ext::ADDRESS_DST, ip("10.0.0.2"), 0);
-    message(msg::GETSPI, satype, &[source(), dst, range(first, last)])
+    message(
+        msg::GETSPI,
+        satype,
+        &[source(), dst, spi_range(first, last)],
+    )
 }
 
 /// The SPI of a message.
@@ -98,7 +94,12 @@ fn getspi_keeps_ports_and_proxy_and_echoes_the_ports() {
     let src = address(ext::ADDRESS_SRC, ip("10.0.0.1"), 500);
     let dst = address(ext::ADDRESS_DST, ip("2001:db8::2"), 4500);
     let proxy = address(ext::ADDRESS_PROXY, ip("10.0.0.9"), 0);
-    let exts = [src.clone(), dst.clone(), proxy.clone(), range(0x500, 0x500)];
+    let exts = [
+        src.clone(),
+        dst.clone(),
+        proxy.clone(),
+        spi_range(0x500, 0x500),
+    ];
     let sa = RawSa::naming(0x500).ext(ext::SA);
     assert_eq!(
         answer(&host, &message(msg::GETSPI, 3, &exts)),
@@ -196,7 +197,7 @@ fn getspi_below_256_is_eexist_and_of_a_range_turned_round_einval() {
 fn getspi_needs_addresses_range_and_a_type_with_a_protocol() {
     let host = TestHost::new();
     let dst = address(ext::ADDRESS_DST, ip("10.0.0.2"), 0);
-    let all = [source(), dst, range(0x1000, 0x1000)];
+    let all = [source(), dst, spi_range(0x1000, 0x1000)];
     for left_out in 0..3 {
         let mut exts = all.to_vec();
         exts.remove(left_out);

@@ -1,5 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What the table of SAs is expected to do, written down plainly and without the code under test.
+//!
+//! [`Model`] has the rules, [`Request`] what can be asked for, [`Told`] what is told of it,
+//! [`sequence`](sequence()) makes up what happens, and [`wire`] has the bytes of all that. Of the
+//! crate `klips` only plain values are used: SAIDs, states, errnos.
 
+mod request;
+mod rules;
+pub mod sequence;
+mod told;
 pub mod wire;
+
+pub use self::{
+    request::{Request, Step, Terms},
+    rules::{Model, Refusal, Sa},
+    sequence::{CHOICES, Random, pool, sequence, step},
+    told::{Described, Passed, Told},
+};

@@ -5,6 +5,7 @@
 
 mod expect;
 mod host;
+mod twin;
 
-pub use self::{expect::*, host::*};
+pub use self::{expect::*, host::*, twin::Twin};
 pub use model::wire::*;

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Messages put together and taken apart byte by byte, as the reference has them and independently
+//! of the code under test.
+
+mod extension;
+mod message;
+mod number;
+mod read;
+mod text;
+
+pub use self::{extension::*, message::*, number::*, read::*, text::*};
