@@ -197,6 +197,9 @@ impl MachineArgs {
             append: self.append.clone(),
             accel: self.accel,
         };
+        if machine.accel == Accel::Icount {
+            machine.cpus = 1;
+        }
         machine.settle_accel()?;
         Ok((machine, release))
     }

@@ -54,6 +54,9 @@ pub enum Accel {
     Kvm,
     /// QEMU's emulation.
     Tcg,
+    /// QEMU's emulation of one processor that takes a nanosecond for each instruction, so that the
+    /// guest's clock counts them.
+    Icount,
 }
 
 impl fmt::Display for Accel {
@@ -62,6 +65,7 @@ impl fmt::Display for Accel {
             Self::Auto => "KVM or TCG",
             Self::Kvm => "KVM",
             Self::Tcg => "TCG",
+            Self::Icount => "TCG counting instructions",
         })
     }
 }
@@ -285,7 +289,7 @@ impl Machine {
             // One thread for all virtual processors. With one each, a processor now and then runs
             // into the breakpoint with which the kernel patches its code when it is gone already,
             // and the guest dies of an int3 while it boots.
-            Accel::Auto | Accel::Tcg => "tcg,thread=single",
+            Accel::Auto | Accel::Tcg | Accel::Icount => "tcg,thread=single",
         };
         command
             .current_dir(directory)
@@ -301,16 +305,23 @@ impl Machine {
             .args(["-initrd", "initramfs.cpio"])
             .arg("-append")
             .arg(self.parameters());
+        if self.accel == Accel::Icount {
+            // Time does not stand still while all processes sleep, it skips to when one wakes.
+            command.args(["-icount", "shift=0,sleep=off"]);
+        }
         Ok(command)
     }
 
     fn parameters(&self) -> String {
         let mut parameters = PARAMETERS.to_owned();
-        if self.accel == Accel::Tcg {
-            let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-            if let Some(khz) = tsc_khz(&cpuinfo) {
-                parameters += &format!(" tsc_early_khz={khz} tsc=reliable");
-            }
+        let khz = match self.accel {
+            Accel::Auto | Accel::Kvm => None,
+            Accel::Tcg => tsc_khz(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()),
+            // A tick with each instruction.
+            Accel::Icount => Some(1_000_000),
+        };
+        if let Some(khz) = khz {
+            parameters += &format!(" tsc_early_khz={khz} tsc=reliable");
         }
         if !self.append.is_empty() {
             parameters = format!("{parameters} {}", self.append);

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The requests, in the form that both modules understand: RFC 2367's, with the SA extension of 16
+//! bytes.
+
+use klips::pfkey::MsgType;
+use std::net::Ipv4Addr;
+
+/// Bytes of a header.
+pub(crate) const HEADER: usize = 16;
+
+/// Where the sequence number stands in a header.
+const SEQ: std::ops::Range<usize> = 8..12;
+
+const ESP: u8 = 3;
+
+/// Where all SAs come from.
+const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 255, 255, 1);
+/// Where they all go if there is one gateway.
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 255, 255, 2);
+
+/// Whether SAs share a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gateways {
+    /// All go to one.
+    One,
+    /// Each goes to its own.
+    Many,
+}
+
+/// An SA of the benchmark.
+#[derive(Clone, Copy)]
+pub(crate) struct Sa {
+    spi: u32,
+    dst: Ipv4Addr,
+}
+
+impl Sa {
+    /// The SA with this number.
+    pub(crate) fn new(number: u32, gateways: Gateways) -> Self {
+        Sa {
+            spi: 0x1000 + number,
+            dst: match gateways {
+                Gateways::One => GATEWAY,
+                Gateways::Many => Ipv4Addr::from_bits(0x0a00_0000 + number),
+            },
+        }
+    }
+
+    /// Its name, as `ipsec spigrp --said` reads it.
+    pub(crate) fn said(&self) -> String {
+        format!("esp.{:x}@{}", self.spi, self.dst)
+    }
+}
+
+/// A request of one type about an SA, complete but for what only some types have.
+fn about(msg_type: MsgType, sa: &Sa, algorithms: [u8; 2]) -> Vec<u8> {
+    let mut message = header(msg_type, ESP);
+    let [auth, encrypt] = algorithms;
+    extension(
+        &mut message,
+        1,
+        &[&sa.spi.to_be_bytes(), &[32, 1, auth, encrypt], &[0; 4]],
+    );
+    address(&mut message, 5, SOURCE);
+    address(&mut message, 6, sa.dst);
+    message
+}
+
+/// A header without length.
+fn header(msg_type: MsgType, satype: u8) -> Vec<u8> {
+    let mut header = vec![0; HEADER];
+    header[0] = 2;
+    header[1] = msg_type as u8;
+    header[3] = satype;
+    header[SEQ].copy_from_slice(&1_u32.to_ne_bytes());
+    header[12..].copy_from_slice(&std::process::id().to_ne_bytes());
+    header
+}
+
+/// Appends an extension; `parts` are what follows length and type.
+fn extension(message: &mut Vec<u8>, number: u16, parts: &[&[u8]]) {
+    let start = message.len();
+    message.extend([0; 2]);
+    message.extend(number.to_ne_bytes());
+    for part in parts {
+        message.extend_from_slice(part);
+    }
+    message.resize(message.len().next_multiple_of(8), 0);
+    let words = u16::try_from((message.len() - start) / 8).expect("messages are short");
+    message[start..start + 2].copy_from_slice(&words.to_ne_bytes());
+}
+
+fn address(message: &mut Vec<u8>, number: u16, ip: Ipv4Addr) {
+    let family = 2_u16.to_ne_bytes();
+    extension(
+        message,
+        number,
+        &[&[0; 4], &family, &[0; 2], &ip.octets(), &[0; 8]],
+    );
+}
+
+/// Writes the length.
+fn finish(mut message: Vec<u8>) -> Vec<u8> {
+    let words = u16::try_from(message.len() / 8).expect("messages are short");
+    message[4..6].copy_from_slice(&words.to_ne_bytes());
+    message
+}
+
+/// ADD of an ESP SA with AES-CBC and HMAC-SHA1.
+pub(crate) fn add(sa: &Sa) -> Vec<u8> {
+    let mut message = about(MsgType::Add, sa, [3, 12]);
+    for (number, bits) in [(8, 160_u16), (9, 128)] {
+        let key = vec![0x5a; usize::from(bits / 8)];
+        extension(&mut message, number, &[&bits.to_ne_bytes(), &[0; 2], &key]);
+    }
+    finish(message)
+}
+
+/// ADD of an IPIP SA, which has no keys.
+pub(crate) fn add_tunnel(sa: &Sa) -> Vec<u8> {
+    let mut message = about(MsgType::Add, sa, [0, 0]);
+    message[3] = 9;
+    finish(message)
+}
+
+/// A message that is refused as soon as its header is looked at: its version is wrong.
+pub(crate) fn refused() -> Vec<u8> {
+    let mut message = finish(header(MsgType::Get, ESP));
+    message[0] = 3;
+    message
+}
+
+/// GET.
+pub(crate) fn get(sa: &Sa) -> Vec<u8> {
+    finish(about(MsgType::Get, sa, [0, 0]))
+}
+
+/// DELETE.
+pub(crate) fn delete(sa: &Sa) -> Vec<u8> {
+    finish(about(MsgType::Delete, sa, [0, 0]))
+}
+
+/// DUMP of all SAs.
+pub(crate) fn dump() -> Vec<u8> {
+    finish(header(MsgType::Dump, 0))
+}
+
+/// FLUSH of all SAs.
+pub(crate) fn flush() -> Vec<u8> {
+    finish(header(MsgType::Flush, 0))
+}
+
+/// X_GRPSA that links two SAs.
+pub(crate) fn link(inner: &Sa, outer: &Sa) -> Vec<u8> {
+    let mut message = header(MsgType::GrpSa, ESP);
+    extension(&mut message, 1, &[&inner.spi.to_be_bytes(), &[0; 8]]);
+    address(&mut message, 6, inner.dst);
+    extension(&mut message, 18, &[&[ESP, 0, 0, 0]]);
+    extension(&mut message, 19, &[&outer.spi.to_be_bytes(), &[0; 8]]);
+    address(&mut message, 20, outer.dst);
+    finish(message)
+}
+
+/// X_GRPSA that makes one group of SAs, inside to outside.
+pub(crate) fn group(sas: &[Sa]) -> Vec<u8> {
+    let [first, others @ ..] = sas else {
+        return Vec::new();
+    };
+    let mut message = header(MsgType::GrpSa, ESP);
+    extension(&mut message, 1, &[&first.spi.to_be_bytes(), &[0; 8]]);
+    address(&mut message, 6, first.dst);
+    let count = u8::try_from(others.len()).expect("groups are small");
+    let mut members = vec![count, 0, 0, 0];
+    for sa in others {
+        members.extend(sa.spi.to_be_bytes());
+        members.extend([ESP, 0]);
+        members.extend(2_u16.to_ne_bytes());
+        members.extend(sa.dst.octets());
+        members.extend([0; 12]);
+    }
+    extension(&mut message, 48, &[&members]);
+    finish(message)
+}
+
+/// X_GRPSA that dissolves the group of an SA.
+pub(crate) fn ungroup(sa: &Sa) -> Vec<u8> {
+    let mut message = header(MsgType::GrpSa, ESP);
+    extension(&mut message, 1, &[&sa.spi.to_be_bytes(), &[0; 8]]);
+    address(&mut message, 6, sa.dst);
+    finish(message)
+}
+
+/// The sequence number of a message that was read.
+pub(crate) fn seq_of(message: &[u8]) -> u32 {
+    let bytes = message.get(SEQ).and_then(|seq| seq.try_into().ok());
+    bytes.map_or(0, u32::from_ne_bytes)
+}
