@@ -71,9 +71,11 @@ struct sk_buff *klips_shim_message_new(size_t len, u8 **data);
 void klips_shim_message_free(struct sk_buff *message);
 /*
  * Queues a message at a socket, or notes there that one was lost. Rust calls this and the next
- * under its lock.
+ * two under its lock.
  */
 void klips_shim_deliver(struct sock *sk, struct sk_buff *message);
+/* The same without a copy: the message is taken over. */
+void klips_shim_deliver_last(struct sock *sk, struct sk_buff *message);
 /* Notes that a message was lost that could not even be made. */
 void klips_shim_lost(struct sock *sk);
 bool klips_shim_has_room(const struct sock *sk);
@@ -82,6 +84,7 @@ void klips_shim_socket_info(struct sock *sk, struct klips_socket_info *info);
 /* Has klips_expire called after this many seconds. */
 void klips_shim_wake_after(struct net *net, u64 seconds);
 
+void klips_shim_wipe(void *secret, size_t len);
 /* Memory that is wiped when it is freed. */
 void *klips_shim_secret_new(size_t len);
 void klips_shim_secret_free(void *secret, size_t len);
@@ -98,7 +101,7 @@ void klips_net_free(void *state);
 int klips_socket_check(const struct net *net, int type, int protocol);
 int klips_socket_open(void *state, struct sock *sk);
 void klips_socket_close(void *state, struct sock *sk);
-/* Something was read from a socket for which klips_shim_set_dumping was called. */
+/* Most was read from a socket for which klips_shim_set_dumping was called. */
 void klips_socket_drained(void *state, struct sock *sk);
 /* The time that klips_shim_wake_after was told has come. */
 void klips_expire(void *state);

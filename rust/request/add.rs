@@ -34,6 +34,6 @@ pub(super) fn add<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusa
     state.sadb.add(prepared).map_err(|_| OutOfMemory)?;
     host.wake_at(state.sadb.next_deadline());
     state.trace(host, Part::Spi, format_args!("{said}: added"));
-    state.listeners.send(host, &reply, Audience::All);
+    state.listeners.send(host, reply, Audience::All);
     Ok(())
 }

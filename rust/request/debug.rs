@@ -9,13 +9,18 @@ use super::{
 use crate::klips_core::{
     errno::Errno,
     pfkey::{
-        debug::Masks,
+        debug::{
+            Masks,
+            Part, //
+        },
         Message, //
     }, //
 };
 
 pub(super) fn debug<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     let request: Masks = message.debug_masks().ok_or(Errno::EINVAL)?;
-    host.lock().debug.change(&request);
+    let mut state = host.lock();
+    state.debug.change(&request);
+    host.set_traced(state.debug.of(Part::PfKey) != 0);
     Ok(())
 }

@@ -41,7 +41,7 @@ pub(super) fn delete<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Ref
     )?;
     let mut state = host.lock();
     let age = state.sadb.find(&said).ok_or(Errno::ESRCH)?.age();
-    remove_chain(host, &mut state, age, &reply)?;
+    remove_chain(host, &mut state, age, reply)?;
     Ok(())
 }
 
@@ -51,7 +51,7 @@ pub(super) fn remove_chain<H: Host>(
     host: &H,
     state: &mut State<H>,
     age: Age,
-    announcement: &H::Draft,
+    announcement: H::Draft,
 ) -> Result<(), OutOfMemory> {
     let mut mates = Vector::new();
     let (mut removed, mut named) = (0, None);
@@ -73,7 +73,7 @@ pub(super) fn remove_chain<H: Host>(
             format_args!("{said}: removed, a chain of {removed}"),
         );
     }
-    for message in core::iter::once(announcement).chain(mates.iter()) {
+    for message in core::iter::once(announcement).chain(mates) {
         state.listeners.send(host, message, Audience::All);
     }
     Ok(())

@@ -132,7 +132,7 @@ fn send<H: Host>(host: &H, state: &State<H>, socket: H::Socket, mut message: H::
     if let Some(field) = message.get_mut(SEQ) {
         field.copy_from_slice(&seq.to_ne_bytes());
     }
-    state.listeners.send(host, &message, Audience::Only(socket));
+    state.listeners.send(host, message, Audience::Only(socket));
 }
 
 /// Sends what the socket has room for. Called when it is asked for, and whenever something has

@@ -32,7 +32,7 @@ const STEP: usize = 16;
 /// EXPIRE from user space: told to everybody, and that is all (reference 4.12).
 pub(super) fn expire<H: Host>(host: &H, message: &Message<'_>) -> Result<(), super::Refusal> {
     let echo = write(host, &Content::reply_to(&message.header))?;
-    host.lock().listeners.send(host, &echo, Audience::All);
+    host.lock().listeners.send(host, echo, Audience::All);
     Ok(())
 }
 
@@ -74,7 +74,7 @@ fn end<H: Host>(host: &H, state: &mut State<H>, age: Age) -> Result<(), OutOfMem
             ..expiry_of(sa, state.seq)
         },
     )?;
-    delete::remove_chain(host, state, age, &message)
+    delete::remove_chain(host, state, age, message)
 }
 
 fn warn<H: Host>(host: &H, state: &mut State<H>, age: Age) -> Result<(), OutOfMemory> {
@@ -91,7 +91,7 @@ fn warn<H: Host>(host: &H, state: &mut State<H>, age: Age) -> Result<(), OutOfMe
     }
     let message = write(host, &content)?;
     state.sadb.set_dying(age)?;
-    state.listeners.send(host, &message, Audience::All);
+    state.listeners.send(host, message, Audience::All);
     Ok(())
 }
 

@@ -38,13 +38,13 @@ pub(super) fn flush<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refu
                 Part::Spi,
                 format_args!("all {} SAs removed", removed.len()),
             );
-            state.listeners.send(host, &reply, Audience::All);
+            state.listeners.send(host, reply, Audience::All);
             drop(state);
             free(host, removed);
         }
         Some(satype) => {
             remove_type(host, satype);
-            host.lock().listeners.send(host, &reply, Audience::All);
+            host.lock().listeners.send(host, reply, Audience::All);
         }
     }
     Ok(())

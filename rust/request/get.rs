@@ -23,6 +23,6 @@ pub(super) fn get<H: Host>(
     let state = host.lock();
     let sa = state.sadb.find(&said).ok_or(Errno::ESRCH)?;
     let reply = write(host, &spec::describe(&message.header, sa))?;
-    state.listeners.send(host, &reply, Audience::Only(sender));
+    state.listeners.send(host, reply, Audience::Only(sender));
     Ok(())
 }

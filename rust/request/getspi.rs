@@ -69,7 +69,7 @@ pub(super) fn getspi<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Ref
             state.sadb.add(prepared).map_err(|_| OutOfMemory)?;
             host.wake_at(state.sadb.next_deadline());
             state.trace(host, Part::Spi, format_args!("SPI {spi:#x} reserved"));
-            state.listeners.send(host, &reply, Audience::All);
+            state.listeners.send(host, reply, Audience::All);
             return Ok(());
         }
         drop(state);

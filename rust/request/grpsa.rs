@@ -99,7 +99,7 @@ pub(super) fn grpsa<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refu
             state.trace(host, Part::Spi, format_args!("{first}: ungrouped"));
         }
     }
-    state.listeners.send(host, &reply, Audience::All);
+    state.listeners.send(host, reply, Audience::All);
     Ok(())
 }
 

@@ -129,8 +129,9 @@ impl<H: Host> Listeners<H> {
 
     /// Delivers a message to its audience, newest socket first, and a wrapped copy to the
     /// promiscuous sockets that are not of it.
-    pub fn send(&self, host: &H, message: &H::Draft, audience: Audience<H::Socket>) {
+    pub fn send(&self, host: &H, message: H::Draft, audience: Audience<H::Socket>) {
         let mut wrapped = None;
+        let mut last = None;
         for listener in self.iter() {
             let addressed = match audience {
                 Audience::All => true,
@@ -138,13 +139,19 @@ impl<H: Host> Listeners<H> {
                 Audience::Registered(satype) => listener.is_registered(satype),
             };
             if addressed {
-                host.deliver(listener.socket, message);
+                // One behind, for the last one gets the message itself.
+                if let Some(socket) = last.replace(listener.socket) {
+                    host.deliver(socket, &message);
+                }
             } else if listener.promiscuous {
-                match wrapped.get_or_insert_with(|| wrap(host, message)) {
+                match wrapped.get_or_insert_with(|| wrap(host, &message)) {
                     Ok(copy) => host.deliver(listener.socket, copy),
                     Err(OutOfMemory) => host.lost(listener.socket),
                 }
             }
+        }
+        if let Some(socket) = last {
+            host.deliver_last(socket, message);
         }
     }
 }

@@ -116,6 +116,10 @@ pub trait Host: Sized {
     /// Queues a message at a socket. If that can't be done, the socket has lost a message and will
     /// be told so; nobody else is concerned.
     fn deliver(&self, socket: Self::Socket, message: &Self::Draft);
+    /// The same for the last socket that gets the message, which needs no copy of its own.
+    fn deliver_last(&self, socket: Self::Socket, message: Self::Draft) {
+        self.deliver(socket, &message);
+    }
     /// Notes that a socket has lost a message, which it will be told.
     fn lost(&self, socket: Self::Socket);
     /// Whether a socket's receive buffer has room for some messages more.
@@ -128,6 +132,10 @@ pub trait Host: Sized {
     fn socket_info(&self, socket: Self::Socket) -> SocketInfo;
     /// A random number.
     fn random(&self) -> u64;
+    /// Sets whether requests are logged.
+    fn set_traced(&self, traced: bool);
+    /// Whether requests are logged. Asked without the lock, before each.
+    fn is_traced(&self) -> bool;
     /// Writes a line to the log.
     fn log(&self, line: fmt::Arguments<'_>);
     /// The time.
@@ -223,18 +231,16 @@ pub fn submit<H: Host>(host: &H, sender: H::Socket, bytes: &[u8]) -> Result<(), 
             message.check_supported()?;
             dispatch(host, sender, &message)
         });
-    host.lock().trace(
-        host,
-        Part::PfKey,
-        format_args!(
+    if host.is_traced() {
+        host.log(format_args!(
             "{:?} seq {} pid {} satype {}: {}",
             header.msg_type,
             header.seq,
             header.pid,
             header.satype,
             result.as_ref().err().map_or("ok", Refusal::name),
-        ),
-    );
+        ));
+    }
     result.map_err(|refusal| {
         announce_refusal(host, &header, &refusal);
         refusal.errno
@@ -276,7 +282,7 @@ fn announce_refusal<H: Host>(host: &H, header: &Header, refusal: &Refusal) {
         })
     };
     if let Ok(draft) = write(host, &content) {
-        host.lock().listeners.send(host, &draft, Audience::All);
+        host.lock().listeners.send(host, draft, Audience::All);
     }
 }
 

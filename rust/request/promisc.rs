@@ -33,6 +33,6 @@ pub(super) fn promisc<H: Host>(
     let reply = write(host, &Content::reply_to(&message.header))?;
     let mut state = host.lock();
     state.listeners.set_promiscuous(sender, on);
-    state.listeners.send(host, &reply, Audience::Only(sender));
+    state.listeners.send(host, reply, Audience::Only(sender));
     Ok(())
 }

@@ -34,7 +34,7 @@ pub(super) fn register<H: Host>(
     state.listeners.register(sender, satype);
     state
         .listeners
-        .send(host, &reply, Audience::Registered(satype));
+        .send(host, reply, Audience::Registered(satype));
     Ok(())
 }
 
@@ -48,6 +48,6 @@ pub(super) fn acquire<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Re
     }
     state
         .listeners
-        .send(host, &copy, Audience::Registered(satype));
+        .send(host, copy, Audience::Registered(satype));
     Ok(())
 }

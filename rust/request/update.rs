@@ -48,7 +48,7 @@ pub(super) fn update<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Ref
     let before = state.sadb.replace(age, replacement);
     state.trace(host, Part::Spi, format_args!("{}: replaced", before.said));
     host.wake_at(state.sadb.next_deadline());
-    state.listeners.send(host, &reply, Audience::All);
+    state.listeners.send(host, reply, Audience::All);
     drop(state);
     // Keys are wiped without the lock.
     drop(before);
@@ -76,6 +76,6 @@ fn change_ports<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal>
         },
     )?;
     state.sadb.change_ports(age, sport, dport);
-    state.listeners.send(host, &reply, Audience::All);
+    state.listeners.send(host, reply, Audience::All);
     Ok(())
 }

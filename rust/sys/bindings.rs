@@ -40,13 +40,14 @@ extern "C" {
     pub(super) fn klips_shim_message_new(len: usize, data: *mut *mut u8) -> *mut sk_buff;
     pub(super) fn klips_shim_message_free(message: *mut sk_buff);
     pub(super) fn klips_shim_deliver(sk: *mut sock, message: *mut sk_buff);
-
+    pub(super) fn klips_shim_deliver_last(sk: *mut sock, message: *mut sk_buff);
     pub(super) fn klips_shim_lost(sk: *mut sock);
     pub(super) fn klips_shim_has_room(sk: *const sock) -> bool;
     pub(super) fn klips_shim_set_dumping(sk: *mut sock, dumping: bool);
     pub(super) fn klips_shim_socket_info(sk: *mut sock, info: *mut SocketInfo);
     pub(super) fn klips_shim_wake_after(net: *mut NetNs, seconds: u64);
 
+    pub(super) fn klips_shim_wipe(secret: *mut c_void, len: usize);
     pub(super) fn klips_shim_secret_new(len: usize) -> *mut c_void;
     pub(super) fn klips_shim_secret_free(secret: *mut c_void, len: usize);
 }

@@ -13,6 +13,7 @@ use super::{
         Net,
         Socket, //
     },
+    secret::Scratch,
     Secret, //
 };
 use crate::{
@@ -233,10 +234,16 @@ unsafe fn send(net: &Net, sk: *mut sock, msg: *mut msghdr, len: usize) -> Result
             _ => Err(Errno::EFAULT),
         }
     };
-    // A request may hold keys, hence a `Secret`.
-    // SAFETY: `copy` returns `Ok` only if it has copied all bytes.
-    let bytes = unsafe { Secret::filled_by(len, copy) }?;
-    request::submit(net, socket, bytes.as_slice())
+    // A request may hold keys: wherever it is copied to is wiped.
+    let mut scratch = Scratch::new();
+    if len <= Scratch::SIZE {
+        // SAFETY: There is room. `copy` returns `Ok` only if it has copied all bytes.
+        request::submit(net, socket, unsafe { scratch.filled_by(len, copy) }?)
+    } else {
+        // SAFETY: `copy` returns `Ok` only if it has copied all bytes.
+        let secret = unsafe { Secret::filled_by(len, copy) }?;
+        request::submit(net, socket, secret.as_slice())
+    }
 }
 
 /// Prints a line of a file or nothing; see [`Listing::line`]. Returns 0 at the end.

@@ -6,6 +6,7 @@ use super::bindings;
 use crate::memory::OutOfMemory;
 use core::{
     cell::Cell,
+    mem::ManuallyDrop,
     ops::{
         Deref,
         DerefMut, //
@@ -62,6 +63,18 @@ impl Draft {
         self.delivered.set(true);
         // SAFETY: The caller and the type invariant see to it that both are valid.
         unsafe { bindings::klips_shim_deliver(sk.as_ptr(), self.skb.as_ptr()) };
+    }
+
+    /// The same, but the socket gets the message itself.
+    ///
+    /// # Safety
+    ///
+    /// `sk` is a valid socket for the duration of the call.
+    pub(super) unsafe fn deliver_last_to(self, sk: NonNull<sock>) {
+        // The reference goes to the shim: it is not to be dropped here as well.
+        let draft = ManuallyDrop::new(self);
+        // SAFETY: The caller and the type invariant see to it that both are valid.
+        unsafe { bindings::klips_shim_deliver_last(sk.as_ptr(), draft.skb.as_ptr()) };
     }
 }
 

@@ -32,6 +32,10 @@ use kernel::{
     new_mutex,
     prelude::*,
     sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         lock::{
             mutex::MutexBackend,
             Guard, //
@@ -60,6 +64,8 @@ unsafe impl Send for Socket {}
 #[pin_data]
 pub struct Net {
     net: NonNull<NetNs>,
+    /// Whether requests are logged; depends on nothing else.
+    traced: Atomic<bool>,
     #[pin]
     state: Mutex<State<Net>>,
 }
@@ -84,6 +90,7 @@ impl Net {
         // INVARIANT: The caller promises that `net` is valid.
         pin_init!(Self {
             net,
+            traced: Atomic::new(false),
             state <- new_mutex!(State::new(HashKey(key)), "klips"),
         })
     }
@@ -117,6 +124,11 @@ impl Host for Net {
         // SAFETY: A socket comes from the state, which is locked, or from the process that is
         // writing to it; either way it has not been released.
         unsafe { message.deliver_to(socket.0) };
+    }
+
+    fn deliver_last(&self, socket: Socket, message: Draft) {
+        // SAFETY: As for `deliver`.
+        unsafe { message.deliver_last_to(socket.0) };
     }
 
     fn lost(&self, socket: Socket) {
@@ -158,6 +170,14 @@ impl Host for Net {
             bindings::klips_shim_random(core::ptr::from_mut(&mut random).cast(), size_of::<u64>());
         }
         random
+    }
+
+    fn set_traced(&self, traced: bool) {
+        self.traced.store(traced, Relaxed);
+    }
+
+    fn is_traced(&self) -> bool {
+        self.traced.load(Relaxed)
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {

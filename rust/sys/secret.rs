@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory for keys, which is wiped before it is freed (contract 17).
+//! Memory for keys, which is wiped before it goes (contract 17).
 
 use super::bindings;
 use crate::memory::OutOfMemory;
 use core::{
+    mem::MaybeUninit,
     ptr::NonNull,
     slice, //
 };
@@ -75,5 +76,53 @@ impl Drop for Secret {
     fn drop(&mut self) {
         // SAFETY: By the type invariant the memory is ours and has this size.
         unsafe { bindings::klips_shim_secret_free(self.bytes.as_ptr().cast(), self.size) };
+    }
+}
+
+/// Room on the stack for a short request, which is wiped before it goes.
+///
+/// # Invariants
+///
+/// No bytes after the first `len` have been written.
+pub(super) struct Scratch {
+    bytes: MaybeUninit<[u8; Scratch::SIZE]>,
+    len: usize,
+}
+
+impl Scratch {
+    /// How many bytes it has room for. Few requests are longer.
+    pub(super) const SIZE: usize = 512;
+
+    /// Room without anything in it.
+    pub(super) const fn new() -> Self {
+        // INVARIANT: Nothing has been written.
+        Scratch {
+            bytes: MaybeUninit::uninit(),
+            len: 0,
+        }
+    }
+
+    /// `len` bytes that are written by `fill`, which gets a pointer to them.
+    ///
+    /// # Safety
+    ///
+    /// `len` is at most [`Scratch::SIZE`]. If `fill` returns `Ok`, it has initialized all of them.
+    pub(super) unsafe fn filled_by<E>(
+        &mut self,
+        len: usize,
+        fill: impl FnOnce(*mut u8) -> Result<(), E>,
+    ) -> Result<&[u8], E> {
+        // INVARIANT: `fill` writes no more. If it fails these are wiped as well.
+        self.len = len;
+        fill(self.bytes.as_mut_ptr().cast())?;
+        // SAFETY: `fill` has initialized them.
+        Ok(unsafe { slice::from_raw_parts(self.bytes.as_ptr().cast(), len) })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // SAFETY: There is room for these bytes, ours alone.
+        unsafe { bindings::klips_shim_wipe(self.bytes.as_mut_ptr().cast(), self.len) };
     }
 }

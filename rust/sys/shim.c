@@ -166,25 +166,20 @@ static void klips_tell_loss(struct sock *sk)
 	sk_error_report(sk);
 }
 
-void klips_shim_deliver(struct sock *sk, struct sk_buff *message)
+/* Queues a message, which it takes over. NULL is one that could not be made. */
+static void klips_queue(struct sock *sk, struct sk_buff *message)
 {
-	struct sk_buff *copy = NULL;
 	int err = -ENOBUFS;
 
-	if (READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN)
-		return;
-	/* Ask first: no copy for a socket that can't take it. */
-	if (atomic_read(&sk->sk_rmem_alloc) < READ_ONCE(sk->sk_rcvbuf))
-		copy = skb_clone(message, GFP_KERNEL);
-	if (copy)
-		err = sock_queue_rcv_skb(sk, copy);
+	if (message)
+		err = sock_queue_rcv_skb(sk, message);
 	else
 		sk_drops_inc(sk);
 	if (!err) {
 		klips_sk(sk)->overrun = false;
 		return;
 	}
-	kfree_skb(copy);
+	kfree_skb(message);
 	/*
 	 * -EPERM: the socket's own filter did not want it.  Else the reader is told, but only once
 	 * until it has made room: errors are told before what is queued, and telling of each loss
@@ -192,6 +187,31 @@ void klips_shim_deliver(struct sock *sk, struct sk_buff *message)
 	 */
 	if (err != -EPERM && !klips_sk(sk)->overrun)
 		klips_tell_loss(sk);
+}
+
+static bool klips_is_deaf(const struct sock *sk)
+{
+	return READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN;
+}
+
+void klips_shim_deliver(struct sock *sk, struct sk_buff *message)
+{
+	struct sk_buff *copy = NULL;
+
+	if (klips_is_deaf(sk))
+		return;
+	/* Ask first: no copy for a socket that can't take it. */
+	if (atomic_read(&sk->sk_rmem_alloc) < READ_ONCE(sk->sk_rcvbuf))
+		copy = skb_clone(message, GFP_KERNEL);
+	klips_queue(sk, copy);
+}
+
+void klips_shim_deliver_last(struct sock *sk, struct sk_buff *message)
+{
+	if (klips_is_deaf(sk))
+		consume_skb(message);
+	else
+		klips_queue(sk, message);
 }
 
 void klips_shim_lost(struct sock *sk)
@@ -204,6 +224,12 @@ bool klips_shim_has_room(const struct sock *sk)
 {
 	/* As mainline's af_key: leave a third for what others tell meanwhile. */
 	return 3 * (s64)atomic_read(&sk->sk_rmem_alloc) <= 2 * (s64)READ_ONCE(sk->sk_rcvbuf);
+}
+
+/* Whether there is room for so much that it is worth while to go on with a DUMP. */
+static bool klips_is_drained(const struct sock *sk)
+{
+	return 3 * (s64)atomic_read(&sk->sk_rmem_alloc) <= READ_ONCE(sk->sk_rcvbuf);
 }
 
 void klips_shim_set_dumping(struct sock *sk, bool dumping)
@@ -242,6 +268,11 @@ void klips_shim_wake_after(struct net *net, u64 seconds)
 static void klips_work(struct work_struct *work)
 {
 	klips_expire(container_of(to_delayed_work(work), struct klips_net, work)->state);
+}
+
+void klips_shim_wipe(void *secret, size_t len)
+{
+	memzero_explicit(secret, len);
 }
 
 void *klips_shim_secret_new(size_t len)
@@ -542,7 +573,7 @@ static int klips_recvmsg(struct socket *sock, struct msghdr *msg, size_t len, in
 	skb_free_datagram(sk, skb);
 	/* Pairs with klips_shim_set_dumping. */
 	smp_mb();
-	if (READ_ONCE(klips_sk(sk)->dumping))
+	if (READ_ONCE(klips_sk(sk)->dumping) && klips_is_drained(sk))
 		klips_socket_drained(klips_state(sk), sk);
 	return err;
 }

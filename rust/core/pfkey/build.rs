@@ -169,13 +169,12 @@ impl<'a> Content<'a> {
     /// to `out`, which has room for just that.
     pub fn write_with_tail(&self, tail: &[u8], out: &mut [u8]) -> Option<()> {
         let words = u16::try_from(out.len() / WORD).ok()?;
-        let (front, back) = out.split_at_mut_checked(self.size())?;
-        if back.len() != tail.len() {
-            return None;
-        }
+        let (front, back) = out.split_at_mut(out.len().checked_sub(tail.len())?);
         back.copy_from_slice(tail);
-        self.emit(words, &mut Writer { out: front, at: 0 });
-        Some(())
+        let len = front.len();
+        let mut writer = Writer { out: front, at: 0 };
+        self.emit(words, &mut writer);
+        (writer.at == len).then_some(())
     }
 
     /// The one place that knows what is written, used for counting and for writing alike.

@@ -117,6 +117,8 @@ pub struct Message<'a> {
     bytes: &'a [u8],
     /// Where each extension begins, in words; 0 if it is not there.
     starts: [u16; EXT_SLOTS],
+    /// The set of those that are there.
+    present: u64,
 }
 
 impl<'a> Message<'a> {
@@ -136,24 +138,24 @@ impl<'a> Message<'a> {
             header,
             bytes,
             starts: [0; EXT_SLOTS],
+            present: 0,
         };
         let rule = table::extensions(header.msg_type, direction);
-        let seen = message.parse_extensions(match refusal {
+        message.parse_extensions(match refusal {
             true => Ext::Fault.bit(),
             false => rule.permitted,
         })?;
         if header.errno != 0 {
             return Ok(message);
         }
-        if rule.required & !seen != 0 {
+        if rule.required & !message.present != 0 {
             return Err(Errno::EINVAL);
         }
-        message.check_content(seen, direction)?;
+        message.check_content(direction)?;
         Ok(message)
     }
 
-    fn parse_extensions(&mut self, permitted: u64) -> Result<u64, Errno> {
-        let mut seen = 0;
+    fn parse_extensions(&mut self, permitted: u64) -> Result<(), Errno> {
         let mut start = Header::SIZE;
         while start < self.bytes.len() {
             let rest = &self.bytes[start..];
@@ -161,25 +163,25 @@ impl<'a> Message<'a> {
             let len = usize::from(ext.len.get()) * WORD;
             let bytes = rest.get(..len).ok_or(Errno::EINVAL)?;
             let ext = Ext::from_number(ext.ext_type.get()).ok_or(Errno::EINVAL)?;
-            if seen & ext.bit() != 0 || permitted & ext.bit() == 0 {
+            if self.present & ext.bit() != 0 || permitted & ext.bit() == 0 {
                 return Err(Errno::EINVAL);
             }
             // Every extension's own check refuses one too short for its layout, so that a length
             // of 0 can't make this loop endless.
             check_extension(ext, bytes)?;
-            seen |= ext.bit();
+            self.present |= ext.bit();
             // CAST: a message has at most 65535 words, see `Header::parse`.
             self.starts[ext as usize] = (start / WORD) as u16;
             start += len;
         }
-        Ok(seen)
+        Ok(())
     }
 
-    fn check_content(&self, seen: u64, direction: Direction) -> Result<(), Errno> {
+    fn check_content(&self, direction: Direction) -> Result<(), Errno> {
         match self.header.msg_type {
             MsgType::DelFlow if direction == Direction::In => {
                 let clears = self.sa().is_some_and(|sa| sa.flags & SAFLAG_CLEARFLOW != 0);
-                if seen & table::FLOWS != table::FLOWS && !clears {
+                if self.present & table::FLOWS != table::FLOWS && !clears {
                     return Err(Errno::EINVAL);
                 }
             }
@@ -220,15 +222,12 @@ impl<'a> Message<'a> {
 
     /// The set of extensions that are there.
     pub fn present(&self) -> u64 {
-        Ext::ALL
-            .iter()
-            .filter(|ext| self.has(**ext))
-            .fold(0, |bits, ext| bits | ext.bit())
+        self.present
     }
 
     /// Whether an extension is there.
     pub fn has(&self, ext: Ext) -> bool {
-        self.starts[ext as usize] != 0
+        self.present & ext.bit() != 0
     }
 
     /// The bytes of an extension, header and padding included.

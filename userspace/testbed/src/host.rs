@@ -46,6 +46,8 @@ pub struct TestHost {
     pub wake: Cell<Option<u64>>,
     /// Source of random numbers.
     pub seed: Cell<u64>,
+    /// Whether requests are logged.
+    pub traced: Cell<bool>,
     /// What has been logged.
     pub logged: RefCell<Vec<String>>,
     /// Addresses of this host.
@@ -76,6 +78,7 @@ impl TestHost {
             dumping: RefCell::default(),
             wake: Cell::new(None),
             seed: Cell::new(88_172_645_463_325_252),
+            traced: Cell::new(false),
             logged: RefCell::default(),
             local: RefCell::default(),
             clock: Cell::new(Moment {
@@ -269,6 +272,14 @@ impl Host for TestHost {
         seed ^= seed << 17;
         self.seed.set(seed);
         seed
+    }
+
+    fn set_traced(&self, traced: bool) {
+        self.traced.set(traced);
+    }
+
+    fn is_traced(&self) -> bool {
+        self.traced.get()
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {
