@@ -30,7 +30,7 @@ pub(super) struct Line<'a> {
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let spec = &self.sa.spec;
-        write!(f, "{} {}", spec.said, Transform(self.sa))?;
+        write!(f, "{} {}", spec.said(), Transform(self.sa))?;
         f.write_str(match spec.inbound {
             true => ": dir=in ",
             false => ": dir=out",
@@ -43,11 +43,11 @@ impl fmt::Display for Line<'_> {
         if flags != 0 {
             write!(f, " flags={flags:#x}<>")?;
         }
-        let auth_bits = spec.auth_bits();
+        let auth_bits = spec.auth_bits;
         if auth_bits != 0 {
             write!(f, " alen={auth_bits} aklen={auth_bits}")?;
         }
-        let encrypt_bits = spec.encrypt_bits();
+        let encrypt_bits = spec.encrypt_bits;
         if encrypt_bits != 0 {
             write!(f, " eklen={encrypt_bits}")?;
         }
@@ -122,7 +122,7 @@ struct Transform<'a>(&'a Sa);
 impl fmt::Display for Transform<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let spec = &self.0.spec;
-        f.write_str(match spec.said.proto {
+        f.write_str(match spec.proto {
             Proto::Ah => "AH",
             Proto::Esp => "ESP",
             Proto::Comp => "COMP",
@@ -130,7 +130,7 @@ impl fmt::Display for Transform<'_> {
             Proto::Tun => return f.write_str("IPIP"),
             Proto::Int => return f.write_str("UNKNOWN_proto"),
         })?;
-        let satype = SaType::of(spec.said.proto);
+        let satype = SaType::of(spec.proto);
         for (for_auth, id) in [(false, spec.encrypt), (true, spec.auth)] {
             match algorithm::find(satype, for_auth, id) {
                 _ if id == 0 => (),

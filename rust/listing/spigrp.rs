@@ -19,6 +19,6 @@ impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.sadb
             .outwards(self.sa)
-            .try_for_each(|sa| write!(f, "{} ", sa.spec.said))
+            .try_for_each(|sa| write!(f, "{} ", sa.spec.said()))
     }
 }

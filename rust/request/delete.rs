@@ -63,7 +63,7 @@ pub(super) fn remove_chain<H: Host>(
     state.sadb.remove_chain(age, |sa| {
         removed += 1;
         if sa.age() == age {
-            named = Some(sa.spec.said);
+            named = Some(sa.spec.said());
         }
     });
     if let Some(said) = named {

@@ -115,7 +115,7 @@ impl Search {
                 return Ok(Found::End);
             };
             self.next = sa.age().next();
-            let proto = sa.spec.said.proto;
+            let proto = sa.spec.proto;
             if self.satype.is_none_or(|satype| satype.proto() == proto) {
                 let header = Header {
                     satype: SaType::of(proto) as u8,

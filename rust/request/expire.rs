@@ -99,7 +99,7 @@ fn warn<H: Host>(host: &H, state: &mut State<H>, age: Age) -> Result<(), OutOfMe
 fn expiry_of(sa: &Sa, seq: u32) -> Content<'static> {
     let header = request(
         MsgType::Expire,
-        SaType::of(sa.spec.said.proto) as u8,
+        SaType::of(sa.spec.proto) as u8,
         seq,
         0,
     );

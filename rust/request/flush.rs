@@ -69,7 +69,7 @@ fn remove_type<H: Host>(host: &H, satype: SaType) {
             let Some(sa) = state.sadb.at_or_after(age).filter(|sa| sa.age() < end) else {
                 break;
             };
-            let (found, proto) = (sa.age(), sa.spec.said.proto);
+            let (found, proto) = (sa.age(), sa.spec.proto);
             age = found.next();
             next = Some(age);
             if proto == satype.proto() {

@@ -16,18 +16,13 @@ use crate::{
             debug::Part,
             Content,
             Ext,
-            Lifetime,
-            LifetimeForm,
             Message,
             SaState, //
         },
         said::Said, //
     },
     memory::OutOfMemory,
-    sadb::{
-        NatT,
-        SaSpec, //
-    }, //
+    sadb::SaSpec, //
 };
 
 /// How many SPIs are tried before others get their turn.
@@ -57,7 +52,10 @@ pub(super) fn getspi<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Ref
             if state.sadb.find(&Said { spi, ..named }).is_some() {
                 continue;
             }
-            let spec = larval(host, message, spi)?;
+            let spec = SaSpec {
+                state: SaState::Larval,
+                ..spec::named(host, message, spi)?
+            };
             let reply = write(
                 host,
                 &Content {
@@ -76,36 +74,4 @@ pub(super) fn getspi<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Ref
         host.breathe();
     }
     Err(Errno::EEXIST.into())
-}
-
-fn larval<H: Host>(host: &H, message: &Message<'_>, spi: u32) -> Result<SaSpec, Refusal> {
-    let address = |ext| message.address(ext).map(|address| address.socket);
-    let satype = message.header.known_satype().ok_or(Errno::EINVAL)?;
-    let dst = address(Ext::AddressDst).ok_or(Errno::EINVAL)?;
-    Ok(SaSpec {
-        said: Said {
-            dst: dst.ip(),
-            spi,
-            proto: satype.proto(),
-        },
-        dst,
-        src: address(Ext::AddressSrc).ok_or(Errno::EINVAL)?,
-        proxy: address(Ext::AddressProxy),
-        state: SaState::Larval,
-        replay: 0,
-        auth: 0,
-        encrypt: 0,
-        flags: 0,
-        inbound: host.is_local(dst.ip()),
-        hard: Lifetime::default(),
-        soft: Lifetime::default(),
-        lifetime_form: LifetimeForm::default(),
-        key_auth: None,
-        key_encrypt: None,
-        ident_src: None,
-        ident_dst: None,
-        natt: NatT::default(),
-        allocations: 1,
-        added: host.now(),
-    })
 }

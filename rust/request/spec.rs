@@ -31,14 +31,16 @@ use crate::{
         said::Proto, //
     },
     memory::{
+        self,
+        Boxed,
         OutOfMemory,
         Secret, //
     },
     sadb::{
         self,
         NatT,
+        Rarities,
         SaIdent,
-        SaKey,
         SaSpec, //
     }, //
 };
@@ -68,17 +70,13 @@ const IDENT_MAX: usize = 1024;
 pub(super) fn of_message<H: Host>(host: &H, message: &Message<'_>) -> Result<SaSpec, Refusal> {
     let said = message.said().ok_or(Errno::EINVAL)?;
     let sa = meaningful(message.sa().ok_or(Errno::EINVAL)?, said.proto);
-    let address = |ext| message.address(ext).map(|address| address.socket);
     let hard = message.lifetime(Ext::LifetimeHard);
     let soft = message.lifetime(Ext::LifetimeSoft);
     let form = hard.or(soft).map(|(_, form)| form).unwrap_or_default();
     let hard = hard.map(|(lifetime, _)| lifetime).unwrap_or_default();
     let soft = soft.map(|(lifetime, _)| lifetime).unwrap_or_default();
+    let (key_auth, key_encrypt) = (message.key(Ext::KeyAuth), message.key(Ext::KeyEncrypt));
     Ok(SaSpec {
-        said,
-        dst: address(Ext::AddressDst).ok_or(Errno::EINVAL)?,
-        src: address(Ext::AddressSrc).ok_or(Errno::EINVAL)?,
-        proxy: address(Ext::AddressProxy),
         state: sa.state,
         replay: sa.replay,
         auth: sa.auth,
@@ -89,28 +87,57 @@ pub(super) fn of_message<H: Host>(host: &H, message: &Message<'_>) -> Result<SaS
         hard,
         soft: capped(&soft, &hard),
         lifetime_form: form,
-        key_auth: message.key(Ext::KeyAuth).map(keep_key).transpose()?,
-        key_encrypt: message.key(Ext::KeyEncrypt).map(keep_key).transpose()?,
-        ident_src: message
-            .ident(Ext::IdentitySrc)
-            .map(keep_ident)
-            .transpose()?,
-        ident_dst: message
-            .ident(Ext::IdentityDst)
-            .map(keep_ident)
-            .transpose()?,
+        auth_bits: key_auth.map_or(0, |key| key.bits),
+        encrypt_bits: key_encrypt.map_or(0, |key| key.bits),
+        keys: keep_keys(key_auth, key_encrypt)?,
         natt: NatT {
             kind: message.natt_type().unwrap_or(0),
             sport: message.natt_port(Ext::NatTSport).unwrap_or(0),
             dport: message.natt_port(Ext::NatTDport).unwrap_or(0),
-            original: address(Ext::NatTOa),
         },
         allocations: match message.header.msg_type {
             MsgType::Add => 1,
             _ => 0,
         },
-        added: host.now(),
+        ..named(host, message, sa.spi)?
     })
+}
+
+/// An SA of which is known what names it, where it comes from, and what few SAs have.
+pub(super) fn named<H: Host>(
+    host: &H,
+    message: &Message<'_>,
+    spi: u32,
+) -> Result<SaSpec, Refusal> {
+    let address = |ext| message.address(ext).map(|address| address.socket);
+    let proto = message.header.known_satype().ok_or(Errno::EINVAL)?.proto();
+    let src = address(Ext::AddressSrc).ok_or(Errno::EINVAL)?;
+    let dst = address(Ext::AddressDst).ok_or(Errno::EINVAL)?;
+    Ok(SaSpec {
+        inbound: host.is_local(dst.ip()),
+        rarities: rarities(message)?,
+        added: host.now(),
+        ..SaSpec::new(proto, spi, src, dst)
+    })
+}
+
+/// What few SAs have, if this one has any of it.
+fn rarities(message: &Message<'_>) -> Result<Option<Boxed<Rarities>>, Refusal> {
+    const RARE: u64 = Ext::AddressProxy.bit()
+        | Ext::NatTOa.bit()
+        | Ext::IdentitySrc.bit()
+        | Ext::IdentityDst.bit();
+    if message.present() & RARE == 0 {
+        return Ok(None);
+    }
+    let address = |ext| message.address(ext).map(|address| address.socket);
+    let ident = |ext| message.ident(ext).map(keep_ident).transpose();
+    Ok(Some(memory::boxed(Rarities {
+        proxy: address(Ext::AddressProxy),
+        natt_original: address(Ext::NatTOa),
+        ident_src: ident(Ext::IdentitySrc)?,
+        ident_dst: ident(Ext::IdentityDst)?,
+    })?))
 }
 
 /// Whether algorithms and keys go together.
@@ -119,9 +146,9 @@ pub(super) fn check_algorithms(message: &Message<'_>, spec: &SaSpec) -> Result<(
     algorithm::check(
         satype,
         spec.auth,
-        spec.auth_bits(),
+        spec.auth_bits,
         spec.encrypt,
-        spec.encrypt_bits(),
+        spec.encrypt_bits,
     )?;
     Ok(())
 }
@@ -143,11 +170,17 @@ fn capped(soft: &Lifetime, hard: &Lifetime) -> Lifetime {
     }
 }
 
-fn keep_key(key: Key<'_>) -> Result<SaKey, OutOfMemory> {
-    Ok(SaKey {
-        bits: key.bits,
-        data: Secret::copy_of(key.data)?,
-    })
+fn keep_keys(
+    auth: Option<Key<'_>>,
+    encrypt: Option<Key<'_>>,
+) -> Result<Option<Secret>, OutOfMemory> {
+    fn bytes<'a>(key: Option<Key<'a>>) -> &'a [u8] {
+        key.map_or(&[], |key| key.data)
+    }
+    match (bytes(auth), bytes(encrypt)) {
+        ([], []) => Ok(None),
+        (auth, encrypt) => Secret::of_both(auth, encrypt).map(Some),
+    }
 }
 
 fn keep_ident(ident: Ident<'_>) -> Result<SaIdent, Refusal> {
@@ -200,7 +233,7 @@ pub(super) fn sa_extension(spec: &SaSpec) -> Sa {
             true => spec.flags | SAFLAG_PFS,
             false => spec.flags,
         },
-        ..Sa::naming(spec.said.spi)
+        ..Sa::naming(spec.spi)
     }
 }
 
@@ -211,6 +244,7 @@ fn address(socket: SocketAddr) -> Address {
 /// All that is told of an SA, keys excepted.
 pub(super) fn describe<'a>(header: &Header, sa: &'a sadb::Sa) -> Content<'a> {
     let spec = &sa.spec;
+    let rare = spec.rarities.as_deref();
     let set = |lifetime: Lifetime| (lifetime != Lifetime::default()).then_some(lifetime);
     let port = |port: u16| (port != 0).then_some(port);
     Content {
@@ -221,13 +255,13 @@ pub(super) fn describe<'a>(header: &Header, sa: &'a sadb::Sa) -> Content<'a> {
         lifetime_form: spec.lifetime_form,
         src: Some(address(spec.src)),
         dst: Some(address(spec.dst)),
-        proxy: spec.proxy.map(address),
-        ident_src: spec.ident_src.as_ref().map(ident),
-        ident_dst: spec.ident_dst.as_ref().map(ident),
+        proxy: rare.and_then(|rare| rare.proxy).map(address),
+        ident_src: rare.and_then(|rare| rare.ident_src.as_ref()).map(ident),
+        ident_dst: rare.and_then(|rare| rare.ident_dst.as_ref()).map(ident),
         natt_type: (spec.natt.kind != 0).then_some(spec.natt.kind),
         natt_sport: port(spec.natt.sport),
         natt_dport: port(spec.natt.dport),
-        natt_oa: spec.natt.original.map(address),
+        natt_oa: rare.and_then(|rare| rare.natt_original).map(address),
         ..Content::reply_to(header)
     }
 }
@@ -246,6 +280,6 @@ pub(super) fn removal_of(sa: &sadb::Sa) -> Content<'static> {
     Content {
         src: Some(address(sa.spec.src)),
         dst: Some(address(sa.spec.dst)),
-        ..Content::about(request(MsgType::Delete, 0, 0, 0), &sa.spec.said)
+        ..Content::about(request(MsgType::Delete, 0, 0, 0), &sa.spec.said())
     }
 }

@@ -41,12 +41,12 @@ pub(super) fn update<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Ref
     )?;
 
     let mut state = host.lock();
-    let sa = state.sadb.find(&spec.said).ok_or(Errno::ENOENT)?;
+    let sa = state.sadb.find(&spec.said()).ok_or(Errno::ENOENT)?;
     let age = sa.age();
     algorithms?;
     let replacement = state.sadb.prepare_replacement(spec)?;
     let before = state.sadb.replace(age, replacement);
-    state.trace(host, Part::Spi, format_args!("{}: replaced", before.said));
+    state.trace(host, Part::Spi, format_args!("{}: replaced", before.said()));
     host.wake_at(state.sadb.next_deadline());
     state.listeners.send(host, reply, Audience::All);
     drop(state);

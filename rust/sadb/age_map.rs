@@ -45,6 +45,12 @@ impl Age {
     }
 }
 
+impl From<NonZeroU64> for Age {
+    fn from(number: NonZeroU64) -> Self {
+        Age(number)
+    }
+}
+
 const FANOUT: usize = memory::ARRAY_LEN;
 const BITS: u32 = FANOUT.trailing_zeros();
 

@@ -20,8 +20,8 @@ pub use self::{
         Moment,
         NatT,
         Sa,
+        Rarities,
         SaIdent,
-        SaKey,
         SaSpec, //
     }, //
 };
@@ -51,6 +51,7 @@ use crate::{
         OutOfMemory, //
     },
 };
+use core::num::NonZeroU64;
 
 /// Why an SA can't be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +117,7 @@ impl Sadb {
     pub fn find(&self, said: &Said) -> Option<&Sa> {
         let mut next = self.index.head(self.bucket_of(said));
         while let Some(sa) = next.and_then(|age| self.sas.get(age)) {
-            if sa.spec.said == *said {
+            if sa.spec.is_named(said) {
                 return Some(sa);
             }
             next = sa.hnext;
@@ -160,14 +161,14 @@ impl Sadb {
 
     /// Takes all the memory that adding `spec` needs, or changes nothing.
     pub fn prepare(&mut self, spec: SaSpec) -> Result<Prepared, AddError> {
-        if self.find(&spec.said).is_some() {
+        if self.find(&spec.said()).is_some() {
             return Err(AddError::Exists);
         }
-        let deadline = spec.deadline();
+        let due = due(&spec);
         let sa = memory::boxed(Sa::new(self.next_age, spec))?;
         self.sas.reserve(self.next_age)?;
         self.index.reserve()?;
-        let slot = self.reserve_timer(deadline)?;
+        let slot = self.reserve_timer(due)?;
         Ok(Prepared { sa, slot })
     }
 
@@ -177,7 +178,7 @@ impl Sadb {
         if sa.age() != self.next_age {
             return Err(Prepared { sa, slot });
         }
-        let (age, said) = (sa.age(), sa.spec.said);
+        let (age, said) = (sa.age(), sa.spec.said());
         if let Err(sa) = self.sas.insert(age, sa) {
             return Err(Prepared { sa, slot });
         }
@@ -194,7 +195,7 @@ impl Sadb {
 
     /// Takes all the memory that replacing an SA by `spec` needs.
     pub fn prepare_replacement(&mut self, spec: SaSpec) -> Result<Replacement, OutOfMemory> {
-        let slot = self.reserve_timer(spec.deadline())?;
+        let slot = self.reserve_timer(due(&spec))?;
         Ok(Replacement { spec, slot })
     }
 
@@ -202,7 +203,7 @@ impl Sadb {
     /// place in its group. Returns what it was before; if there is no such SA, what was prepared.
     pub fn replace(&mut self, age: Age, Replacement { mut spec, slot }: Replacement) -> SaSpec {
         if let Some(sa) = self.sas.get_mut(age) {
-            if sa.spec.said == spec.said {
+            if sa.spec.is_named(&spec.said()) {
                 core::mem::swap(&mut sa.spec, &mut spec);
                 self.set_timer(age, slot);
             }
@@ -231,8 +232,8 @@ impl Sadb {
             return Ok(());
         };
         let before = core::mem::replace(&mut sa.spec.state, SaState::Dying);
-        let deadline = sa.spec.deadline();
-        match self.reserve_timer(deadline) {
+        let due = due(&sa.spec);
+        match self.reserve_timer(due) {
             Ok(slot) => {
                 self.set_timer(age, slot);
                 Ok(())
@@ -252,7 +253,7 @@ impl Sadb {
             .timers
             .earliest()
             .filter(|second| *second <= now.boot)?;
-        self.get(self.timers.head(second)?)
+        self.get(self.timers.head(NonZeroU64::new(second)?)?)
     }
 
     /// The second since boot in which the next limit of an SA is passed.
@@ -296,8 +297,8 @@ impl Sadb {
         core::mem::replace(self, empty)
     }
 
-    fn reserve_timer(&mut self, deadline: Option<u64>) -> Result<Slot, OutOfMemory> {
-        match deadline.filter(|at| Timers::can_keep(*at)) {
+    fn reserve_timer(&mut self, due: Option<NonZeroU64>) -> Result<Slot, OutOfMemory> {
+        match due {
             Some(at) => self.timers.reserve(at),
             None => Ok(Slot::NONE),
         }
@@ -309,13 +310,13 @@ impl Sadb {
         let Some(sa) = self.sas.get_mut(age) else {
             return;
         };
-        let deadline = sa.spec.deadline().filter(|at| Timers::can_keep(*at));
-        if sa.due == deadline {
+        let due = due(&sa.spec);
+        if sa.due == due {
             return;
         }
         let old = (sa.due.take(), sa.due_before.take(), sa.due_after.take());
         // The new second first: when the last SA of the old one goes, so does memory around it.
-        if let Some(at) = deadline {
+        if let Some(at) = due {
             let after = self.timers.head(at);
             self.timers.set_head(at, Some(age), slot);
             if let Some(sa) = after.and_then(|age| self.sas.get_mut(age)) {
@@ -337,7 +338,10 @@ impl Sadb {
     }
 
     /// Closes the gap that an SA leaves among those of its second.
-    fn unlink_timer(&mut self, (due, before, after): (Option<u64>, Option<Age>, Option<Age>)) {
+    fn unlink_timer(
+        &mut self,
+        (due, before, after): (Option<NonZeroU64>, Option<Age>, Option<Age>),
+    ) {
         let Some(at) = due else {
             return;
         };
@@ -367,7 +371,7 @@ impl Sadb {
         let Some(sa) = self.sas.get(age) else {
             return;
         };
-        let (after, bucket) = (sa.hnext, self.bucket_of(&sa.spec.said));
+        let (after, bucket) = (sa.hnext, self.bucket_of(&sa.spec.said()));
         if self.index.head(bucket) == Some(age) {
             self.index.set_head(bucket, after);
         } else {
@@ -421,7 +425,7 @@ impl Sadb {
             let Some(sa) = self.sas.get(age) else {
                 return;
             };
-            let said = sa.spec.said;
+            let said = sa.spec.said();
             next = sa.hnext;
             self.hash_in(age, &said);
         }
@@ -436,11 +440,11 @@ impl Sadb {
             while let Some(age) = next {
                 let sa = self.get(age).expect("a bucket names an SA that is there");
                 assert_eq!(
-                    self.bucket_of(&sa.spec.said),
+                    self.bucket_of(&sa.spec.said()),
                     bucket,
                     "SA in a wrong bucket"
                 );
-                assert_eq!(self.find(&sa.spec.said).map(Sa::age), Some(age));
+                assert_eq!(self.find(&sa.spec.said()).map(Sa::age), Some(age));
                 next = sa.hnext;
                 hashed += 1;
             }
@@ -460,13 +464,13 @@ impl Sadb {
                 grouped += len;
             }
             if let Some(at) = sa.due {
-                assert_eq!(Some(at), sa.spec.deadline());
+                assert_eq!(Some(at.get()), sa.spec.deadline());
                 match sa.due_before.and_then(|age| self.get(age)) {
                     Some(before) => assert_eq!(before.due_after, Some(sa.age())),
                     None => assert_eq!(self.timers.head(at), Some(sa.age())),
                 }
             } else {
-                assert!(!sa.spec.deadline().is_some_and(Timers::can_keep));
+                assert_eq!(due(&sa.spec), None);
             }
             listed += 1;
             age = sa.age().next();
@@ -474,6 +478,11 @@ impl Sadb {
         assert_eq!(listed, self.len(), "every SA is listed once");
         assert_eq!(grouped, self.len(), "every SA is in one chain");
     }
+}
+
+/// The second in which an SA has to be looked at; those too far away can't be kept.
+fn due(spec: &SaSpec) -> Option<NonZeroU64> {
+    NonZeroU64::new(spec.deadline()?).filter(|at| Timers::can_keep(*at))
 }
 
 /// An SA with all the memory that adding it needs.

@@ -10,19 +10,20 @@ use crate::{
             LifetimeForm,
             SaState, //
         },
-        said::Said, //
+        said::{
+            Proto,
+            Said, //
+        }, //
     },
-    memory::Secret, //
+    memory::{
+        Boxed,
+        Secret, //
+    }, //
 };
-use core::net::SocketAddr;
-
-/// A key with its length, in memory that is wiped on free.
-pub struct SaKey {
-    /// Length in bits.
-    pub bits: u16,
-    /// The key.
-    pub data: Secret,
-}
+use core::{
+    net::SocketAddr,
+    num::NonZeroU64, //
+};
 
 /// An identity, as `sadb_ident` has it.
 pub struct SaIdent {
@@ -43,20 +44,31 @@ pub struct NatT {
     pub sport: u16,
     /// Destination port, in host order.
     pub dport: u16,
-    /// Original address.
-    pub original: Option<SocketAddr>,
+}
+
+/// What few SAs have.
+#[derive(Default)]
+pub struct Rarities {
+    /// Proxy.
+    pub proxy: Option<SocketAddr>,
+    /// Original address behind NAT.
+    pub natt_original: Option<SocketAddr>,
+    /// Identity of the source.
+    pub ident_src: Option<SaIdent>,
+    /// Identity of the destination.
+    pub ident_dst: Option<SaIdent>,
 }
 
 /// What of an SA comes from the message that made it.
 pub struct SaSpec {
-    /// Name of the SA.
-    pub said: Said,
+    /// Protocol.
+    pub proto: Proto,
+    /// SPI.
+    pub spi: u32,
     /// Destination with its port.
     pub dst: SocketAddr,
     /// Source.
     pub src: SocketAddr,
-    /// Proxy.
-    pub proxy: Option<SocketAddr>,
     /// State.
     pub state: SaState,
     /// Replay window in packets.
@@ -75,16 +87,16 @@ pub struct SaSpec {
     pub soft: Lifetime,
     /// The form in which the SA's maker writes lifetimes, and so reads them.
     pub lifetime_form: LifetimeForm,
-    /// Authentication key.
-    pub key_auth: Option<SaKey>,
-    /// Encryption key.
-    pub key_encrypt: Option<SaKey>,
-    /// Identity of the source.
-    pub ident_src: Option<SaIdent>,
-    /// Identity of the destination.
-    pub ident_dst: Option<SaIdent>,
+    /// Length of the authentication key in bits, 0 without one.
+    pub auth_bits: u16,
+    /// Length of the encryption key in bits, 0 without one.
+    pub encrypt_bits: u16,
+    /// Both keys, first that for authentication.
+    pub keys: Option<Secret>,
     /// NAT traversal.
     pub natt: NatT,
+    /// The rest, if there is any.
+    pub rarities: Option<Boxed<Rarities>>,
     /// Connections that the SA was made for, as LIFETIME_CURRENT tells it.
     pub allocations: u32,
     /// When the SA was made.
@@ -95,14 +107,60 @@ pub struct SaSpec {
 pub const LARVAL_SECONDS: u64 = 30;
 
 impl SaSpec {
-    /// Length of the authentication key in bits, 0 without one.
-    pub fn auth_bits(&self) -> u16 {
-        self.key_auth.as_ref().map_or(0, |key| key.bits)
+    /// A mature SA of which nothing is known but its name and where it comes from.
+    pub fn new(proto: Proto, spi: u32, src: SocketAddr, dst: SocketAddr) -> Self {
+        SaSpec {
+            proto,
+            spi,
+            dst,
+            src,
+            state: SaState::Mature,
+            replay: 0,
+            auth: 0,
+            encrypt: 0,
+            flags: 0,
+            inbound: false,
+            hard: Lifetime::default(),
+            soft: Lifetime::default(),
+            lifetime_form: LifetimeForm::default(),
+            auth_bits: 0,
+            encrypt_bits: 0,
+            keys: None,
+            natt: NatT::default(),
+            rarities: None,
+            allocations: 1,
+            added: Moment::default(),
+        }
     }
 
-    /// Length of the encryption key in bits, 0 without one.
-    pub fn encrypt_bits(&self) -> u16 {
-        self.key_encrypt.as_ref().map_or(0, |key| key.bits)
+    /// Name of the SA.
+    pub fn said(&self) -> Said {
+        Said {
+            dst: self.dst.ip(),
+            spi: self.spi,
+            proto: self.proto,
+        }
+    }
+
+    /// Whether this is its name.
+    pub fn is_named(&self, said: &Said) -> bool {
+        self.spi == said.spi && self.proto == said.proto && self.dst.ip() == said.dst
+    }
+
+    /// The authentication key, which may be empty.
+    pub fn key_auth(&self) -> &[u8] {
+        self.split_keys().0
+    }
+
+    /// The encryption key, which may be empty.
+    pub fn key_encrypt(&self) -> &[u8] {
+        self.split_keys().1
+    }
+
+    fn split_keys(&self) -> (&[u8], &[u8]) {
+        let keys = self.keys.as_ref().map_or(&[][..], Secret::as_slice);
+        let auth = usize::from(self.auth_bits.div_ceil(8));
+        keys.split_at(auth.min(keys.len()))
     }
 
     /// The second since boot in which the next of its limits is passed, or `None` if none ever is.
@@ -155,7 +213,7 @@ pub struct Sa {
     /// Next SA of the same hash bucket.
     pub(super) hnext: Option<Age>,
     /// The second in which it is to be looked at.
-    pub(super) due: Option<u64>,
+    pub(super) due: Option<NonZeroU64>,
     /// Neighbours among the SAs of that second.
     pub(super) due_before: Option<Age>,
     pub(super) due_after: Option<Age>,

@@ -13,6 +13,7 @@ use crate::memory::{
     Boxed,
     OutOfMemory, //
 };
+use core::num::NonZeroU64;
 
 /// A second in which something is due.
 pub(super) struct Second {
@@ -42,20 +43,18 @@ impl Timers {
     }
 
     /// Whether a second can be kept; those that can't are some millions of years away.
-    pub(super) const fn can_keep(at: u64) -> bool {
-        at > 0 && at < AgeMap::<Second>::LIMIT
+    pub(super) const fn can_keep(at: NonZeroU64) -> bool {
+        at.get() < AgeMap::<Second>::LIMIT
     }
 
     /// Takes all the memory that [`Timers::push`] at this second can need.
-    pub(super) fn reserve(&mut self, at: u64) -> Result<Slot, OutOfMemory> {
-        let Some(key) = Age::from_number(at) else {
-            return Ok(Slot::NONE);
-        };
+    pub(super) fn reserve(&mut self, at: NonZeroU64) -> Result<Slot, OutOfMemory> {
+        let key = Age::from(at);
         if self.seconds.get(key).is_some() {
             return Ok(Slot::NONE);
         }
         let second = memory::boxed(Second {
-            at,
+            at: at.get(),
             head: Age::FIRST,
         })?;
         self.seconds.reserve(key)?;
@@ -63,16 +62,14 @@ impl Timers {
     }
 
     /// The head of a second's chain.
-    pub(super) fn head(&self, at: u64) -> Option<Age> {
-        Some(self.seconds.get(Age::from_number(at)?)?.head)
+    pub(super) fn head(&self, at: NonZeroU64) -> Option<Age> {
+        Some(self.seconds.get(at.into())?.head)
     }
 
     /// Changes the head of a second's chain; `None` removes the second. `slot` is used if the
     /// second is not there.
-    pub(super) fn set_head(&mut self, at: u64, head: Option<Age>, slot: Slot) {
-        let Some(key) = Age::from_number(at) else {
-            return;
-        };
+    pub(super) fn set_head(&mut self, at: NonZeroU64, head: Option<Age>, slot: Slot) {
+        let key = Age::from(at);
         match (head, self.seconds.get_mut(key), slot) {
             (None, _, _) => drop(self.seconds.remove(key)),
             (Some(head), Some(second), _) => second.head = head,

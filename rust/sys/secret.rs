@@ -14,11 +14,10 @@ use core::{
 ///
 /// # Invariants
 ///
-/// `bytes` came from `klips_shim_secret_new(size)` and belongs to this object alone; the first
-/// `len` bytes are initialized.
+/// `bytes` came from `klips_shim_secret_new(max(len, 1))` and belongs to this object alone; they
+/// are initialized, except while they are filled.
 pub struct Secret {
     bytes: NonNull<u8>,
-    size: usize,
     len: usize,
 }
 
@@ -37,32 +36,35 @@ impl Secret {
         len: usize,
         fill: impl FnOnce(*mut u8) -> Result<(), E>,
     ) -> Result<Self, E> {
-        let size = len.max(1);
         // SAFETY: Any size but 0 will do.
-        let bytes = unsafe { bindings::klips_shim_secret_new(size) };
+        let bytes = unsafe { bindings::klips_shim_secret_new(len.max(1)) };
         let bytes = NonNull::new(bytes.cast::<u8>()).ok_or(OutOfMemory)?;
-        // INVARIANT: The bytes are new, and none is initialized. If `fill` fails they are wiped as
-        // well, for it may have written some.
-        let mut secret = Secret {
-            bytes,
-            size,
-            len: 0,
-        };
+        // If `fill` fails they are wiped as well, for it may have written some.
+        let secret = Secret { bytes, len };
+        // INVARIANT: If this succeeds, `fill` has initialized them; else nobody sees them.
         fill(bytes.as_ptr())?;
-        // INVARIANT: `fill` has initialized them.
-        secret.len = len;
         Ok(secret)
     }
 
     /// A copy of some bytes.
     pub fn copy_of(bytes: &[u8]) -> Result<Self, OutOfMemory> {
+        Self::of_both(bytes, &[])
+    }
+
+    /// A copy of some bytes and some more.
+    pub fn of_both(front: &[u8], back: &[u8]) -> Result<Self, OutOfMemory> {
         let copy = |to: *mut u8| {
-            // SAFETY: `to` has room for as many bytes as there are, and is new, hence elsewhere.
-            unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+            // SAFETY: `to` has room for as many bytes as there are in both, and is new, hence
+            // elsewhere.
+            unsafe {
+                to.copy_from_nonoverlapping(front.as_ptr(), front.len());
+                to.add(front.len())
+                    .copy_from_nonoverlapping(back.as_ptr(), back.len());
+            }
             Ok(())
         };
         // SAFETY: `copy` initializes all bytes.
-        unsafe { Self::filled_by(bytes.len(), copy) }
+        unsafe { Self::filled_by(front.len() + back.len(), copy) }
     }
 
     /// The bytes.
@@ -75,7 +77,7 @@ impl Secret {
 impl Drop for Secret {
     fn drop(&mut self) {
         // SAFETY: By the type invariant the memory is ours and has this size.
-        unsafe { bindings::klips_shim_secret_free(self.bytes.as_ptr().cast(), self.size) };
+        unsafe { bindings::klips_shim_secret_free(self.bytes.as_ptr().cast(), self.len.max(1)) };
     }
 }
 

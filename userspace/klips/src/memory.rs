@@ -69,8 +69,13 @@ pub struct Secret(Zeroizing<Vec<u8>>);
 impl Secret {
     /// A copy of some bytes.
     pub fn copy_of(bytes: &[u8]) -> Result<Self, OutOfMemory> {
+        Self::of_both(bytes, &[])
+    }
+
+    /// A copy of some bytes and some more.
+    pub fn of_both(front: &[u8], back: &[u8]) -> Result<Self, OutOfMemory> {
         allocate()?;
-        Ok(Secret(Zeroizing::new(bytes.to_vec())))
+        Ok(Secret(Zeroizing::new([front, back].concat())))
     }
 
     /// The bytes.

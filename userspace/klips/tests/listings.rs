@@ -442,7 +442,7 @@ fn chains(sadb: &Sadb) -> HashMap<String, Vec<Age>> {
         let members: Vec<_> = sadb.chain(sa).collect();
         let line: String = members
             .iter()
-            .map(|sa| format!("{} ", sa.spec.said))
+            .map(|sa| format!("{} ", sa.spec.said()))
             .collect();
         chains.insert(line + "\n", members.iter().map(|sa| sa.age()).collect());
         next = sa.age().next();

@@ -203,7 +203,7 @@ fn table_grows_to_20000_sas_and_shrinks_to_none() {
     while !there.is_empty() {
         let index = there.swap_remove(random(&mut seed) % there.len());
         let age = sadb.find(&nth(index)).expect("still there").age();
-        sadb.remove_chain(age, |sa| assert_eq!(sa.spec.said, nth(index)));
+        sadb.remove_chain(age, |sa| assert_eq!(sa.spec.said(), nth(index)));
         assert!(sadb.find(&nth(index)).is_none());
         assert_eq!(sadb.len(), there.len());
         if there.len() < 300 || there.len() % 5000 == 0 {

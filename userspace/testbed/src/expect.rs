@@ -5,8 +5,7 @@
 use crate::host::{A, B, TestHost};
 use klips::{
     errno::Errno,
-    pfkey::{LifetimeForm, SaState},
-    sadb::{Moment, NatT, SaSpec},
+    sadb::SaSpec,
     said::Said,
 };
 use model::wire::{error_message, ext, extension, fix_len, hex, ip};
@@ -14,28 +13,8 @@ use std::net::SocketAddr;
 
 /// A plain SA for the table.
 pub fn spec(said: Said) -> SaSpec {
-    SaSpec {
-        said,
-        dst: SocketAddr::new(said.dst, 0),
-        src: SocketAddr::new(ip("10.0.0.1"), 0),
-        proxy: None,
-        state: SaState::Mature,
-        replay: 0,
-        auth: 0,
-        encrypt: 0,
-        flags: 0,
-        inbound: false,
-        hard: Default::default(),
-        soft: Default::default(),
-        lifetime_form: LifetimeForm::WithPackets,
-        key_auth: None,
-        key_encrypt: None,
-        ident_src: None,
-        ident_dst: None,
-        natt: NatT::default(),
-        allocations: 1,
-        added: Moment::default(),
-    }
+    let address = |ip| SocketAddr::new(ip, 0);
+    SaSpec::new(said.proto, said.spi, address(ip("10.0.0.1")), address(said.dst))
 }
 
 /// Writes a request that has to succeed, and returns what both sockets read.

@@ -178,7 +178,7 @@ fn ages(sadb: &Sadb) -> impl Iterator<Item = Age> {
 
 /// Compares what SAs of a chain know of their neighbours.
 fn compare_links(sadb: &Sadb, chain: &[model::Sa]) {
-    let said = |age: Option<Age>| age.and_then(|age| sadb.get(age)).map(|sa| sa.spec.said);
+    let said = |age: Option<Age>| age.and_then(|age| sadb.get(age)).map(|sa| sa.spec.said());
     let expected = |index: Option<usize>| Some(chain.get(index?)?.said);
     for (index, sa) in chain.iter().enumerate() {
         let found = sadb.find(&sa.said).expect("an SA of the model");
