@@ -19,11 +19,11 @@ use crate::{
     },
     sadb::{
         Age,
-        Sadb, //
+        Removed, //
     }, //
 };
 
-/// How many SAs are looked at or freed before others get their turn.
+/// How many SAs are looked at before others get their turn.
 const STEP: usize = 64;
 
 pub(super) fn flush<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
@@ -50,10 +50,9 @@ pub(super) fn flush<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refu
     Ok(())
 }
 
-/// Frees SAs that nobody else can see, step by step.
-pub fn free<H: Host>(host: &H, mut removed: Sadb) {
-    while let Some(oldest) = removed.at_or_after(Age::FIRST).map(|sa| sa.age()) {
-        removed.remove_chain(oldest, drop);
+/// Frees a table that nobody else can see, step by step.
+pub fn free<H: Host>(host: &H, mut removed: Removed) {
+    while removed.free_some() {
         host.breathe();
     }
 }

@@ -71,6 +71,8 @@ trait Level: Sized {
     fn remove(&mut self, age: u64) -> Option<Boxed<Self::Value>>;
     /// The first value at `age` or later.
     fn at_or_after(&self, age: u64) -> Option<&Self::Value>;
+    /// Drops the values of the first leaf. Returns how many those were.
+    fn drop_first(&mut self) -> usize;
 
     fn index(age: u64) -> usize {
         // CAST: masked to less than the fan-out.
@@ -115,6 +117,10 @@ impl<T> Level for Leaf<T> {
 
     fn at_or_after(&self, age: u64) -> Option<&T> {
         self.0[Self::index(age)..].iter().find_map(Option::as_deref)
+    }
+
+    fn drop_first(&mut self) -> usize {
+        self.0.iter_mut().filter_map(Option::take).count()
     }
 }
 
@@ -183,6 +189,19 @@ impl<L: Level> Level for Inner<L> {
                 .flatten()
                 .find_map(|child| child.at_or_after(0))
         })
+    }
+
+    fn drop_first(&mut self) -> usize {
+        for slot in self.0.iter_mut() {
+            if let Some(child) = slot {
+                let dropped = child.drop_first();
+                if child.is_empty() {
+                    *slot = None;
+                }
+                return dropped;
+            }
+        }
+        0
     }
 }
 
@@ -255,6 +274,16 @@ impl<T> AgeMap<T> {
             self.root = None;
         }
         Some(value)
+    }
+
+    /// Drops some of the first values. Returns whether there were any.
+    pub(super) fn drop_some(&mut self) -> bool {
+        let dropped = self.root.as_mut().map_or(0, Level::drop_first);
+        self.len -= dropped;
+        if self.len == 0 {
+            self.root = None;
+        }
+        dropped > 0
     }
 
     /// The first value at `age` or later.

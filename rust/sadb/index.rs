@@ -136,6 +136,12 @@ impl Index {
         }
         Some((head, into))
     }
+
+    /// Drops some of the buckets, when none of them is needed any more. Returns whether there were
+    /// any.
+    pub(super) fn drop_some(&mut self) -> bool {
+        self.chunks.pop().is_some()
+    }
 }
 
 impl Default for Index {

@@ -291,10 +291,10 @@ impl Sadb {
     }
 
     /// Takes all SAs out at once, to be freed at leisure. Ages go on where they were.
-    pub fn take_all(&mut self) -> Sadb {
+    pub fn take_all(&mut self) -> Removed {
         let mut empty = Sadb::new(self.hash_key);
         empty.next_age = self.next_age;
-        core::mem::replace(self, empty)
+        Removed(core::mem::replace(self, empty))
     }
 
     fn reserve_timer(&mut self, due: Option<NonZeroU64>) -> Result<Slot, OutOfMemory> {
@@ -483,6 +483,27 @@ impl Sadb {
 /// The second in which an SA has to be looked at; those too far away can't be kept.
 fn due(spec: &SaSpec) -> Option<NonZeroU64> {
     NonZeroU64::new(spec.deadline()?).filter(|at| Timers::can_keep(*at))
+}
+
+/// A table that nobody can see any more.
+pub struct Removed(Sadb);
+
+impl Removed {
+    /// How many SAs are left of it.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Frees a part of it. Returns whether there was anything left.
+    pub fn free_some(&mut self) -> bool {
+        let Removed(sadb) = self;
+        sadb.sas.drop_some() || sadb.timers.drop_some() || sadb.index.drop_some()
+    }
 }
 
 /// An SA with all the memory that adding it needs.

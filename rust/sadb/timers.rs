@@ -81,6 +81,11 @@ impl Timers {
         }
     }
 
+    /// Drops some of the seconds. Returns whether there were any.
+    pub(super) fn drop_some(&mut self) -> bool {
+        self.seconds.drop_some()
+    }
+
     /// The earliest second in which something is due.
     pub(super) fn earliest(&self) -> Option<u64> {
         Some(self.seconds.at_or_after(Age::FIRST)?.at)

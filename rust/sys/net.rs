@@ -19,7 +19,7 @@ use crate::{
     sadb::{
         HashKey,
         Moment,
-        Sadb, //
+        Removed, //
     }, //
 };
 use core::{
@@ -102,7 +102,7 @@ impl Net {
     }
 
     /// Takes all SAs out.
-    pub(super) fn take_all(&self) -> Sadb {
+    pub(super) fn take_all(&self) -> Removed {
         self.state.lock().sadb.take_all()
     }
 }
