@@ -84,6 +84,13 @@ void klips_shim_socket_info(struct sock *sk, struct klips_socket_info *info);
 /* Has klips_expire called after this many seconds. */
 void klips_shim_wake_after(struct net *net, u64 seconds);
 
+/*
+ * The free part of a seq_file's buffer, and how much of it has been written; -1 if it was too
+ * small.
+ */
+size_t klips_shim_page_begin(struct seq_file *m, u8 **start);
+void klips_shim_page_end(struct seq_file *m, int len);
+
 void klips_shim_wipe(void *secret, size_t len);
 /* Memory that is wiped when it is freed. */
 void *klips_shim_secret_new(size_t len);
@@ -109,9 +116,9 @@ void klips_expire(void *state);
 int klips_socket_send(void *state, struct sock *sk, struct msghdr *msg, size_t len);
 
 /*
- * Prints the first line that begins at position or later, or nothing if that takes too long.
- * Returns the position to go on at, or 0 at the end.
+ * Fills the rest of the buffer of m with the lines that begin at position or later, or with as many
+ * as can be written without taking too long. Returns the position to go on at, or 0 at the end.
  */
-u64 klips_listing_line(void *state, u32 listing, struct seq_file *m, u64 position);
+u64 klips_listing_page(void *state, u32 listing, struct seq_file *m, u64 position);
 
 #endif /* KLIPS_SHIM_H */

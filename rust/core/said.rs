@@ -17,7 +17,10 @@ use super::{
 };
 use core::{
     fmt,
-    net::IpAddr, //
+    net::{
+        IpAddr,
+        Ipv4Addr, //
+    },
 };
 
 /// The protocol of an SA.
@@ -104,13 +107,79 @@ impl fmt::Display for Said {
                 Family::Inet6 => "%passthrough6",
             });
         }
-        let name = self.proto.name();
         let before_spi = match (f.alternate(), family) {
             (false, _) => "0x",
             (true, Family::Inet) => ".",
             (true, Family::Inet6) => ":",
         };
-        write!(f, "{name}{before_spi}{:x}@{}", self.spi, self.dst)
+        let mut text = Text::new();
+        text.push(self.proto.name());
+        text.push(before_spi);
+        text.push_hex(self.spi);
+        text.push("@");
+        match self.dst {
+            IpAddr::V4(ip) => text.push_ipv4(ip),
+            IpAddr::V6(ip) => return write!(f, "{}{ip}", text.as_str()),
+        }
+        f.write_str(text.as_str())
+    }
+}
+
+/// A short text that is put together by hand: lists of a million SAs are mostly this.
+struct Text {
+    bytes: [u8; Text::MAX],
+    len: usize,
+}
+
+impl Text {
+    /// Length of `comp0xffffffff@255.255.255.255`.
+    const MAX: usize = 30;
+
+    fn new() -> Self {
+        Text {
+            bytes: [0; Text::MAX],
+            len: 0,
+        }
+    }
+
+    fn push(&mut self, text: &str) {
+        text.bytes().for_each(|byte| self.push_byte(byte));
+    }
+
+    fn push_byte(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.len) {
+            *place = byte;
+            self.len += 1;
+        }
+    }
+
+    fn push_hex(&mut self, number: u32) {
+        let digits = (u32::BITS - number.leading_zeros()).div_ceil(4).max(1);
+        for digit in (0..digits).rev() {
+            // CAST: masked to four bits.
+            let digit = (number >> (4 * digit)) as u8 & 0xf;
+            self.push_byte(digit + if digit < 10 { b'0' } else { b'a' - 10 });
+        }
+    }
+
+    fn push_ipv4(&mut self, ip: Ipv4Addr) {
+        for (index, byte) in ip.octets().into_iter().enumerate() {
+            if index > 0 {
+                self.push_byte(b'.');
+            }
+            if byte >= 100 {
+                self.push_byte(b'0' + byte / 100);
+            }
+            if byte >= 10 {
+                self.push_byte(b'0' + byte / 10 % 10);
+            }
+            self.push_byte(b'0' + byte % 10);
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        // All of it is ASCII.
+        core::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
     }
 }
 

@@ -2,7 +2,7 @@
 
 //! The text of the files in `/proc/net` (contract 10 and 11, reference 6).
 //!
-//! A file is read a line at a time. The position in a list of SAs is the [`Age`] of the SA that a
+//! A file is read a page of lines at a time. The position in a list of SAs is the [`Age`] of the SA that a
 //! line begins with, so that a reader goes on in the right place whatever has come and gone in
 //! between; that in a list of sockets is the number of the socket, likewise.
 
@@ -21,7 +21,10 @@ use crate::{
         Host,
         State, //
     },
-    sadb::Age, //
+    sadb::{
+        Age,
+        Moment, //
+    }, //
 };
 use core::fmt;
 
@@ -50,6 +53,31 @@ pub const VERSION: &str = "0.1.0";
 /// How many SAs or sockets are looked at, under the lock, before others get their turn.
 const STEPS: usize = 64;
 
+/// Room for lines.
+pub trait Page: fmt::Write {
+    /// How many bytes have been written.
+    fn len(&self) -> usize;
+
+    /// Whether that is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes back all but the first `len` bytes.
+    fn truncate(&mut self, len: usize);
+}
+
+/// How a page ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The file goes on at this position.
+    More(u64),
+    /// There are no more lines; none was written.
+    Over,
+    /// The first line does not fit; none was written.
+    TooSmall,
+}
+
 impl Listing {
     /// All files, in order.
     pub const ALL: [Listing; 7] = [
@@ -67,16 +95,48 @@ impl Listing {
         Self::ALL.get(usize::try_from(number).ok()?).copied()
     }
 
+    /// Fills a page with the lines from `position` on: as many as fit, and no more than [`STEPS`],
+    /// so that others get their turn.
+    pub fn page<H: Host>(self, host: &H, mut position: u64, page: &mut impl Page) -> End {
+        let now = host.now();
+        let state = host.lock();
+        let before = page.len();
+        for _ in 0..STEPS {
+            let start = page.len();
+            let mut fits = Ok(());
+            let next = self.line(host, &state, now, position, |line| {
+                fits = page.write_fmt(line);
+            });
+            if fits.is_err() {
+                page.truncate(start);
+                return match start == before {
+                    true => End::TooSmall,
+                    false => End::More(position),
+                };
+            }
+            match next {
+                Some(next) => position = next,
+                None if start == before => return End::Over,
+                None => break,
+            }
+            if page.len() == start {
+                // That was long enough for nothing.
+                break;
+            }
+        }
+        End::More(position)
+    }
+
     /// Writes the first line at `position` or after, or nothing if it can't be found in [`STEPS`]
     /// steps. Returns the position to go on at, or `None` at the end.
     pub fn line<H: Host>(
         self,
         host: &H,
+        state: &State<H>,
+        now: Moment,
         position: u64,
         out: impl FnOnce(fmt::Arguments<'_>),
     ) -> Option<u64> {
-        let now = host.now();
-        let state = host.lock();
         match self {
             Listing::SpiGrp => {
                 let sadb = &state.sadb;
@@ -108,8 +168,8 @@ impl Listing {
                 ));
                 Some(position + 1)
             }
-            Listing::PfKey => pf_key(host, &state, position, out),
-            Listing::PfKeyRegistered => pf_key_registered(host, &state, position, out),
+            Listing::PfKey => pf_key(host, state, position, out),
+            Listing::PfKeyRegistered => pf_key_registered(host, state, position, out),
             Listing::PfKeySupported => pf_key_supported(position, out),
         }
     }

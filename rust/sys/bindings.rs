@@ -20,6 +20,12 @@ pub(super) struct NetNs {
     _opaque: [u8; 0],
 }
 
+/// `struct seq_file`, likewise.
+#[repr(C)]
+pub(super) struct OpenFile {
+    _opaque: [u8; 0],
+}
+
 extern "C" {
     pub(super) fn klips_shim_register() -> c_int;
     pub(super) fn klips_shim_unregister();
@@ -46,6 +52,9 @@ extern "C" {
     pub(super) fn klips_shim_set_dumping(sk: *mut sock, dumping: bool);
     pub(super) fn klips_shim_socket_info(sk: *mut sock, info: *mut SocketInfo);
     pub(super) fn klips_shim_wake_after(net: *mut NetNs, seconds: u64);
+
+    pub(super) fn klips_shim_page_begin(m: *mut OpenFile, start: *mut *mut u8) -> usize;
+    pub(super) fn klips_shim_page_end(m: *mut OpenFile, len: c_int);
 
     pub(super) fn klips_shim_wipe(secret: *mut c_void, len: usize);
     pub(super) fn klips_shim_secret_new(len: usize) -> *mut c_void;

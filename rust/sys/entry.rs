@@ -7,12 +7,14 @@
 use super::{
     bindings::{
         self,
-        NetNs, //
+        NetNs,
+        OpenFile, //
     },
     net::{
         Net,
         Socket, //
     },
+    page::SeqPage,
     secret::Scratch,
     Secret, //
 };
@@ -27,7 +29,10 @@ use crate::{
             Header, //
         },
     },
-    listing::Listing,
+    listing::{
+        End,
+        Listing, //
+    },
     memory::OutOfMemory,
     request::{
         self,
@@ -41,12 +46,10 @@ use core::ptr::{
 use kernel::{
     bindings::{
         msghdr,
-        seq_file,
         sock,
         sock_type_SOCK_RAW, //
     },
-    prelude::*,
-    seq_file::SeqFile, //
+    prelude::*, //
 };
 
 /// Longest message that a header can tell the length of.
@@ -246,25 +249,31 @@ unsafe fn send(net: &Net, sk: *mut sock, msg: *mut msghdr, len: usize) -> Result
     }
 }
 
-/// Prints a line of a file or nothing; see [`Listing::line`]. Returns 0 at the end.
+/// Fills the rest of a page of a file; see [`Listing::page`]. Returns 0 at the end.
 ///
 /// # Safety
 ///
 /// `state` is that of the file's namespace; `m` is valid and used by the caller alone.
 #[no_mangle]
-pub(super) unsafe extern "C" fn klips_listing_line(
+pub(super) unsafe extern "C" fn klips_listing_page(
     state: *mut c_void,
     listing: u32,
-    m: *mut seq_file,
+    m: *mut OpenFile,
     position: u64,
 ) -> u64 {
     // SAFETY: An open file holds its namespace.
     let net = unsafe { borrow(state) };
-    // SAFETY: The caller promises that `m` is valid and nobody else uses it.
-    let m = unsafe { SeqFile::from_raw(m) };
     let Some(listing) = Listing::from_number(listing) else {
         return 0;
     };
-    let line = listing.line(net, position, |text| m.call_printf(text));
-    line.unwrap_or(0)
+    // SAFETY: The caller promises that `m` is valid and nobody else uses it.
+    let mut page = unsafe { SeqPage::of(m) };
+    match listing.page(net, position, &mut page) {
+        End::More(next) => next,
+        End::Over => 0,
+        End::TooSmall => {
+            page.overflow();
+            position
+        }
+    }
 }

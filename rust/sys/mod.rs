@@ -7,6 +7,7 @@ mod bindings;
 mod entry;
 mod message;
 mod net;
+mod page;
 mod secret;
 
 pub use self::{

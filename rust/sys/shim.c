@@ -285,6 +285,16 @@ void klips_shim_secret_free(void *secret, size_t len)
 	kvfree_sensitive(secret, len);
 }
 
+size_t klips_shim_page_begin(struct seq_file *m, u8 **start)
+{
+	return seq_get_buf(m, (char **)start);
+}
+
+void klips_shim_page_end(struct seq_file *m, int len)
+{
+	seq_commit(m, len);
+}
+
 /*
  * Files in /proc/net.
  */
@@ -292,7 +302,7 @@ void klips_shim_secret_free(void *secret, size_t len)
 /* An open file. */
 struct klips_reader {
 	struct klips_file *file;
-	/* The position after the line that was shown last; 0 at the end. */
+	/* The position after the page that was shown last; 0 at the end. */
 	u64 next;
 	/* The position that the end has been given, which is one too far; 0 before the end. */
 	loff_t end;
@@ -332,7 +342,7 @@ static int klips_seq_show(struct seq_file *m, void *v)
 	const struct klips_file *file = reader->file;
 	size_t before = m->count;
 
-	reader->next = klips_listing_line(file->knet->state, file->listing, m, m->index);
+	reader->next = klips_listing_page(file->knet->state, file->listing, m, m->index);
 	return m->count == before ? SEQ_SKIP : 0;
 }
 

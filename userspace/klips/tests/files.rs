@@ -30,7 +30,7 @@ fn version_is_one_line() {
     assert_eq!(host.listing(Listing::Version), want);
     assert_eq!(VERSION, env!("CARGO_PKG_VERSION"));
     for position in [1, 2, u64::MAX] {
-        let line = Listing::Version.line(&host, position, |_| panic!("a second line"));
+        let line = host.line(Listing::Version, position, |_| panic!("a second line"));
         assert_eq!(line, None);
     }
 }
@@ -172,7 +172,7 @@ fn positions_beyond_the_end_are_the_end() {
     register(&host, A, 3);
     for file in Listing::ALL {
         for position in [1 << 20, 1 << 40, u64::MAX - 1, u64::MAX] {
-            let line = file.line(&host, position, |line| panic!("{file:?}: {line}"));
+            let line = host.line(file, position, |line| panic!("{file:?}: {line}"));
             assert_eq!(line, None, "{file:?} {position}");
         }
     }
@@ -231,7 +231,7 @@ proptest! {
         while readers.iter().any(|(_, position, _)| position.is_some()) {
             for (file, position, lines) in &mut readers {
                 let Some(at) = *position else { continue };
-                *position = file.line(&host, at, |line| lines.push(line.to_string()));
+                *position = host.line(*file, at, |line| lines.push(line.to_string()));
                 prop_assert!(position.is_none_or(|next| next > at));
             }
             for change in changes.next().unwrap_or_default() {

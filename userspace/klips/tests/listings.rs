@@ -363,7 +363,7 @@ fn position_0_and_1_are_the_beginning() {
     for file in [Listing::SpiGrp, Listing::Spi] {
         for position in [0, 1] {
             let mut text = String::new();
-            let next = file.line(&host, position, |line| {
+            let next = host.line(file, position, |line| {
                 text = line.to_string();
             });
             assert_eq!(next, Some(2));
@@ -374,7 +374,7 @@ fn position_0_and_1_are_the_beginning() {
         }
         for position in [2, 3, 1 << 48, u64::MAX] {
             let nothing = |_: std::fmt::Arguments<'_>| panic!("no line at {position}");
-            let next = file.line(&host, position, nothing);
+            let next = host.line(file, position, nothing);
             assert_eq!(next, None);
         }
     }
@@ -392,7 +392,7 @@ fn reading_a_position_again_gives_the_same_line() {
         while position < 6 {
             let read = || {
                 let mut text = String::new();
-                let next = file.line(&host, position, |line| {
+                let next = host.line(file, position, |line| {
                     text = line.to_string();
                 });
                 (text, next)
@@ -474,7 +474,7 @@ proptest! {
             for (file, position, lines) in &mut readers {
                 let Some(at) = *position else { continue };
                 let before = lines.len();
-                *position = file.line(&host, at, |line| lines.push(line.to_string()));
+                *position = host.line(*file, at, |line| lines.push(line.to_string()));
                 prop_assert_eq!(lines.len() - before, usize::from(position.is_some()));
             }
             for change in changes.next().unwrap_or_default() {

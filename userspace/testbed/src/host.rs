@@ -161,11 +161,21 @@ impl TestHost {
     pub fn listing(&self, file: Listing) -> String {
         let mut text = String::new();
         let mut position = 0;
-        while let Some(next) = file.line(self, position, |line| text += &line.to_string()) {
+        while let Some(next) = self.line(file, position, |line| text += &line.to_string()) {
             assert!(next > position, "a listing moves on");
             position = next;
         }
         text
+    }
+
+    /// The first line of a file at a position or after.
+    pub fn line(
+        &self,
+        file: Listing,
+        position: u64,
+        out: impl FnOnce(fmt::Arguments<'_>),
+    ) -> Option<u64> {
+        file.line(self, &self.state(), self.now(), position, out)
     }
 
     /// Checks all invariants of the table.
