@@ -2,54 +2,103 @@
 
 //! Why a command ends without success, and with which exit status.
 
-use crate::program::Program;
-use std::{
-    ffi::OsString,
-    io::{self, Write},
+use crate::{
+    json::{Ending, Error, Outcome, Sa},
+    program::{Console, Program},
 };
+use klips::{errno::Errno, said::Said};
+use serde::Serialize;
+use std::{ffi::OsString, fmt, io};
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// Exit status 1.
     Refused,
     /// Exit status 2.
     Usage,
-    /// Exit status 1 without a message, for nobody reads any more.
-    Silent,
+    /// An exit status and nothing to say: that has been done, or nobody reads any more.
+    Told(u8),
+}
+
+/// What is the matter, in one word for `--json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Reason {
+    /// There is no such SA.
+    Missing,
+    /// The SA is part of a group.
+    Grouped,
+    /// The SA is named twice.
+    Twice,
+}
+
+/// Where in a batch something went wrong.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) file: &'a str,
+    /// Counts from 1.
+    pub(crate) line: usize,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
 }
 
 /// The end of a command that did not succeed.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Failure {
+#[derive(Debug)]
+pub(crate) struct Failure(Box<Details>);
+
+#[derive(Debug)]
+struct Details {
     kind: Kind,
     text: String,
+    action: Option<&'static str>,
+    /// The SAs of the request.
+    saids: Vec<Said>,
+    /// The one at fault.
+    sa: Option<Said>,
+    reason: Option<Reason>,
+    /// The innermost SA of the group that it is in.
+    group: Option<Sa>,
+    errno: Option<Errno>,
 }
 
 impl Failure {
+    fn new(kind: Kind, text: impl Into<String>) -> Self {
+        Failure(Box::new(Details {
+            kind,
+            text: text.into(),
+            action: None,
+            saids: Vec::new(),
+            sa: None,
+            reason: None,
+            group: None,
+            errno: None,
+        }))
+    }
+
     /// What was asked for can't be done.
     pub(crate) fn refused(text: impl Into<String>) -> Self {
-        Failure {
-            kind: Kind::Refused,
-            text: text.into(),
-        }
+        Failure::new(Kind::Refused, text)
     }
 
     /// What was asked for makes no sense.
     pub(crate) fn usage(text: impl Into<String>) -> Self {
-        Failure {
-            kind: Kind::Usage,
-            text: text.into(),
-        }
+        Failure::new(Kind::Usage, text)
+    }
+
+    /// What there was to say has been said; all that is left is the exit status.
+    pub(crate) fn told(code: u8) -> Self {
+        Failure::new(Kind::Told(code), "")
     }
 
     /// The output can't be written.
     pub(crate) fn output(error: io::Error) -> Self {
-        Failure {
-            kind: match error.kind() {
-                io::ErrorKind::BrokenPipe => Kind::Silent,
-                _ => Kind::Refused,
-            },
-            text: format!("write error: {error}"),
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::told(1),
+            _ => Failure::refused(format!("write error: {error}")),
         }
     }
 
@@ -62,21 +111,87 @@ impl Failure {
 
     /// The same with something to add.
     pub(crate) fn and(mut self, more: &str) -> Self {
-        self.text.push_str(more);
+        self.0.text.push_str(more);
         self
     }
 
-    pub(crate) fn report(&self, program: &Program, err: &mut dyn Write) {
-        if self.kind != Kind::Silent {
-            // If that fails there is no other place to say so.
-            let _ = writeln!(err, "{program}: {}", self.text);
+    /// The same, of a request: what it is in one word, and the SAs that it names.
+    pub(crate) fn during(mut self, (action, saids): (&'static str, &[Said])) -> Self {
+        self.0.action = Some(action);
+        self.0.saids = saids.to_vec();
+        self
+    }
+
+    /// The same, with the SA at fault and what is wrong with it.
+    pub(crate) fn of_sa(mut self, said: &Said, reason: Reason) -> Self {
+        self.0.sa = Some(*said);
+        self.0.reason = Some(reason);
+        self
+    }
+
+    /// The same, with the innermost SA of the group that the one at fault is in.
+    pub(crate) fn in_group(mut self, innermost: Sa) -> Self {
+        self.0.group = Some(innermost);
+        self
+    }
+
+    /// The same, with the kernel's errno.
+    pub(crate) fn with_errno(mut self, errno: Errno) -> Self {
+        self.0.errno = Some(errno);
+        self
+    }
+
+    /// Says what is the matter: on standard error, and with `--json` on standard output too.
+    pub(crate) fn report(
+        &self,
+        program: &Program,
+        place: Option<Place<'_>>,
+        console: &mut Console<'_>,
+    ) -> Result<(), Failure> {
+        let details = &self.0;
+        if let Kind::Told(_) = details.kind {
+            return Ok(());
+        }
+        // If that fails there is no other place to say so.
+        let _ = match place {
+            Some(place) => writeln!(console.err, "{program}: {place}: {}", details.text),
+            None => writeln!(console.err, "{program}: {}", details.text),
+        };
+        console.outcome(program, place.map(|place| place.line), &self.outcome())
+    }
+
+    fn outcome(&self) -> Outcome {
+        let details = &self.0;
+        Outcome {
+            action: details.action,
+            result: match details.kind {
+                Kind::Usage => Ending::Usage,
+                Kind::Refused | Kind::Told(_) => Ending::Refused,
+            },
+            sas: details.saids.iter().map(Sa::of).collect(),
+            error: Some(Error {
+                message: details.text.clone(),
+                sa: details.sa.as_ref().map(Sa::of),
+                reason: details.reason,
+                group: details.group.clone(),
+                errno: details.errno.map(errno_name),
+            }),
         }
     }
 
     pub(crate) fn code(&self) -> u8 {
-        match self.kind {
-            Kind::Refused | Kind::Silent => 1,
+        match self.0.kind {
+            Kind::Refused => 1,
             Kind::Usage => 2,
+            Kind::Told(code) => code,
         }
+    }
+}
+
+/// The symbolic name of an errno; the number if it is none that KLIPS answers with.
+fn errno_name(errno: Errno) -> String {
+    match errno.describe() {
+        Some((name, _)) => name.to_owned(),
+        None => errno.0.to_string(),
     }
 }

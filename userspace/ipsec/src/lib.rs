@@ -6,8 +6,11 @@
 //! messages to be sent, which are sent. What is outside of the program is behind [`System`], so
 //! that all of it can be tested against the request engine of the module.
 
+mod batch;
 mod failure;
+mod json;
 mod listing;
+mod options;
 mod program;
 mod spi;
 mod spigrp;
@@ -36,6 +39,11 @@ Commands:
   ipsec --version       says which version this is
 ";
 
+/// The options of every command, for what is made from them: completions, checks of manual pages.
+pub fn commands() -> Vec<clap::Command> {
+    vec![spigrp::definition("ipsec spigrp")]
+}
+
 /// Runs the command that `args` ask for; the first of them is the name of the program. Returns
 /// its exit status: 0 done, 1 refused, 2 bad usage.
 pub fn run<S: System>(
@@ -53,7 +61,8 @@ pub fn run<S: System>(
     match result {
         Ok(()) => 0,
         Err(failure) => {
-            failure.report(&program, console.err);
+            // If that fails too, it is the same failure again, or nobody reads any more.
+            let _ = failure.report(&program, None, console);
             failure.code()
         }
     }

@@ -4,6 +4,7 @@
 
 use crate::{
     failure::Failure,
+    json::Sa,
     program::Console,
     system::{ProcFile, System},
 };
@@ -11,7 +12,6 @@ use klips::{
     address::{Family, Host},
     said::{self, Said},
 };
-use serde::Serialize;
 use std::io::{self, BufRead, BufReader, Read};
 
 /// Opens a file of the module.
@@ -78,8 +78,13 @@ impl Entry {
         }
     }
 
+    /// As `--json` has it.
+    pub(crate) fn json(&self) -> Sa {
+        Sa::listed(&self.text, self.said)
+    }
+
     /// Its name in the form of the manual page.
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match &self.said {
             Some(said) => format!("{said:#}"),
             None => self.text.clone(),
@@ -101,15 +106,15 @@ impl Chains {
         self.0.iter().flatten().any(|entry| entry.may_be(said))
     }
 
-    /// The name of the group that an SA is in: that of its innermost SA.
-    pub(crate) fn group_of(&self, said: &Said) -> Option<String> {
+    /// The innermost SA of the group that an SA is in, which gives the group its name.
+    pub(crate) fn group_of(&self, said: &Said) -> Option<&Entry> {
         // Late KLIPS had a line for each SA, with those outside of it; the longest has them all.
         let group = self
             .0
             .iter()
             .filter(|chain| chain.len() > 1 && chain.iter().any(|entry| entry.may_be(said)))
             .max_by_key(|chain| chain.len())?;
-        group.first().map(Entry::name)
+        group.first()
     }
 }
 
@@ -118,44 +123,6 @@ fn lines(file: impl BufRead) -> impl Iterator<Item = Result<Vec<Entry>, Failure>
         let line = line.map_err(|error| Failure::refused(format!("read error: {error}")))?;
         Ok(line.split_whitespace().map(Entry::parse).collect())
     })
-}
-
-/// An SA in JSON.
-#[derive(Serialize)]
-struct Member<'a> {
-    /// As in `/proc/net/ipsec_spigrp`.
-    listed: &'a str,
-    #[serde(flatten)]
-    known: Option<Known>,
-}
-
-/// What is known of an SA whose name can be read.
-#[derive(Serialize)]
-struct Known {
-    /// As in the manual page.
-    said: String,
-    proto: &'static str,
-    spi: u32,
-    af: &'static str,
-    dst: std::net::IpAddr,
-}
-
-impl<'a> Member<'a> {
-    fn of(entry: &'a Entry) -> Self {
-        Member {
-            listed: &entry.text,
-            known: entry.said.map(|said| Known {
-                said: format!("{said:#}"),
-                proto: said.proto.name(),
-                spi: said.spi,
-                af: match Family::of(&said.dst) {
-                    Family::Inet => "inet",
-                    Family::Inet6 => "inet6",
-                },
-                dst: said.dst,
-            }),
-        }
-    }
 }
 
 /// Prints the groups as a JSON array of chains, one a line.
@@ -167,7 +134,7 @@ pub(crate) fn print_json(
     let mut separator = "[\n";
     for chain in lines(file) {
         let chain = chain?;
-        let members: Vec<_> = chain.iter().map(Member::of).collect();
+        let members: Vec<_> = chain.iter().map(Entry::json).collect();
         let json =
             serde_json::to_string(&members).map_err(|error| Failure::output(error.into()))?;
         write!(console.out, "{separator}{json}").map_err(Failure::output)?;

@@ -3,12 +3,18 @@
 //! `ipsec spigrp` and `ipsec spi`.
 
 use ipsec_tools::{Console, Linux, run};
-use std::{env, io, process::ExitCode};
+use std::{
+    env,
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
 
 fn main() -> ExitCode {
     let mut console = Console {
         out: &mut io::stdout().lock(),
         err: &mut io::stderr().lock(),
+        terminal: io::stdout().is_terminal(),
+        no_color: env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
     };
     run(env::args_os(), &mut Linux, &mut console).into()
 }

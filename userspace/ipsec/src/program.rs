@@ -34,13 +34,17 @@ impl Tool {
     }
 }
 
-/// What all messages begin with: the program's name and, when given, its label.
+/// What all messages begin with, the program's name and, when given, its label; and how it tells
+/// of what it does.
+#[derive(Clone)]
 pub(crate) struct Program {
     name: String,
     tool: Option<Tool>,
     label: Option<String>,
     /// Whether progress is told.
     pub(crate) debug: bool,
+    /// Whether results are told as JSON.
+    pub(crate) json: bool,
 }
 
 impl Program {
@@ -53,6 +57,7 @@ impl Program {
             name,
             label: None,
             debug: false,
+            json: false,
         }
     }
 
@@ -104,6 +109,10 @@ pub struct Console<'a> {
     pub out: &'a mut dyn Write,
     /// For complaints and progress.
     pub err: &'a mut dyn Write,
+    /// Whether `out` is a terminal.
+    pub terminal: bool,
+    /// Whether the user wants no colours anywhere (`NO_COLOR`).
+    pub no_color: bool,
 }
 
 impl Console<'_> {

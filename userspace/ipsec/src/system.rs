@@ -40,6 +40,8 @@ pub trait System {
     fn connect(&mut self) -> Result<Client<Self::Transport>, pfkey::Error>;
     /// Opens a file of the module.
     fn open(&mut self, file: ProcFile) -> io::Result<Box<dyn Read>>;
+    /// Opens a file of the user's, or standard input for `-`.
+    fn input(&mut self, name: &str) -> io::Result<Box<dyn Read>>;
     /// Whether the PF_KEY socket is that of mainline, to which KLIPS's messages mean other things.
     fn has_netkey(&mut self) -> bool;
     /// Looks up the address of a name.
@@ -58,6 +60,13 @@ impl System for Linux {
 
     fn open(&mut self, file: ProcFile) -> io::Result<Box<dyn Read>> {
         Ok(Box::new(File::open(file.path())?))
+    }
+
+    fn input(&mut self, name: &str) -> io::Result<Box<dyn Read>> {
+        match name {
+            "-" => Ok(Box::new(io::stdin())),
+            name => Ok(Box::new(File::open(name)?)),
+        }
     }
 
     fn has_netkey(&mut self) -> bool {

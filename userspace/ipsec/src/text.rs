@@ -112,21 +112,33 @@ pub(crate) fn connect<S: System>(system: &mut S) -> Result<pfkey::Client<S::Tran
 
 /// What a failed exchange with the kernel means, if nothing better is known.
 pub(crate) fn failure(error: pfkey::Error) -> Failure {
-    Failure::refused(match error {
-        pfkey::Error::Open(errno) => format!(
-            "Trouble opening PF_KEY family socket with error: {}",
-            open_error(errno)
+    let (errno, text) = match error {
+        pfkey::Error::Open(errno) => (
+            Some(errno),
+            format!(
+                "Trouble opening PF_KEY family socket with error: {}",
+                open_error(errno)
+            ),
         ),
-        pfkey::Error::Refused { errno, .. } => format!(
-            "pfkey write failed (errno={}): {}",
-            errno.0,
-            write_error(errno)
+        pfkey::Error::Refused { errno, .. } => (
+            Some(errno),
+            format!(
+                "pfkey write failed (errno={}): {}",
+                errno.0,
+                write_error(errno)
+            ),
         ),
-        pfkey::Error::NoAnswer => {
-            "the kernel took the request, but did not confirm it.  See what is listed.".to_owned()
-        }
-        error => error.to_string(),
-    })
+        pfkey::Error::NoAnswer => (
+            None,
+            "the kernel took the request, but did not confirm it.  See what is listed.".to_owned(),
+        ),
+        pfkey::Error::Receive(errno) => (Some(errno), error.to_string()),
+        pfkey::Error::Malformed | pfkey::Error::TooLong => (None, error.to_string()),
+    };
+    match errno {
+        Some(errno) => Failure::refused(text).with_errno(errno),
+        None => Failure::refused(text),
+    }
 }
 
 /// Numbers that KLIPS never answers with, but its tools know.

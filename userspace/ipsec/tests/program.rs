@@ -43,6 +43,8 @@ fn lists_are_copied_byte_for_byte() {
         let mut console = Console {
             out: &mut out,
             err: &mut err,
+            terminal: false,
+            no_color: false,
         };
         assert_eq!(
             ipsec_tools::run([line.into()], &mut machine, &mut console),
@@ -95,6 +97,8 @@ fn output_that_cannot_be_written() {
             let mut console = Console {
                 out: &mut Broken(kind),
                 err: &mut err,
+                terminal: false,
+                no_color: false,
             };
             let args = args.iter().map(|arg| arg.into());
             assert_eq!(

@@ -4,7 +4,7 @@
 //! as far as they stay clear, each with its value in the same argument or the next one, whatever
 //! that begins with.
 
-use crate::{failure::Failure, program::Program, text};
+use crate::{failure::Failure, options, program::Program};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 /// Options with a value: name, what the value is, help.
@@ -143,25 +143,9 @@ pub(super) fn parse(program: &mut Program, args: &[String]) -> Result<ArgMatches
         .try_get_matches_from(args)
         .map_err(|error| {
             // There may be a label all the same.
-            if let Some(label) = find_label(args) {
+            if let Some(label) = options::find_label(args) {
                 program.set_label(label);
             }
-            explain(program, &error)
+            options::explain(program, &error)
         })
-}
-
-fn find_label(args: &[String]) -> Option<&str> {
-    let at = args.iter().position(|arg| arg.starts_with("--label"))?;
-    match args[at].split_once('=') {
-        Some((_, label)) => Some(label),
-        None => args.get(at + 1).map(String::as_str),
-    }
-}
-
-/// The first line of what is wrong; the rest is usage.
-fn explain(program: &Program, error: &clap::Error) -> Failure {
-    let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default();
-    let line = line.strip_prefix("error: ").unwrap_or(line);
-    Failure::usage(format!("{line}.{}", text::see_help(program)))
 }

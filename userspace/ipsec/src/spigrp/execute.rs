@@ -2,10 +2,10 @@
 
 //! Sends the messages, and says what is really the matter when the kernel refuses.
 
-use super::plan::{self, Plan};
+use super::plan::{self, Request};
 use crate::{
-    failure::Failure,
-    listing::Chains,
+    failure::{Failure, Reason},
+    listing::{Chains, Entry},
     program::{Console, Program},
     system::System,
     text,
@@ -14,43 +14,54 @@ use klips::{errno::Errno, group::ListReason, pfkey::Fault, said::Said};
 use pfkey::{Client, Error, Transport};
 
 pub(super) fn execute<S: System>(
-    plan: &Plan<'_>,
+    request: &Request,
+    client: &mut Client<S::Transport>,
     program: &Program,
     system: &mut S,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    let mut client = text::connect(system)?;
-    match *plan {
-        Plan::Ungroup(said) => {
+    match request {
+        Request::Ungroup(said) => {
             console.debug(program, format_args!("ungrouping {said:#}"));
-            match client.request(&plan::ungroup(&said)) {
+            match client.request(&plan::ungroup(said)) {
                 Ok(_) => Ok(()),
                 Err(Error::Refused {
-                    errno: Errno::ENOENT,
+                    errno: errno @ Errno::ENOENT,
                     ..
-                }) => Err(missing(&said)),
+                }) => Err(missing(said).with_errno(errno)),
                 Err(error) => Err(text::failure(error)),
             }
         }
-        Plan::Group(saids) => {
-            console.debug(program, format_args!("grouping {} at once", Names(saids)));
-            let request = plan::group(saids)
-                .ok_or_else(|| Failure::usage(format!("{} SAs can't be grouped", saids.len())))?;
-            match client.request(&request) {
-                Ok(_) => Ok(()),
-                // What KLIPS says to an extension that it does not know; our module has other
-                // answers for whatever can be wrong with this message.
-                Err(Error::Refused {
-                    errno: Errno::EINVAL,
-                    ..
-                }) => {
-                    console.debug(program, format_args!("this kernel only knows pairs"));
-                    group_by_pairs(saids, &mut client, program, system, console)
-                }
-                Err(Error::Refused { errno, fault }) => Err(explain(saids, errno, fault, system)),
-                Err(error) => Err(text::failure(error)),
-            }
+        Request::Group(saids) => group(saids, client, program, system, console),
+    }
+}
+
+/// Groups all at once if the kernel can do that.
+fn group<S: System>(
+    saids: &[Said],
+    client: &mut Client<S::Transport>,
+    program: &Program,
+    system: &mut S,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    console.debug(program, format_args!("grouping {} at once", Names(saids)));
+    let request = plan::group(saids)
+        .ok_or_else(|| Failure::usage(format!("{} SAs can't be grouped", saids.len())))?;
+    match client.request(&request) {
+        Ok(_) => Ok(()),
+        // What KLIPS says to an extension that it does not know; our module has other answers for
+        // whatever can be wrong with this message.
+        Err(Error::Refused {
+            errno: Errno::EINVAL,
+            ..
+        }) => {
+            console.debug(program, format_args!("this kernel only knows pairs"));
+            group_by_pairs(saids, client, program, system, console)
         }
+        Err(Error::Refused { errno, fault }) => {
+            Err(explain(saids, errno, fault, system).with_errno(errno))
+        }
+        Err(error) => Err(text::failure(error)),
     }
 }
 
@@ -86,12 +97,12 @@ fn group_by_pairs<S: System>(
         let linked = index > 0 || error == Error::NoAnswer;
         let failure = match error {
             Error::Refused {
-                errno: Errno::ENOENT,
+                errno: errno @ Errno::ENOENT,
                 ..
             } => {
                 // The inner one of a later pair was found with the pair before.
                 let inner_is_missing = index == 0 && !chains.has(inner);
-                missing(if inner_is_missing { inner } else { outer })
+                missing(if inner_is_missing { inner } else { outer }).with_errno(errno)
             }
             error => text::failure(error),
         };
@@ -130,7 +141,11 @@ fn explain(
         Some((said, ListReason::Missing)) => missing(said),
         Some((said, ListReason::Twice)) => twice(said),
         Some((said, ListReason::Grouped)) => {
-            grouped(said, chains().and_then(|chains| chains.group_of(said)))
+            let chains = chains();
+            grouped(
+                said,
+                chains.as_ref().and_then(|chains| chains.group_of(said)),
+            )
         }
         // The kernel's word was lost, or it has said no more than this.
         None => chains()
@@ -161,18 +176,23 @@ fn find_grouped(saids: &[Said], chains: &Chains) -> Option<Failure> {
 }
 
 fn missing(said: &Said) -> Failure {
-    Failure::refused(format!("there is no SA {said:#}"))
+    Failure::refused(format!("there is no SA {said:#}")).of_sa(said, Reason::Missing)
 }
 
 fn twice(said: &Said) -> Failure {
-    Failure::refused(format!("{said:#} is named twice"))
+    Failure::refused(format!("{said:#} is named twice")).of_sa(said, Reason::Twice)
 }
 
-fn grouped(said: &Said, group: Option<String>) -> Failure {
-    Failure::refused(match group {
-        Some(group) => format!("{said:#} is already in the group {group}"),
-        None => format!("{said:#} is already in a group"),
-    })
+/// `group` is the innermost SA of the group that it is in, if that could be found out.
+fn grouped(said: &Said, group: Option<&Entry>) -> Failure {
+    match group {
+        Some(group) => {
+            let text = format!("{said:#} is already in the group {}", group.name());
+            Failure::refused(text).in_group(group.json())
+        }
+        None => Failure::refused(format!("{said:#} is already in a group")),
+    }
+    .of_sa(said, Reason::Grouped)
 }
 
 /// Prints SAs as the manual page does.

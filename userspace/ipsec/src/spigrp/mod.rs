@@ -5,8 +5,12 @@
 mod args;
 mod execute;
 mod plan;
+mod sas;
+mod session;
+mod syntax;
 
 use crate::{
+    batch,
     failure::Failure,
     listing,
     program::{Console, Program},
@@ -14,6 +18,9 @@ use crate::{
     text,
 };
 use args::Command;
+use session::Session;
+
+pub(crate) use syntax::definition;
 
 /// Runs the command.
 pub(crate) fn run<S: System>(
@@ -24,14 +31,24 @@ pub(crate) fn run<S: System>(
 ) -> Result<(), Failure> {
     let command = args::parse(program, args, system)?;
     match command {
-        Command::Help => return console.print(&args::help(program)),
+        Command::Help => return console.print(&syntax::help(program)),
         Command::Version => return console.print(&program.version()),
-        Command::List { .. } | Command::Saids(_) => text::refuse_netkey("spigrp", system)?,
+        Command::List | Command::Request(_) | Command::Batch(_) => {
+            text::refuse_netkey("spigrp", system)?;
+        }
     }
     match command {
-        Command::List { json: false } => listing::print(system, ProcFile::SpiGrp, console),
-        Command::List { json: true } => listing::print_json(system, console),
-        Command::Saids(saids) => execute::execute(&plan::plan(&saids), program, system, console),
         Command::Help | Command::Version => Ok(()),
+        Command::List if program.json => {
+            listing::print_json(system, console).map_err(|failure| failure.during(("list", &[])))
+        }
+        Command::List => listing::print(system, ProcFile::SpiGrp, console),
+        Command::Request(request) => {
+            batch::run_one(&mut Session { system }, &request, program, console)
+        }
+        Command::Batch(options) => {
+            let input = options.open(system)?;
+            batch::run(&mut Session { system }, &options, input, program, console)
+        }
     }
 }

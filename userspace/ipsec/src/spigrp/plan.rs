@@ -11,20 +11,40 @@ use klips::{
     said::Said,
 };
 
-/// The messages to be sent.
-#[derive(Debug)]
-pub(crate) enum Plan<'a> {
-    /// One message dissolves the group of this SA.
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// Take apart the group that an SA is in: one message.
     Ungroup(Said),
-    /// One message groups all, or a kernel that doesn't know it is sent the links one by one.
-    Group(&'a [Said]),
+    /// Make one group of two to four SAs, inside to outside: one message, or to a kernel that
+    /// doesn't know it the links one by one.
+    Group(Vec<Said>),
 }
 
-/// What is to be done with SAs, inside to outside.
-pub(crate) fn plan(saids: &[Said]) -> Plan<'_> {
-    match saids {
-        [said] => Plan::Ungroup(*said),
-        saids => Plan::Group(saids),
+impl Request {
+    /// What is asked for by naming these SAs; nothing by naming none.
+    pub(super) fn of(saids: Vec<Said>) -> Option<Self> {
+        match *saids {
+            [] => None,
+            [said] => Some(Request::Ungroup(said)),
+            _ => Some(Request::Group(saids)),
+        }
+    }
+
+    /// What it is, in one word.
+    pub(super) fn action(&self) -> &'static str {
+        match self {
+            Request::Ungroup(_) => "ungroup",
+            Request::Group(_) => "group",
+        }
+    }
+
+    /// The SAs that it names.
+    pub(super) fn saids(&self) -> &[Said] {
+        match self {
+            Request::Ungroup(said) => std::slice::from_ref(said),
+            Request::Group(saids) => saids,
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use klips::{
 use pfkey::{Client, Transport};
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     ffi::OsString,
     fmt::Write,
     io::{self, Cursor, Read},
@@ -146,6 +146,8 @@ pub struct Machine {
     pub list_error: Option<io::ErrorKind>,
     /// Stands for the list of groups.
     pub list: Option<String>,
+    /// The user's files; `-` is standard input.
+    pub files: HashMap<String, Vec<u8>>,
     pub netkey: bool,
     pub transcript: String,
 }
@@ -177,6 +179,13 @@ impl System for Machine {
             (ProcFile::Spi, _) => self.kernel.host.spi(),
         };
         Ok(Box::new(Cursor::new(text)))
+    }
+
+    fn input(&mut self, name: &str) -> io::Result<Box<dyn Read>> {
+        match self.files.get(name) {
+            Some(text) => Ok(Box::new(Cursor::new(text.clone()))),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
     }
 
     fn has_netkey(&mut self) -> bool {
@@ -213,6 +222,7 @@ impl Machine {
             open_error: None,
             list_error: None,
             list: None,
+            files: HashMap::new(),
             netkey: false,
             transcript: String::new(),
         }
@@ -254,6 +264,8 @@ impl Machine {
         let mut console = Console {
             out: &mut out,
             err: &mut err,
+            terminal: false,
+            no_color: false,
         };
         let code = ipsec_tools::run(words, self, &mut console);
         let mut text = format!("$ {line}\n");

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What `--json` prints.
+//!
+//! A list is an array. A request is one object on a line of its own:
+//!
+//! ```json
+//! {"action":"ungroup","result":"done","sas":[{"listed":"tun0x113@10.0.0.2","said":"tun.113@10.0.0.2",…}]}
+//! {"action":"group","result":"refused","sas":[…],"error":{"message":"…","sa":{…},"reason":"missing","errno":"ENOENT"}}
+//! {"result":"usage","error":{"message":"…"}}
+//! ```
+//!
+//! In a batch, `line` comes first, and a last object has the counts. What is not known is left
+//! out. A failure is told in words on standard error as well; exit statuses are the same with and
+//! without `--json`.
+
+use crate::{
+    failure::{Failure, Reason},
+    program::{Console, Program},
+};
+use klips::{address::Family, said::Said};
+use serde::Serialize;
+use std::net::IpAddr;
+
+/// An SA, in both forms of its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Sa {
+    /// As in `/proc/net/ipsec_spigrp`.
+    listed: String,
+    #[serde(flatten)]
+    known: Option<Known>,
+}
+
+/// What is known of an SA whose name can be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Known {
+    /// As in the manual page.
+    said: String,
+    proto: &'static str,
+    spi: u32,
+    af: &'static str,
+    dst: IpAddr,
+}
+
+impl Sa {
+    /// An SA that has a name.
+    pub(crate) fn of(said: &Said) -> Self {
+        Sa::listed(said.to_string(), Some(*said))
+    }
+
+    /// An SA as a list has it, whose name may be one that can't be read.
+    pub(crate) fn listed(text: impl Into<String>, said: Option<Said>) -> Self {
+        Sa {
+            listed: text.into(),
+            known: said.map(|said| Known {
+                said: format!("{said:#}"),
+                proto: said.proto.name(),
+                spi: said.spi,
+                af: match Family::of(&said.dst) {
+                    Family::Inet => "inet",
+                    Family::Inet6 => "inet6",
+                },
+                dst: said.dst,
+            }),
+        }
+    }
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Ending {
+    /// As asked for: exit status 0.
+    Done,
+    /// It could not be done: exit status 1.
+    Refused,
+    /// It made no sense, and nothing was sent: exit status 2.
+    Usage,
+}
+
+/// What became of a request.
+#[derive(Debug, Serialize)]
+pub(crate) struct Outcome {
+    /// `group`, `ungroup`, `add`, …; left out where the arguments don't tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) action: Option<&'static str>,
+    pub(crate) result: Ending,
+    /// The SAs that were named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) sas: Vec<Sa>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<Error>,
+}
+
+impl Outcome {
+    /// A request that was carried out: what it is in one word, and the SAs that it names.
+    pub(crate) fn done((action, saids): (&'static str, &[Said])) -> Self {
+        Outcome {
+            action: Some(action),
+            result: Ending::Done,
+            sas: saids.iter().map(Sa::of).collect(),
+            error: None,
+        }
+    }
+}
+
+/// What went wrong.
+#[derive(Debug, Serialize)]
+pub(crate) struct Error {
+    /// As on standard error, without what all messages begin with.
+    pub(crate) message: String,
+    /// The SA at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sa: Option<Sa>,
+    /// What is wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<Reason>,
+    /// The innermost SA of the group that it is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) group: Option<Sa>,
+    /// The kernel's errno by name, `EEXIST`, or by number if KLIPS never answers with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) errno: Option<String>,
+}
+
+/// Something that a line of a batch is about.
+#[derive(Serialize)]
+struct Numbered<'a, T> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(flatten)]
+    what: &'a T,
+}
+
+impl Console<'_> {
+    /// Prints an object on a line of its own.
+    pub(crate) fn object(&mut self, object: &impl Serialize) -> Result<(), Failure> {
+        let json = serde_json::to_string(object).map_err(|error| Failure::output(error.into()))?;
+        self.print(&format!("{json}\n"))
+    }
+
+    /// Prints what became of a request if JSON is wanted, with the number of its line in a batch.
+    pub(crate) fn outcome(
+        &mut self,
+        program: &Program,
+        line: Option<usize>,
+        outcome: &impl Serialize,
+    ) -> Result<(), Failure> {
+        match program.json {
+            true => self.object(&Numbered {
+                line,
+                what: outcome,
+            }),
+            false => Ok(()),
+        }
+    }
+}

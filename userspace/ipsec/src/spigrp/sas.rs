@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The SAs among the arguments, in both forms (reference 8.2).
+
+use crate::{failure::Failure, program::Program, system::System, text};
+use klips::{
+    number::{self, NumberError},
+    said::{Proto, Said},
+};
+
+/// The most SAs that can be grouped.
+const MAX: usize = 4;
+
+/// How many arguments name an SA without `--said`.
+const WORDS: usize = 4;
+
+fn check_count(program: &Program, count: usize) -> Result<(), Failure> {
+    match count {
+        0..=MAX => Ok(()),
+        _ => Err(Failure::usage(format!(
+            "at most {MAX} SAs can be grouped, got {count}.{}",
+            text::see_help(program)
+        ))),
+    }
+}
+
+/// SAs as one argument each.
+pub(super) fn saids(
+    program: &Program,
+    args: &[String],
+    system: &mut impl System,
+) -> Result<Vec<Said>, Failure> {
+    if args.is_empty() {
+        return Err(Failure::usage(format!(
+            "expecting 1 to {MAX} SAs after --said, got none.{}",
+            text::see_help(program)
+        )));
+    }
+    check_count(program, args.len())?;
+    args.iter().map(|arg| text::said(arg, system)).collect()
+}
+
+/// SAs as four arguments each.
+pub(super) fn words(
+    program: &Program,
+    args: &[String],
+    system: &mut impl System,
+) -> Result<Vec<Said>, Failure> {
+    if args.len() % WORDS != 0 {
+        return Err(Failure::usage(format!(
+            "expecting af, dst, spi and proto for each SA without --said, got {} {}.{}",
+            args.len(),
+            match args.len() {
+                1 => "argument",
+                _ => "arguments",
+            },
+            text::see_help(program)
+        )));
+    }
+    check_count(program, args.len() / WORDS)?;
+    args.chunks(WORDS)
+        .enumerate()
+        .map(|(index, words)| match words {
+            [af, dst, spi, proto] => quadruple(index, [af, dst, spi, proto], system),
+            _ => unreachable!("a chunk has {WORDS} words"),
+        })
+        .collect()
+}
+
+/// One SA of four words, looked at in the order in which the original does.
+fn quadruple(
+    index: usize,
+    [af, dst, spi, proto]: [&str; WORDS],
+    system: &mut impl System,
+) -> Result<Said, Failure> {
+    let proto = Proto::from_name(proto)
+        .filter(|proto| *proto != Proto::Int)
+        .ok_or_else(|| Failure::usage(format!("Badly formed proto: {proto}")))?;
+    let spi = number::parse(spi).map_err(|error| {
+        Failure::usage(match error {
+            NumberError::NonDigit | NumberError::NonHexDigit => format!("Badly formed spi: {spi}"),
+            // What the original took for another number, or for 0.
+            error => format!("Badly formed spi: {spi} ({error})"),
+        })
+    })?;
+    let family = text::family(af)
+        .ok_or_else(|| Failure::usage(format!("Address family {af} not supported")))?;
+    let dst = text::address(dst, Some(family), system).map_err(|error| {
+        error.failure(format!(
+            "Error, {error} converting {index}th address argument:{dst}"
+        ))
+    })?;
+    Ok(Said { dst, spi, proto })
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The options of `ipsec spigrp` (reference 8.2). They come first, in any order; the first argument
+//! that is none begins the SAs, and all after it belong to them.
+
+use crate::{failure::Failure, options, program::Program, text};
+use clap::{
+    Arg, ArgAction, ArgMatches, Command,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+
+/// The definition of all options, in the words of `name`'s help.
+pub(crate) fn definition(name: &str) -> Command {
+    Command::new("spigrp")
+        .about("Groups and ungroups IPsec Security Associations, lists groups")
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .override_usage(usage(name))
+        .arg(
+            Arg::new("sa")
+                .value_name("SA")
+                .help(SA_HELP)
+                .num_args(0..)
+                .trailing_var_arg(true),
+        )
+        .arg(options::flag("said", "Each SA is one argument"))
+        .arg(
+            options::value("ungroup", "SA", "Ungroup the group that this SA is in")
+                .action(ArgAction::Append),
+        )
+        .args(options::batch())
+        .arg(options::json())
+        .arg(options::flag("debug", "Tell of progress"))
+        .arg(
+            options::value("label", "label", "Begin all messages with this label")
+                .overrides_with("label"),
+        )
+        .arg(
+            Arg::new("help")
+                .long("help")
+                .short('h')
+                .help("Print this text")
+                .action(ArgAction::Help),
+        )
+        .arg(
+            Arg::new("version")
+                .long("version")
+                .short('V')
+                .help("Print the version")
+                .action(ArgAction::Version),
+        )
+        .after_help(EXAMPLES)
+}
+
+const SA_HELP: &str = "\
+Two to four SAs are grouped; they are named from the inside transform to the outside.
+One SA: the group that it is in is ungrouped. No SA: all groups are listed.
+An SA is af dst spi proto: af is inet or inet6, dst an address or a name, spi a number
+(0x for hexadecimal), proto ah, esp, comp or tun.
+After --said it is <proto><af><spi>@<dst> with . for inet and : for inet6, as tun.113@gw2,
+or as it is listed, tun0x113@10.0.0.2.";
+
+const EXAMPLES: &str = "\
+Examples:
+  A tunnel, encrypted, then authenticated: three SAs are grouped
+    ipsec spigrp inet gw2 0x113 tun inet gw2 0x115 esp inet gw2 0x116 ah
+    ipsec spigrp --said tun.113@gw2 esp.115@gw2 ah.116@gw2
+  The same with IPv6
+    ipsec spigrp --said tun:233@3049:1::1 esp:235@3049:1::1 ah:236@3049:1::1
+  The group that an SA is in is ungrouped
+    ipsec spigrp --ungroup esp.115@gw2
+  Two groups from a file, a line each
+    printf '%s\\n' '--said tun.113@gw2 esp.115@gw2' 'inet gw2 0x213 tun inet gw2 0x215 esp' >groups
+    ipsec spigrp --batch groups";
+
+fn usage(name: &str) -> String {
+    let words = |n| format!("af{n} dst{n} spi{n} proto{n}");
+    format!(
+        "{name} [OPTION...]\n       \
+         {name} [OPTION...] {} [{} [{} [{}]]]\n       \
+         {name} [OPTION...] --said SA1 [SA2 [SA3 [SA4]]]\n       \
+         {name} [OPTION...] --ungroup SA\n       \
+         {name} [OPTION...] --batch FILE|- [--keep-going]\n       \
+         {name} --help\n       \
+         {name} --version",
+        words(1),
+        words(2),
+        words(3),
+        words(4)
+    )
+}
+
+/// What `--help` prints.
+pub(super) fn help(program: &Program) -> String {
+    definition(&program.to_string()).render_help().to_string()
+}
+
+/// What came first of what the arguments ask for.
+pub(super) enum Parsed {
+    Help,
+    Version,
+    Options(ArgMatches),
+}
+
+/// Takes the arguments apart; a label is set in `program`.
+pub(super) fn parse(program: &mut Program, args: &[String]) -> Result<Parsed, Failure> {
+    let result = definition(program.name())
+        .no_binary_name(true)
+        .try_get_matches_from(args);
+    let label = match &result {
+        Ok(matches) => matches.get_one::<String>("label").map(String::as_str),
+        Err(_) => options::find_label(args),
+    };
+    if let Some(label) = label {
+        program.set_label(label);
+    }
+    result
+        .map(Parsed::Options)
+        .or_else(|error| match error.kind() {
+            ErrorKind::DisplayHelp => Ok(Parsed::Help),
+            ErrorKind::DisplayVersion => Ok(Parsed::Version),
+            _ => Err(explain(program, &error)),
+        })
+}
+
+/// In the original's words, as far as it had any.
+fn explain(program: &Program, error: &clap::Error) -> Failure {
+    let see = text::see_help(program);
+    match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(option))) => {
+            Failure::usage(format!("unknown option '{option}'.{see}"))
+        }
+        (ErrorKind::InvalidValue, Some(ContextValue::String(option))) if no_value(error) => {
+            let name = option.split([' ', '=']).next().unwrap_or(option);
+            Failure::usage(format!("{name} option requires an argument."))
+        }
+        _ => options::explain(program, error),
+    }
+}
+
+/// Whether an option has no value at all.
+fn no_value(error: &clap::Error) -> bool {
+    matches!(
+        error.get(ContextKind::InvalidValue),
+        Some(ContextValue::String(value)) if value.is_empty()
+    )
+}
