@@ -9,6 +9,7 @@
 mod batch;
 mod failure;
 mod json;
+mod listen;
 mod listing;
 mod options;
 mod program;
@@ -19,7 +20,7 @@ mod text;
 
 pub use self::{
     program::Console,
-    system::{Linux, ProcFile, System},
+    system::{Linux, ProcFile, System, Wake},
 };
 
 use self::{

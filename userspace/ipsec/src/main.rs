@@ -16,5 +16,5 @@ fn main() -> ExitCode {
         terminal: io::stdout().is_terminal(),
         no_color: env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
     };
-    run(env::args_os(), &mut Linux, &mut console).into()
+    run(env::args_os(), &mut Linux::default(), &mut console).into()
 }

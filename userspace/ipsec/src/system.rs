@@ -5,11 +5,23 @@
 use dns_lookup::AddrInfoHints;
 use klips::address::Family;
 use pfkey::{Client, Transport};
+use rustix::{
+    event::{self, PollFd, PollFlags},
+    io::Errno,
+};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    flag,
+    low_level::pipe,
+};
 use std::{
     fs::File,
     io::{self, Read},
     net::IpAddr,
+    os::unix::net::UnixStream,
     path::Path,
+    sync::{Arc, atomic::AtomicBool},
+    time::SystemTime,
 };
 
 /// A file that the module provides.
@@ -31,6 +43,15 @@ impl ProcFile {
     }
 }
 
+/// Why waiting is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// There is something to be read, an error maybe.
+    Readable,
+    /// The user wants an end.
+    End,
+}
+
 /// What the commands need of the system that they run on.
 pub trait System {
     /// What carries messages to the kernel.
@@ -42,6 +63,11 @@ pub trait System {
     fn open(&mut self, file: ProcFile) -> io::Result<Box<dyn Read>>;
     /// Opens a file of the user's, or standard input for `-`.
     fn input(&mut self, name: &str) -> io::Result<Box<dyn Read>>;
+    /// Waits until there is something to be read, or the user wants an end: SIGINT or SIGTERM. The
+    /// first call begins to watch for them; a second one of them then ends the program at once.
+    fn wait(&mut self, socket: &Self::Transport) -> io::Result<Wake>;
+    /// The time.
+    fn now(&mut self) -> SystemTime;
     /// Whether the PF_KEY socket is that of mainline, to which KLIPS's messages mean other things.
     fn has_netkey(&mut self) -> bool;
     /// Looks up the address of a name.
@@ -49,7 +75,23 @@ pub trait System {
 }
 
 /// The system that this program runs on.
-pub struct Linux;
+#[derive(Default)]
+pub struct Linux {
+    /// Where signals that want an end can be read.
+    signals: Option<UnixStream>,
+}
+
+/// Has SIGINT and SIGTERM written to a stream, except for the second, which does what it ever did.
+fn watch_signals() -> io::Result<UnixStream> {
+    let (here, there) = UnixStream::pair()?;
+    for signal in [SIGINT, SIGTERM] {
+        let seen = Arc::new(AtomicBool::new(false));
+        flag::register_conditional_default(signal, seen.clone())?;
+        flag::register(signal, seen)?;
+        pipe::register(signal, there.try_clone()?)?;
+    }
+    Ok(here)
+}
 
 impl System for Linux {
     type Transport = pfkey::Socket;
@@ -67,6 +109,32 @@ impl System for Linux {
             "-" => Ok(Box::new(io::stdin())),
             name => Ok(Box::new(File::open(name)?)),
         }
+    }
+
+    fn wait(&mut self, socket: &pfkey::Socket) -> io::Result<Wake> {
+        let signals = match &mut self.signals {
+            Some(signals) => signals,
+            none => none.insert(watch_signals()?),
+        };
+        loop {
+            let mut fds = [
+                PollFd::new(signals, PollFlags::IN),
+                PollFd::new(socket, PollFlags::IN),
+            ];
+            match event::poll(&mut fds, None) {
+                Err(Errno::INTR) => continue,
+                result => result?,
+            };
+            match fds.map(|fd| fd.revents().is_empty()) {
+                [false, _] => return Ok(Wake::End),
+                [true, false] => return Ok(Wake::Readable),
+                [true, true] => continue,
+            }
+        }
+    }
+
+    fn now(&mut self) -> SystemTime {
+        SystemTime::now()
     }
 
     fn has_netkey(&mut self) -> bool {

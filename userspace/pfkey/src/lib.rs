@@ -103,6 +103,11 @@ impl<T: Transport> Client<T> {
         }
     }
 
+    /// Gives the transport back, with all in it that has not been read.
+    pub fn into_transport(self) -> T {
+        self.transport
+    }
+
     /// Sends a request, with sequence number and process ID of its own, and waits for the answer.
     pub fn request(&mut self, content: &Content<'_>) -> Result<Message<'_>, Error> {
         self.seq = self.seq.wrapping_add(1);

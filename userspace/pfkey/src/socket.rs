@@ -6,7 +6,7 @@ use crate::Transport;
 use klips::errno::Errno;
 use rustix::{
     event::{self, PollFd, PollFlags, Timespec},
-    fd::OwnedFd,
+    fd::{AsFd, BorrowedFd, OwnedFd},
     io,
     net::{
         self, AddressFamily, Protocol, RawProtocol, RecvFlags, SendFlags, SocketFlags, SocketType,
@@ -32,6 +32,12 @@ impl Socket {
         )
         .map(Socket)
         .map_err(number)
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -23,6 +23,11 @@ pub(super) enum Command {
     Request(Request),
     /// The same, a request a line.
     Batch(batch::Options),
+    /// Print changes.
+    Monitor {
+        /// With the time.
+        timestamp: bool,
+    },
 }
 
 /// The options that a line of a batch may have; the others are the whole batch's.
@@ -42,16 +47,46 @@ pub(super) fn parse(
     };
     program.json = matches.get_flag("json");
     program.debug = matches.get_flag("debug");
-    let request = request(program, &matches, system)?;
-    match (options::batch_of(&matches)?, request) {
-        (None, None) => Ok(Command::List),
-        (None, Some(request)) => Ok(Command::Request(request)),
-        (Some(batch), None) => Ok(Command::Batch(batch)),
-        (Some(_), Some(_)) => Err(Failure::usage(format!(
-            "--batch reads SAs from a file, and takes none as arguments.{}",
-            text::see_help(program)
-        ))),
+    check_options(program, &matches)?;
+    if let Some(batch) = options::batch_of(&matches)? {
+        return Ok(Command::Batch(batch));
     }
+    if matches.get_flag("monitor") {
+        return Ok(Command::Monitor {
+            timestamp: matches.get_flag("timestamp"),
+        });
+    }
+    Ok(match request(program, &matches, system)? {
+        Some(request) => Command::Request(request),
+        None => Command::List,
+    })
+}
+
+/// Refuses options that don't go with each other.
+fn check_options(program: &Program, matches: &ArgMatches) -> Result<(), Failure> {
+    let has_sas = ["sa", "said", "ungroup"]
+        .iter()
+        .any(|id| is_given(matches, id));
+    let actions = [
+        (has_sas, "SAs"),
+        (is_given(matches, "batch"), "--batch"),
+        (is_given(matches, "monitor"), "--monitor"),
+    ];
+    let mut given = actions.iter().filter(|(given, _)| *given);
+    if let (Some((_, one)), Some((_, other))) = (given.next(), given.next()) {
+        return Err(Failure::usage(format!(
+            "{one} and {other} can't be given together.{}",
+            text::see_help(program)
+        )));
+    }
+    match is_given(matches, "timestamp") && !is_given(matches, "monitor") {
+        true => Err(Failure::usage("--timestamp only goes with --monitor.")),
+        false => Ok(()),
+    }
+}
+
+fn is_given(matches: &ArgMatches, id: &str) -> bool {
+    matches.value_source(id) == Some(ValueSource::CommandLine)
 }
 
 /// Reads a line of a batch.
@@ -70,9 +105,8 @@ pub(super) fn parse_line(
         Parsed::Version => return Err(not_here("version")),
         Parsed::Options(matches) => matches,
     };
-    let given = |id: &&str| matches.value_source(id) == Some(ValueSource::CommandLine);
-    let mut options = matches.ids().map(clap::Id::as_str).filter(given);
-    match options.find(|id| !IN_A_LINE.contains(id)) {
+    let mut ids = matches.ids().map(clap::Id::as_str);
+    match ids.find(|id| is_given(&matches, id) && !IN_A_LINE.contains(id)) {
         Some(option) => Err(not_here(option)),
         None => request(program, &matches, system)?
             .ok_or_else(|| Failure::usage("no SA given in this line.")),

@@ -2,7 +2,10 @@
 
 //! Sends the messages, and says what is really the matter when the kernel refuses.
 
-use super::plan::{self, Request};
+use super::{
+    plan::{self, Request},
+    sas::Names,
+};
 use crate::{
     failure::{Failure, Reason},
     listing::{Chains, Entry},
@@ -193,17 +196,4 @@ fn grouped(said: &Said, group: Option<&Entry>) -> Failure {
         None => Failure::refused(format!("{said:#} is already in a group")),
     }
     .of_sa(said, Reason::Grouped)
-}
-
-/// Prints SAs as the manual page does.
-struct Names<'a>(&'a [Said]);
-
-impl std::fmt::Display for Names<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, said) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { " " };
-            write!(f, "{separator}{said:#}")?;
-        }
-        Ok(())
-    }
 }

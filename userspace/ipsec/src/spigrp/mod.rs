@@ -3,7 +3,9 @@
 //! `ipsec spigrp`: groups and ungroups SAs, lists groups.
 
 mod args;
+mod change;
 mod execute;
+mod monitor;
 mod plan;
 mod sas;
 mod session;
@@ -33,7 +35,7 @@ pub(crate) fn run<S: System>(
     match command {
         Command::Help => return console.print(&syntax::help(program)),
         Command::Version => return console.print(&program.version()),
-        Command::List | Command::Request(_) | Command::Batch(_) => {
+        Command::List | Command::Request(_) | Command::Batch(_) | Command::Monitor { .. } => {
             text::refuse_netkey("spigrp", system)?;
         }
     }
@@ -50,5 +52,7 @@ pub(crate) fn run<S: System>(
             let input = options.open(system)?;
             batch::run(&mut Session { system }, &options, input, program, console)
         }
+        Command::Monitor { timestamp } => monitor::monitor(timestamp, program, system, console)
+            .map_err(|failure| failure.during(("monitor", &[]))),
     }
 }

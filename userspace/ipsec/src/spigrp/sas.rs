@@ -7,6 +7,7 @@ use klips::{
     number::{self, NumberError},
     said::{Proto, Said},
 };
+use std::fmt;
 
 /// The most SAs that can be grouped.
 const MAX: usize = 4;
@@ -91,4 +92,17 @@ fn quadruple(
         ))
     })?;
     Ok(Said { dst, spi, proto })
+}
+
+/// Prints SAs as the manual page does.
+pub(super) struct Names<'a>(pub(super) &'a [Said]);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, said) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { " " };
+            write!(f, "{separator}{said:#}")?;
+        }
+        Ok(())
+    }
 }

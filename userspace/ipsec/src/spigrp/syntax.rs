@@ -30,6 +30,14 @@ pub(crate) fn definition(name: &str) -> Command {
                 .action(ArgAction::Append),
         )
         .args(options::batch())
+        .arg(options::flag(
+            "monitor",
+            "Print changes of groups and SAs as they happen, until interrupted",
+        ))
+        .arg(options::flag(
+            "timestamp",
+            "Begin each line of --monitor with the time",
+        ))
         .arg(options::json())
         .arg(options::flag("debug", "Tell of progress"))
         .arg(
@@ -82,6 +90,7 @@ fn usage(name: &str) -> String {
          {name} [OPTION...] --said SA1 [SA2 [SA3 [SA4]]]\n       \
          {name} [OPTION...] --ungroup SA\n       \
          {name} [OPTION...] --batch FILE|- [--keep-going]\n       \
+         {name} [OPTION...] --monitor [--timestamp]\n       \
          {name} --help\n       \
          {name} --version",
         words(1),

@@ -9,7 +9,7 @@
 #[allow(unused_imports)]
 pub use testbed::{TestHost, hex};
 
-use ipsec_tools::{Console, ProcFile, System};
+use ipsec_tools::{Console, ProcFile, System, Wake};
 use klips::{
     address::Family,
     errno::Errno,
@@ -25,7 +25,7 @@ use std::{
     io::{self, Cursor, Read},
     net::IpAddr,
     rc::Rc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 /// Decides what else a kernel does: an errno to refuse a message with.
@@ -77,7 +77,16 @@ impl Request {
 pub struct FakeSocket {
     kernel: Rc<Kernel>,
     socket: u32,
-    queue: VecDeque<Vec<u8>>,
+    queue: RefCell<VecDeque<Vec<u8>>>,
+}
+
+impl FakeSocket {
+    /// Whether there is a message or an error to be read.
+    fn is_readable(&self) -> bool {
+        let heard = self.kernel.host.read(self.socket);
+        self.queue.borrow_mut().extend(heard);
+        !self.queue.borrow().is_empty() || self.kernel.receive_error.get().is_some()
+    }
 }
 
 impl Transport for FakeSocket {
@@ -106,7 +115,7 @@ impl Transport for FakeSocket {
                 });
                 let mut bytes = vec![0; content.size()];
                 content.write(&mut bytes).unwrap();
-                self.queue.push_back(bytes);
+                self.queue.borrow_mut().push_back(bytes);
                 Err(errno)
             }
         };
@@ -121,9 +130,10 @@ impl Transport for FakeSocket {
         let noise = self.kernel.noise.take();
         let heard = self.kernel.host.read(self.socket);
         if !self.kernel.mute.get() {
-            self.queue.extend(noise.into_iter().chain(heard));
+            let queue = self.queue.get_mut();
+            queue.extend(noise.into_iter().chain(heard));
         }
-        Ok(self.queue.pop_front().map(|message| {
+        Ok(self.queue.get_mut().pop_front().map(|message| {
             let len = message.len().min(buffer.len());
             buffer[..len].copy_from_slice(&message[..len]);
             len
@@ -137,6 +147,9 @@ impl Drop for FakeSocket {
     }
 }
 
+/// Something that happens meanwhile.
+pub type Meanwhile = Box<dyn FnOnce(&mut Machine)>;
+
 /// A machine.
 pub struct Machine {
     pub kernel: Rc<Kernel>,
@@ -149,6 +162,10 @@ pub struct Machine {
     /// The user's files; `-` is standard input.
     pub files: HashMap<String, Vec<u8>>,
     pub netkey: bool,
+    /// What waiting for messages fails with.
+    pub wait_error: Option<io::ErrorKind>,
+    /// What happens while a command listens: one after the other, then the user wants an end.
+    pub meanwhile: VecDeque<Meanwhile>,
     pub transcript: String,
 }
 
@@ -165,7 +182,7 @@ impl System for Machine {
         Ok(Client::new(FakeSocket {
             kernel: self.kernel.clone(),
             socket,
-            queue: VecDeque::new(),
+            queue: RefCell::default(),
         }))
     }
 
@@ -186,6 +203,23 @@ impl System for Machine {
             Some(text) => Ok(Box::new(Cursor::new(text.clone()))),
             None => Err(io::ErrorKind::NotFound.into()),
         }
+    }
+
+    fn wait(&mut self, socket: &FakeSocket) -> io::Result<Wake> {
+        if let Some(kind) = self.wait_error {
+            return Err(kind.into());
+        }
+        while !socket.is_readable() {
+            match self.meanwhile.pop_front() {
+                Some(happen) => happen(self),
+                None => return Ok(Wake::End),
+            }
+        }
+        Ok(Wake::Readable)
+    }
+
+    fn now(&mut self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(self.kernel.host.clock.get().real)
     }
 
     fn has_netkey(&mut self) -> bool {
@@ -224,6 +258,8 @@ impl Machine {
             list: None,
             files: HashMap::new(),
             netkey: false,
+            wait_error: None,
+            meanwhile: VecDeque::new(),
             transcript: String::new(),
         }
     }
@@ -300,6 +336,11 @@ impl Machine {
             }
         }
         std::mem::take(&mut self.transcript)
+    }
+
+    /// Has something happen while the next command listens.
+    pub fn meanwhile(&mut self, happen: impl FnOnce(&mut Machine) + 'static) {
+        self.meanwhile.push_back(Box::new(happen));
     }
 
     /// Writes down the messages that were written since the last time.
