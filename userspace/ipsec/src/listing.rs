@@ -65,17 +65,25 @@ impl Entry {
         }
     }
 
-    /// Whether this is, or could be, the SA of that name.
-    fn may_be(&self, said: &Said) -> bool {
-        match &self.said {
-            Some(listed) => listed == said,
-            None => {
-                let id = format!("{}0x{:x}", said.proto.name(), said.spi);
-                let rest = self.text.strip_prefix(&id);
-                Family::of(&said.dst) == Family::Inet6
-                    && rest.is_some_and(|rest| rest.starts_with('@'))
-            }
-        }
+    /// As the list has it.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Its name, if that can be read.
+    pub(crate) fn said(&self) -> Option<Said> {
+        self.said
+    }
+
+    /// Whether its name can't be read, but could be this one.
+    pub(crate) fn could_be(&self, said: &Said) -> bool {
+        let id = format!("{}0x{:x}", said.proto.name(), said.spi);
+        self.said.is_none()
+            && Family::of(&said.dst) == Family::Inet6
+            && self
+                .text
+                .strip_prefix(&id)
+                .is_some_and(|rest| rest.starts_with('@'))
     }
 
     /// As `--json` has it.
@@ -93,52 +101,12 @@ impl Entry {
 }
 
 /// All chains, inside to outside.
-pub(crate) struct Chains(Vec<Vec<Entry>>);
-
-impl Chains {
-    pub(crate) fn read(system: &mut impl System) -> Result<Self, Failure> {
-        let file = BufReader::new(open(system, ProcFile::SpiGrp)?);
-        lines(file).collect::<Result<_, _>>().map(Chains)
-    }
-
-    /// Whether there is an SA of that name.
-    pub(crate) fn has(&self, said: &Said) -> bool {
-        self.0.iter().flatten().any(|entry| entry.may_be(said))
-    }
-
-    /// The innermost SA of the group that an SA is in, which gives the group its name.
-    pub(crate) fn group_of(&self, said: &Said) -> Option<&Entry> {
-        // Late KLIPS had a line for each SA, with those outside of it; the longest has them all.
-        let group = self
-            .0
-            .iter()
-            .filter(|chain| chain.len() > 1 && chain.iter().any(|entry| entry.may_be(said)))
-            .max_by_key(|chain| chain.len())?;
-        group.first()
-    }
-}
-
-fn lines(file: impl BufRead) -> impl Iterator<Item = Result<Vec<Entry>, Failure>> {
-    file.lines().map(|line| {
-        let line = line.map_err(|error| Failure::refused(format!("read error: {error}")))?;
-        Ok(line.split_whitespace().map(Entry::parse).collect())
-    })
-}
-
-/// Prints the groups as a JSON array of chains, one a line.
-pub(crate) fn print_json(
-    system: &mut impl System,
-    console: &mut Console<'_>,
-) -> Result<(), Failure> {
-    let file = BufReader::new(open(system, ProcFile::SpiGrp)?);
-    let mut separator = "[\n";
-    for chain in lines(file) {
-        let chain = chain?;
-        let members: Vec<_> = chain.iter().map(Entry::json).collect();
-        let json =
-            serde_json::to_string(&members).map_err(|error| Failure::output(error.into()))?;
-        write!(console.out, "{separator}{json}").map_err(Failure::output)?;
-        separator = ",\n";
-    }
-    console.print(if separator == "[\n" { "[]\n" } else { "\n]\n" })
+pub(crate) fn chains(system: &mut impl System) -> Result<Vec<Vec<Entry>>, Failure> {
+    BufReader::new(open(system, ProcFile::SpiGrp)?)
+        .lines()
+        .map(|line| {
+            let line = line.map_err(|error| Failure::refused(format!("read error: {error}")))?;
+            Ok(line.split_whitespace().map(Entry::parse).collect())
+        })
+        .collect()
 }

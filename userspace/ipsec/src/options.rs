@@ -5,8 +5,16 @@
 //! Each command has one definition of its options, a [`clap::Command`], from which arguments are
 //! read and its help text is made.
 
-use crate::{batch, failure::Failure, program::Program, text};
-use clap::{Arg, ArgAction, ArgMatches};
+use crate::{
+    batch,
+    failure::Failure,
+    program::{Console, Program},
+    text,
+};
+use clap::{
+    Arg, ArgAction, ArgMatches,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 
 /// An option without a value; to give it twice is to give it once.
 pub(crate) fn flag(name: &'static str, help: &'static str) -> Arg {
@@ -42,6 +50,53 @@ pub(crate) fn batch() -> [Arg; 2] {
         ),
         flag("keep-going", "Go on with a batch after a line that failed"),
     ]
+}
+
+/// When lists are aligned and coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Color {
+    /// At a terminal; without colours if the user wants none anywhere.
+    Auto,
+    Always,
+    /// Aligned at a terminal all the same.
+    Never,
+}
+
+impl Color {
+    /// Whether lists are aligned for a reader.
+    pub(crate) fn aligns(self, console: &Console<'_>) -> bool {
+        console.terminal || self == Color::Always
+    }
+
+    /// Whether lists are coloured.
+    pub(crate) fn colors(self, console: &Console<'_>) -> bool {
+        match self {
+            Color::Auto => console.terminal && !console.no_color,
+            Color::Always => true,
+            Color::Never => false,
+        }
+    }
+}
+
+/// `--color`.
+pub(crate) fn color() -> Arg {
+    let words = PossibleValuesParser::new(["auto", "always", "never"]);
+    value(
+        "color",
+        "when",
+        "Align and colour lists, by default only at a terminal",
+    )
+    .overrides_with("color")
+    .value_parser(words.map(|word| match word.as_str() {
+        "always" => Color::Always,
+        "never" => Color::Never,
+        _ => Color::Auto,
+    }))
+}
+
+/// What `--color` says.
+pub(crate) fn color_of(matches: &ArgMatches) -> Color {
+    matches.get_one("color").copied().unwrap_or(Color::Auto)
 }
 
 /// What `--batch` and `--keep-going` say.

@@ -229,6 +229,42 @@ fn lists() {
 }
 
 #[test]
+fn lists_for_a_reader() {
+    let mut machine = Machine::with_four();
+    machine.quiet("spi --ip6 --said tun:233@3049:1::1");
+    machine.quiet("spi --ip4 --said tun.12345@10.0.0.2");
+    machine.quiet("spigrp --said tun.113@gw2 esp.115@gw2 ah.116@gw2");
+    machine.quiet("spigrp --said tun:233@3049:1::1 comp.117@gw2");
+    machine.transcript.clear();
+    let lines = "spigrp
+        spigrp --color never
+        spigrp --color=always
+        spigrp --color auto
+        spigrp --json --color always
+        spigrp --color always --color never";
+    assert_snapshot!("lists_without_a_terminal", machine.session(lines));
+    machine.terminal = true;
+    assert_snapshot!("lists_at_a_terminal", machine.session(lines));
+    machine.no_color = true;
+    assert_snapshot!("lists_without_colours", machine.session(lines));
+    assert_snapshot!(
+        "bad_colours",
+        machine.session("spigrp --color\nspigrp --color red\nspigrp --color=")
+    );
+    machine.list = Some(
+        "%trap tun0x0@0.0.0.0 \n%passthrough4 esp0x235@<invalid> \n\nint0x99@0.0.0.0 \n".to_owned(),
+    );
+    assert_snapshot!(
+        "odd_lists",
+        machine.session("spigrp --color always\nspigrp")
+    );
+    machine.list = Some(String::new());
+    machine.quiet("spigrp");
+    machine.list_error = Some(std::io::ErrorKind::NotFound);
+    assert_eq!(machine.run("spigrp"), 1);
+}
+
+#[test]
 fn without_the_module() {
     let mut machine = Machine::new();
     machine.open_error = Some(Errno::EAFNOSUPPORT);

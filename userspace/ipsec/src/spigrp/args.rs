@@ -7,7 +7,14 @@ use super::{
     sas,
     syntax::{self, Parsed},
 };
-use crate::{batch, failure::Failure, options, program::Program, system::System, text};
+use crate::{
+    batch,
+    failure::Failure,
+    options::{self, Color},
+    program::Program,
+    system::System,
+    text,
+};
 use clap::{ArgMatches, parser::ValueSource};
 
 /// What is to be done.
@@ -18,7 +25,7 @@ pub(super) enum Command {
     /// Print the version.
     Version,
     /// Print the groups.
-    List,
+    List(Color),
     /// Group or ungroup.
     Request(Request),
     /// The same, a request a line.
@@ -58,7 +65,7 @@ pub(super) fn parse(
     }
     Ok(match request(program, &matches, system)? {
         Some(request) => Command::Request(request),
-        None => Command::List,
+        None => Command::List(options::color_of(&matches)),
     })
 }
 

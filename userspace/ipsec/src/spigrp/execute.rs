@@ -3,17 +3,23 @@
 //! Sends the messages, and says what is really the matter when the kernel refuses.
 
 use super::{
+    groups::Groups,
     plan::{self, Request},
+    refusal,
     sas::Names,
 };
 use crate::{
-    failure::{Failure, Reason},
-    listing::{Chains, Entry},
+    failure::Failure,
     program::{Console, Program},
     system::System,
     text,
 };
-use klips::{errno::Errno, group::ListReason, pfkey::Fault, said::Said};
+use klips::{
+    errno::Errno,
+    group::{ListError, ListReason},
+    pfkey::Fault,
+    said::Said,
+};
 use pfkey::{Client, Error, Transport};
 
 pub(super) fn execute<S: System>(
@@ -31,7 +37,7 @@ pub(super) fn execute<S: System>(
                 Err(Error::Refused {
                     errno: errno @ Errno::ENOENT,
                     ..
-                }) => Err(missing(said).with_errno(errno)),
+                }) => Err(refusal::missing(said).with_errno(errno)),
                 Err(error) => Err(text::failure(error)),
             }
         }
@@ -79,11 +85,8 @@ fn group_by_pairs<S: System>(
     system: &mut S,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    if let Some(failure) = find_twice(saids) {
-        return Err(failure);
-    }
-    let chains = Chains::read(system)?;
-    if let Some(failure) = find_grouped(saids, &chains) {
+    let mut groups = Groups::read(system)?;
+    if let Some(failure) = find_conflict(saids, &mut groups) {
         return Err(failure);
     }
     for (index, pair) in saids.windows(2).enumerate() {
@@ -104,8 +107,8 @@ fn group_by_pairs<S: System>(
                 ..
             } => {
                 // The inner one of a later pair was found with the pair before.
-                let inner_is_missing = index == 0 && !chains.has(inner);
-                missing(if inner_is_missing { inner } else { outer }).with_errno(errno)
+                let inner_is_missing = index == 0 && groups.find(inner).is_none();
+                refusal::missing(if inner_is_missing { inner } else { outer }).with_errno(errno)
             }
             error => text::failure(error),
         };
@@ -138,62 +141,43 @@ fn explain(
     fault: Option<Fault>,
     system: &mut impl System,
 ) -> Failure {
-    let mut chains = || Chains::read(system).ok();
     let named = fault.and_then(|fault| Some((saids.get(usize::from(fault.member))?, fault.reason)));
     match named {
-        Some((said, ListReason::Missing)) => missing(said),
-        Some((said, ListReason::Twice)) => twice(said),
-        Some((said, ListReason::Grouped)) => {
-            let chains = chains();
-            grouped(
-                said,
-                chains.as_ref().and_then(|chains| chains.group_of(said)),
-            )
+        Some((said, reason @ (ListReason::Missing | ListReason::Twice))) => {
+            refusal::of(said, reason, None)
         }
+        Some((said, ListReason::Grouped)) => refusal::of(
+            said,
+            ListReason::Grouped,
+            Groups::read(system).ok().as_ref(),
+        ),
         // The kernel's word was lost, or it has said no more than this.
-        None => chains()
-            .and_then(|chains| guess(saids, errno, &chains))
+        None => Groups::read(system)
+            .ok()
+            .and_then(|mut groups| guess(saids, errno, &mut groups))
             .unwrap_or_else(|| text::failure(Error::Refused { errno, fault })),
     }
 }
 
 /// What an errno may mean, by what is listed.
-fn guess(saids: &[Said], errno: Errno, chains: &Chains) -> Option<Failure> {
+fn guess(saids: &[Said], errno: Errno, groups: &mut Groups) -> Option<Failure> {
     match errno {
-        Errno::ENOENT => saids.iter().find(|said| !chains.has(said)).map(missing),
-        Errno::EEXIST => find_twice(saids).or_else(|| find_grouped(saids, chains)),
+        Errno::ENOENT => {
+            let missing = saids.iter().find(|said| groups.find(said).is_none());
+            missing.map(refusal::missing)
+        }
+        Errno::EEXIST => find_conflict(saids, groups),
         _ => None,
     }
 }
 
-fn find_twice(saids: &[Said]) -> Option<Failure> {
-    let mut all = saids.iter().enumerate();
-    all.find(|(index, said)| saids[..*index].contains(said))
-        .map(|(_, said)| twice(said))
-}
-
-fn find_grouped(saids: &[Said], chains: &Chains) -> Option<Failure> {
-    saids
+/// The first SA that is named twice or in a group. Whether any is missing is for the kernel to say.
+fn find_conflict(saids: &[Said], groups: &mut Groups) -> Option<Failure> {
+    let listed: Vec<_> = saids
         .iter()
-        .find_map(|said| Some(grouped(said, Some(chains.group_of(said)?))))
-}
-
-fn missing(said: &Said) -> Failure {
-    Failure::refused(format!("there is no SA {said:#}")).of_sa(said, Reason::Missing)
-}
-
-fn twice(said: &Said) -> Failure {
-    Failure::refused(format!("{said:#} is named twice")).of_sa(said, Reason::Twice)
-}
-
-/// `group` is the innermost SA of the group that it is in, if that could be found out.
-fn grouped(said: &Said, group: Option<&Entry>) -> Failure {
-    match group {
-        Some(group) => {
-            let text = format!("{said:#} is already in the group {}", group.name());
-            Failure::refused(text).in_group(group.json())
-        }
-        None => Failure::refused(format!("{said:#} is already in a group")),
-    }
-    .of_sa(said, Reason::Grouped)
+        .filter(|said| groups.find(said).is_some())
+        .copied()
+        .collect();
+    let ListError { member, reason } = groups.group(&listed).err()?;
+    Some(refusal::of(&listed[member], reason, Some(groups)))
 }

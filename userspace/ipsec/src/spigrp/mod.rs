@@ -5,8 +5,11 @@
 mod args;
 mod change;
 mod execute;
+mod groups;
+mod list;
 mod monitor;
 mod plan;
+mod refusal;
 mod sas;
 mod session;
 mod syntax;
@@ -14,9 +17,8 @@ mod syntax;
 use crate::{
     batch,
     failure::Failure,
-    listing,
     program::{Console, Program},
-    system::{ProcFile, System},
+    system::System,
     text,
 };
 use args::Command;
@@ -35,16 +37,16 @@ pub(crate) fn run<S: System>(
     match command {
         Command::Help => return console.print(&syntax::help(program)),
         Command::Version => return console.print(&program.version()),
-        Command::List | Command::Request(_) | Command::Batch(_) | Command::Monitor { .. } => {
+        Command::List(_) | Command::Request(_) | Command::Batch(_) | Command::Monitor { .. } => {
             text::refuse_netkey("spigrp", system)?;
         }
     }
     match command {
         Command::Help | Command::Version => Ok(()),
-        Command::List if program.json => {
-            listing::print_json(system, console).map_err(|failure| failure.during(("list", &[])))
+        Command::List(_) if program.json => {
+            list::print_json(system, console).map_err(|failure| failure.during(("list", &[])))
         }
-        Command::List => listing::print(system, ProcFile::SpiGrp, console),
+        Command::List(color) => list::print(color, system, console),
         Command::Request(request) => {
             batch::run_one(&mut Session { system }, &request, program, console)
         }

@@ -39,6 +39,7 @@ pub(crate) fn definition(name: &str) -> Command {
             "Begin each line of --monitor with the time",
         ))
         .arg(options::json())
+        .arg(options::color())
         .arg(options::flag("debug", "Tell of progress"))
         .arg(
             options::value("label", "label", "Begin all messages with this label")

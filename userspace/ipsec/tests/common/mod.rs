@@ -162,6 +162,10 @@ pub struct Machine {
     /// The user's files; `-` is standard input.
     pub files: HashMap<String, Vec<u8>>,
     pub netkey: bool,
+    /// Whether standard output is a terminal.
+    pub terminal: bool,
+    /// Whether the user wants no colours.
+    pub no_color: bool,
     /// What waiting for messages fails with.
     pub wait_error: Option<io::ErrorKind>,
     /// What happens while a command listens: one after the other, then the user wants an end.
@@ -258,6 +262,8 @@ impl Machine {
             list: None,
             files: HashMap::new(),
             netkey: false,
+            terminal: false,
+            no_color: false,
             wait_error: None,
             meanwhile: VecDeque::new(),
             transcript: String::new(),
@@ -290,7 +296,7 @@ impl Machine {
     }
 
     /// Runs a command line and writes down what comes of it. Blanks separate words, `""` is an
-    /// empty one. Returns the exit status.
+    /// empty one; an escape is written as `ESC`. Returns the exit status.
     pub fn run(&mut self, line: &str) -> u8 {
         let words: Vec<OsString> = line
             .split_ascii_whitespace()
@@ -300,13 +306,13 @@ impl Machine {
         let mut console = Console {
             out: &mut out,
             err: &mut err,
-            terminal: false,
-            no_color: false,
+            terminal: self.terminal,
+            no_color: self.no_color,
         };
         let code = ipsec_tools::run(words, self, &mut console);
         let mut text = format!("$ {line}\n");
         for (mark, bytes) in [("", out), ("! ", err)] {
-            let stream = String::from_utf8(bytes).unwrap();
+            let stream = String::from_utf8(bytes).unwrap().replace('\x1b', "ESC");
             assert!(stream.is_empty() || stream.ends_with('\n'), "{stream}");
             for line in stream.lines() {
                 writeln!(text, "{mark}{line}").unwrap();

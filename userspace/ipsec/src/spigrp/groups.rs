@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The groups as the kernel lists them, to look SAs up in and to try requests on. What may be
+//! grouped is decided by the rules of the module itself.
+
+use crate::{
+    failure::Failure,
+    listing::{self, Entry},
+    system::System,
+};
+use klips::{
+    group::{self, Links, ListError},
+    said::Said,
+};
+use std::collections::HashMap;
+
+/// All SAs and their groups.
+pub(super) struct Groups {
+    sas: Vec<Sa>,
+    by_said: HashMap<Said, usize>,
+    /// Those whose names can't be read.
+    unreadable: Vec<usize>,
+}
+
+struct Sa {
+    entry: Entry,
+    inext: Option<usize>,
+    onext: Option<usize>,
+}
+
+impl Links for Groups {
+    type Id = usize;
+
+    fn inext(&self, sa: usize) -> Option<usize> {
+        self.sas[sa].inext
+    }
+
+    fn onext(&self, sa: usize) -> Option<usize> {
+        self.sas[sa].onext
+    }
+
+    fn set_inext(&mut self, sa: usize, to: Option<usize>) {
+        self.sas[sa].inext = to;
+    }
+
+    fn set_onext(&mut self, sa: usize, to: Option<usize>) {
+        self.sas[sa].onext = to;
+    }
+}
+
+impl Groups {
+    /// Reads the list.
+    pub(super) fn read(system: &mut impl System) -> Result<Self, Failure> {
+        let mut groups = Groups {
+            sas: Vec::new(),
+            by_said: HashMap::new(),
+            unreadable: Vec::new(),
+        };
+        for chain in listing::chains(system)? {
+            groups.insert(chain);
+        }
+        Ok(groups)
+    }
+
+    /// Adds a line of the list. Late KLIPS has one for each SA, with those outside of it, so that
+    /// all of this may be known already.
+    fn insert(&mut self, chain: Vec<Entry>) {
+        let mut inner = None;
+        for entry in chain {
+            let outer = self.id_of(entry);
+            if let Some(inner) = inner {
+                // What is linked already is so by another line.
+                let _ = group::link(self, inner, outer);
+            }
+            inner = Some(outer);
+        }
+    }
+
+    fn id_of(&mut self, entry: Entry) -> usize {
+        let (new, said) = (self.sas.len(), entry.said());
+        let id = match said {
+            Some(said) => *self.by_said.entry(said).or_insert(new),
+            None => {
+                self.unreadable.push(new);
+                new
+            }
+        };
+        if id == new {
+            self.sas.push(Sa {
+                entry,
+                inext: None,
+                onext: None,
+            });
+        }
+        id
+    }
+
+    /// The SA of that name.
+    pub(super) fn find(&self, said: &Said) -> Option<usize> {
+        let mut unreadable = self.unreadable.iter();
+        self.by_said
+            .get(said)
+            .or_else(|| unreadable.find(|sa| self.sas[**sa].entry.could_be(said)))
+            .copied()
+    }
+
+    /// The SAs of the group that an SA is in, inside to outside; the first gives it its name.
+    /// Empty if it is in none.
+    pub(super) fn group_of(&self, said: &Said) -> Vec<&Entry> {
+        self.find(said)
+            .filter(|sa| group::is_grouped(self, *sa))
+            .into_iter()
+            .flat_map(|sa| group::members(self, sa))
+            .map(|sa| &self.sas[sa].entry)
+            .collect()
+    }
+
+    /// Groups SAs, or says what is wrong with them.
+    pub(super) fn group(&mut self, saids: &[Said]) -> Result<(), ListError> {
+        let list: Vec<_> = saids.iter().map(|said| self.find(said)).collect();
+        group::link_list(self, &list)
+    }
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The list of groups: the bytes of the file, or aligned for a reader at a terminal, or JSON.
+
+use crate::{
+    failure::Failure,
+    listing::{self, Entry},
+    options::Color,
+    program::Console,
+    system::{ProcFile, System},
+};
+use anstyle::{AnsiColor, Style};
+use klips::said::Proto;
+
+/// Prints the groups as the file has them, or for a reader.
+pub(super) fn print(
+    color: Color,
+    system: &mut impl System,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    match color.aligns(console) {
+        false => listing::print(system, ProcFile::SpiGrp, console),
+        true => {
+            let chains = listing::chains(system)?;
+            console.print(&aligned(&chains, color.colors(console)))
+        }
+    }
+}
+
+/// Prints the groups as a JSON array of chains, one a line.
+pub(super) fn print_json(
+    system: &mut impl System,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    // Whole, so that what is printed is JSON even if the file can't be read to its end.
+    let chains = listing::chains(system)?;
+    let mut separator = "[\n";
+    for chain in &chains {
+        let members: Vec<_> = chain.iter().map(Entry::json).collect();
+        let json =
+            serde_json::to_string(&members).map_err(|error| Failure::output(error.into()))?;
+        write!(console.out, "{separator}{json}").map_err(Failure::output)?;
+        separator = ",\n";
+    }
+    console.print(if chains.is_empty() { "[]\n" } else { "\n]\n" })
+}
+
+/// A line per chain and a column per place in it, so that what is innermost stands below what is
+/// innermost.
+fn aligned(chains: &[Vec<Entry>], colors: bool) -> String {
+    let mut widths = Vec::new();
+    for chain in chains {
+        // What ends a line needs no width, whatever else is in its column.
+        for (index, entry) in chain.iter().rev().skip(1).rev().enumerate() {
+            widths.resize(widths.len().max(index + 1), 0);
+            widths[index] = entry.text().len().max(widths[index]);
+        }
+    }
+    let mut text = String::new();
+    for chain in chains {
+        for (index, entry) in chain.iter().enumerate() {
+            let gap = match chain.len() - index {
+                1 => 0,
+                _ => widths[index] - entry.text().len() + 2,
+            };
+            push(&mut text, entry, colors);
+            text.extend(std::iter::repeat_n(' ', gap));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Appends an SA, its protocol in colour.
+fn push(text: &mut String, entry: &Entry, colors: bool) {
+    let proto = entry.said().map(|said| said.proto);
+    match proto.filter(|_| colors) {
+        Some(proto) => {
+            // A keyword has no protocol in front, and is coloured whole.
+            let end = match entry.text().starts_with(proto.name()) {
+                true => proto.name().len(),
+                false => entry.text().len(),
+            };
+            let (head, tail) = entry.text().split_at(end);
+            let style = style(proto);
+            text.push_str(&format!("{style}{head}{style:#}{tail}"));
+        }
+        None => text.push_str(entry.text()),
+    }
+}
+
+fn style(proto: Proto) -> Style {
+    let color = match proto {
+        Proto::Tun => AnsiColor::Blue,
+        Proto::Esp => AnsiColor::Green,
+        Proto::Ah => AnsiColor::Yellow,
+        Proto::Comp => AnsiColor::Magenta,
+        Proto::Int => AnsiColor::Red,
+    };
+    color.on_default().bold()
+}
