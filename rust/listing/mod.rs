@@ -161,10 +161,11 @@ impl Listing {
                 Some(1)
             }
             Listing::KlipsDebug => {
-                let (name, part) = Masks::SHOWN.get(usize::try_from(position).ok()?)?;
+                let part = *Masks::SHOWN.get(usize::try_from(position).ok()?)?;
                 out(format_args!(
-                    "debug_{name}={:08x}.\n",
-                    state.debug.of(*part)
+                    "debug_{}={:08x}.\n",
+                    part.name(),
+                    state.debug.of(part)
                 ));
                 Some(position + 1)
             }

@@ -32,6 +32,42 @@ pub enum Part {
     Verbose,
 }
 
+impl Part {
+    /// All parts, in the order of the message.
+    pub const ALL: [Part; PARTS] = [
+        Part::Tunnel,
+        Part::Netlink,
+        Part::Xform,
+        Part::Eroute,
+        Part::Spi,
+        Part::Radij,
+        Part::Esp,
+        Part::Ah,
+        Part::Rcv,
+        Part::PfKey,
+        Part::IpComp,
+        Part::Verbose,
+    ];
+
+    /// Its name in `/proc/net/ipsec_klipsdebug`, behind `debug_`, and on command lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Part::Tunnel => "tunnel",
+            Part::Netlink => "netlink",
+            Part::Xform => "xform",
+            Part::Eroute => "eroute",
+            Part::Spi => "spi",
+            Part::Radij => "radij",
+            Part::Esp => "esp",
+            Part::Ah => "ah",
+            Part::Rcv => "rcv",
+            Part::PfKey => "pfkey",
+            Part::IpComp => "ipcomp",
+            Part::Verbose => "verbose",
+        }
+    }
+}
+
 /// How many parts there are.
 pub const PARTS: usize = 12;
 
@@ -44,16 +80,16 @@ pub struct Masks(pub [u32; PARTS]);
 
 impl Masks {
     /// The lines of `/proc/net/ipsec_klipsdebug`.
-    pub const SHOWN: [(&'static str, Part); 9] = [
-        ("tunnel", Part::Tunnel),
-        ("xform", Part::Xform),
-        ("eroute", Part::Eroute),
-        ("spi", Part::Spi),
-        ("radij", Part::Radij),
-        ("esp", Part::Esp),
-        ("ah", Part::Ah),
-        ("rcv", Part::Rcv),
-        ("pfkey", Part::PfKey),
+    pub const SHOWN: [Part; 9] = [
+        Part::Tunnel,
+        Part::Xform,
+        Part::Eroute,
+        Part::Spi,
+        Part::Radij,
+        Part::Esp,
+        Part::Ah,
+        Part::Rcv,
+        Part::PfKey,
     ];
 
     /// No debugging.

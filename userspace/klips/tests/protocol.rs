@@ -201,7 +201,7 @@ fn errnos() -> String {
 fn masks() -> String {
     let names: Vec<_> = Masks::SHOWN
         .iter()
-        .map(|(name, _)| format!("`debug_{name}`"))
+        .map(|part| format!("`debug_{}`", part.name()))
         .collect();
     names.join(", ")
 }
