@@ -12,6 +12,7 @@
 //! # Ok::<(), pfkey::Error>(())
 //! ```
 
+pub mod describe;
 mod socket;
 
 pub use self::socket::Socket;
@@ -110,6 +111,13 @@ impl<T: Transport> Client<T> {
 
     /// Sends a request, with sequence number and process ID of its own, and waits for the answer.
     pub fn request(&mut self, content: &Content<'_>) -> Result<Message<'_>, Error> {
+        let header = self.tell(content)?;
+        self.answer(&header)
+    }
+
+    /// Sends a message, with sequence number and process ID of its own, and leaves it to others to
+    /// read what the kernel may answer. Returns the header that was sent.
+    pub fn tell(&mut self, content: &Content<'_>) -> Result<Header, Error> {
         self.seq = self.seq.wrapping_add(1);
         let header = Header {
             errno: 0,
@@ -125,7 +133,7 @@ impl<T: Transport> Client<T> {
         };
         self.output.zeroize();
         match sent {
-            Ok(()) => self.answer(&header),
+            Ok(()) => Ok(header),
             Err(errno) => Err(Error::Refused {
                 errno,
                 fault: self.fault(&header),
