@@ -25,10 +25,7 @@ use crate::{
 };
 use klips::said::Said;
 use serde::Serialize;
-use std::{
-    fmt,
-    io::{BufRead, BufReader, Read},
-};
+use std::io::{BufRead, BufReader, Read};
 use zeroize::Zeroizing;
 
 /// A command that can be run in batches.
@@ -42,6 +39,11 @@ pub(crate) trait Command {
 
     /// What a request is in one word, and the SAs that it names.
     fn about(request: &Self::Request) -> (&'static str, &[Said]);
+
+    /// Whether requests are not sent, but tried on what is known.
+    fn is_dry_run(&self) -> bool {
+        false
+    }
 
     /// Reads the words of a line; a label in it is set in `program`, which is the line's own. No
     /// message is sent.
@@ -165,15 +167,19 @@ struct Count {
     not_tried: usize,
 }
 
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} done", self.done)?;
-        for (count, what) in [(self.failed, "failed"), (self.not_tried, "not tried")] {
+impl Count {
+    fn in_words(self, dry_run: bool) -> String {
+        let (done, failed) = match dry_run {
+            true => ("would succeed", "would fail"),
+            false => ("done", "failed"),
+        };
+        let mut text = format!("{} {done}", self.done);
+        for (count, what) in [(self.failed, failed), (self.not_tried, "not tried")] {
             if count > 0 {
-                write!(f, ", {count} {what}")?;
+                text.push_str(&format!(", {count} {what}"));
             }
         }
-        Ok(())
+        text
     }
 }
 
@@ -184,6 +190,8 @@ struct Summary {
     result: Ending,
     #[serde(flatten)]
     count: Count,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    nothing_sent: bool,
 }
 
 /// What has come of the lines so far.
@@ -195,7 +203,8 @@ struct Progress<'a, 'b> {
     stopped: bool,
     /// The exit status.
     code: u8,
-    /// Bad lines have kept the others from being executed.
+    dry_run: bool,
+    /// It is a dry run, or bad lines have kept the others from being executed.
     nothing_sent: bool,
 }
 
@@ -255,15 +264,19 @@ impl Progress<'_, '_> {
         if program.json {
             self.console.object(&Summary {
                 action: "batch",
-                result: match code {
-                    0 => Ending::Done,
-                    1 => Ending::Refused,
+                result: match (code, self.dry_run) {
+                    (0, false) => Ending::Done,
+                    (0, true) => Ending::WouldSucceed,
+                    (1, false) => Ending::Refused,
+                    (1, true) => Ending::WouldBeRefused,
                     _ => Ending::Usage,
                 },
                 count,
+                nothing_sent: self.nothing_sent,
             })?;
         } else {
             let name = self.options.name();
+            let count = count.in_words(self.dry_run);
             let remark = match self.nothing_sent {
                 true => "; nothing was sent",
                 false => "",
@@ -297,7 +310,8 @@ pub(crate) fn run<C: Command>(
         count: Count::default(),
         stopped: false,
         code: 0,
-        nothing_sent: false,
+        dry_run: command.is_dry_run(),
+        nothing_sent: command.is_dry_run(),
     };
     if options.keep_going {
         let mut connection = command.connect()?;

@@ -14,6 +14,8 @@ use std::{ffi::OsString, fmt, io};
 enum Kind {
     /// Exit status 1.
     Refused,
+    /// The same, of what has not been tried.
+    WouldBeRefused,
     /// Exit status 2.
     Usage,
     /// An exit status and nothing to say: that has been done, or nobody reads any more.
@@ -115,6 +117,13 @@ impl Failure {
         self
     }
 
+    /// The same, of a request that was not sent.
+    pub(crate) fn supposed(mut self) -> Self {
+        self.0.kind = Kind::WouldBeRefused;
+        self.0.text.insert_str(0, "would be refused: ");
+        self
+    }
+
     /// The same, of a request: what it is in one word, and the SAs that it names.
     pub(crate) fn during(mut self, (action, saids): (&'static str, &[Said])) -> Self {
         self.0.action = Some(action);
@@ -166,6 +175,7 @@ impl Failure {
             action: details.action,
             result: match details.kind {
                 Kind::Usage => Ending::Usage,
+                Kind::WouldBeRefused => Ending::WouldBeRefused,
                 Kind::Refused | Kind::Told(_) => Ending::Refused,
             },
             sas: details.saids.iter().map(Sa::of).collect(),
@@ -181,7 +191,7 @@ impl Failure {
 
     pub(crate) fn code(&self) -> u8 {
         match self.0.kind {
-            Kind::Refused => 1,
+            Kind::Refused | Kind::WouldBeRefused => 1,
             Kind::Usage => 2,
             Kind::Told(code) => code,
         }

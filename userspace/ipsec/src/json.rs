@@ -74,6 +74,10 @@ pub(crate) enum Ending {
     Done,
     /// It could not be done: exit status 1.
     Refused,
+    /// It would be done; nothing was sent.
+    WouldSucceed,
+    /// It could not be done; nothing was sent.
+    WouldBeRefused,
     /// It made no sense, and nothing was sent: exit status 2.
     Usage,
 }

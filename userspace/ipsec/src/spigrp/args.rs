@@ -27,9 +27,16 @@ pub(super) enum Command {
     /// Print the groups.
     List(Color),
     /// Group or ungroup.
-    Request(Request),
+    Request {
+        request: Request,
+        /// Or only tell what would come of it.
+        dry_run: bool,
+    },
     /// The same, a request a line.
-    Batch(batch::Options),
+    Batch {
+        batch: batch::Options,
+        dry_run: bool,
+    },
     /// Print changes.
     Monitor {
         /// With the time.
@@ -55,8 +62,9 @@ pub(super) fn parse(
     program.json = matches.get_flag("json");
     program.debug = matches.get_flag("debug");
     check_options(program, &matches)?;
+    let dry_run = matches.get_flag("dry-run");
     if let Some(batch) = options::batch_of(&matches)? {
-        return Ok(Command::Batch(batch));
+        return Ok(Command::Batch { batch, dry_run });
     }
     if matches.get_flag("monitor") {
         return Ok(Command::Monitor {
@@ -64,7 +72,7 @@ pub(super) fn parse(
         });
     }
     Ok(match request(program, &matches, system)? {
-        Some(request) => Command::Request(request),
+        Some(request) => Command::Request { request, dry_run },
         None => Command::List(options::color_of(&matches)),
     })
 }
@@ -86,10 +94,13 @@ fn check_options(program: &Program, matches: &ArgMatches) -> Result<(), Failure>
             text::see_help(program)
         )));
     }
-    match is_given(matches, "timestamp") && !is_given(matches, "monitor") {
-        true => Err(Failure::usage("--timestamp only goes with --monitor.")),
-        false => Ok(()),
+    if is_given(matches, "timestamp") && !is_given(matches, "monitor") {
+        return Err(Failure::usage("--timestamp only goes with --monitor."));
     }
+    if is_given(matches, "dry-run") && !has_sas && !is_given(matches, "batch") {
+        return Err(Failure::usage("--dry-run only goes with SAs or --batch."));
+    }
+    Ok(())
 }
 
 fn is_given(matches: &ArgMatches, id: &str) -> bool {

@@ -30,47 +30,39 @@ pub(super) fn execute<S: System>(
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
     match request {
-        Request::Ungroup(said) => {
-            console.debug(program, format_args!("ungrouping {said:#}"));
-            match client.request(&plan::ungroup(said)) {
-                Ok(_) => Ok(()),
-                Err(Error::Refused {
-                    errno: errno @ Errno::ENOENT,
-                    ..
-                }) => Err(refusal::missing(said).with_errno(errno)),
-                Err(error) => Err(text::failure(error)),
-            }
+        Request::Ungroup(said) => console.debug(program, format_args!("ungrouping {said:#}")),
+        Request::Group(saids) => {
+            console.debug(program, format_args!("grouping {} at once", Names(saids)));
         }
-        Request::Group(saids) => group(saids, client, program, system, console),
     }
-}
-
-/// Groups all at once if the kernel can do that.
-fn group<S: System>(
-    saids: &[Said],
-    client: &mut Client<S::Transport>,
-    program: &Program,
-    system: &mut S,
-    console: &mut Console<'_>,
-) -> Result<(), Failure> {
-    console.debug(program, format_args!("grouping {} at once", Names(saids)));
-    let request = plan::group(saids)
-        .ok_or_else(|| Failure::usage(format!("{} SAs can't be grouped", saids.len())))?;
-    match client.request(&request) {
-        Ok(_) => Ok(()),
+    let error = match client.request(&request.content()?) {
+        Ok(_) => return Ok(()),
+        Err(error) => error,
+    };
+    match (request, error) {
+        (
+            Request::Ungroup(said),
+            Error::Refused {
+                errno: errno @ Errno::ENOENT,
+                ..
+            },
+        ) => Err(refusal::missing(said).with_errno(errno)),
         // What KLIPS says to an extension that it does not know; our module has other answers for
         // whatever can be wrong with this message.
-        Err(Error::Refused {
-            errno: Errno::EINVAL,
-            ..
-        }) => {
+        (
+            Request::Group(saids),
+            Error::Refused {
+                errno: Errno::EINVAL,
+                ..
+            },
+        ) => {
             console.debug(program, format_args!("this kernel only knows pairs"));
             group_by_pairs(saids, client, program, system, console)
         }
-        Err(Error::Refused { errno, fault }) => {
+        (Request::Group(saids), Error::Refused { errno, fault }) => {
             Err(explain(saids, errno, fault, system).with_errno(errno))
         }
-        Err(error) => Err(text::failure(error)),
+        (_, error) => Err(text::failure(error)),
     }
 }
 

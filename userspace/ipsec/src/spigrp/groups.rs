@@ -120,4 +120,11 @@ impl Groups {
         let list: Vec<_> = saids.iter().map(|said| self.find(said)).collect();
         group::link_list(self, &list)
     }
+
+    /// Takes the group apart that an SA is in.
+    pub(super) fn ungroup(&mut self, said: &Said) {
+        if let Some(sa) = self.find(said) {
+            group::ungroup(self, sa);
+        }
+    }
 }

@@ -4,6 +4,7 @@
 
 mod args;
 mod change;
+mod dry_run;
 mod execute;
 mod groups;
 mod list;
@@ -37,7 +38,10 @@ pub(crate) fn run<S: System>(
     match command {
         Command::Help => return console.print(&syntax::help(program)),
         Command::Version => return console.print(&program.version()),
-        Command::List(_) | Command::Request(_) | Command::Batch(_) | Command::Monitor { .. } => {
+        Command::List(_)
+        | Command::Request { .. }
+        | Command::Batch { .. }
+        | Command::Monitor { .. } => {
             text::refuse_netkey("spigrp", system)?;
         }
     }
@@ -47,12 +51,13 @@ pub(crate) fn run<S: System>(
             list::print_json(system, console).map_err(|failure| failure.during(("list", &[])))
         }
         Command::List(color) => list::print(color, system, console),
-        Command::Request(request) => {
-            batch::run_one(&mut Session { system }, &request, program, console)
+        Command::Request { request, dry_run } => {
+            batch::run_one(&mut Session { system, dry_run }, &request, program, console)
         }
-        Command::Batch(options) => {
-            let input = options.open(system)?;
-            batch::run(&mut Session { system }, &options, input, program, console)
+        Command::Batch { batch, dry_run } => {
+            let input = batch.open(system)?;
+            let mut session = Session { system, dry_run };
+            batch::run(&mut session, &batch, input, program, console)
         }
         Command::Monitor { timestamp } => monitor::monitor(timestamp, program, system, console)
             .map_err(|failure| failure.during(("monitor", &[]))),

@@ -2,6 +2,7 @@
 
 //! Which messages group or ungroup SAs (reference 5.1, contract 4).
 
+use crate::failure::Failure;
 use klips::{
     pfkey::{
         Address, Content, Header, MsgType, Sa, SaType,
@@ -36,6 +37,15 @@ impl Request {
         match self {
             Request::Ungroup(_) => "ungroup",
             Request::Group(_) => "group",
+        }
+    }
+
+    /// The message that asks for it at once.
+    pub(super) fn content(&self) -> Result<Content<'static>, Failure> {
+        match self {
+            Request::Ungroup(said) => Ok(ungroup(said)),
+            Request::Group(saids) => group(saids)
+                .ok_or_else(|| Failure::usage(format!("{} SAs can't be grouped", saids.len()))),
         }
     }
 

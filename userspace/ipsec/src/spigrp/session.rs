@@ -2,7 +2,12 @@
 
 //! Requests over one connection: the one of the arguments, or those of a batch.
 
-use super::{args, execute::execute, plan::Request};
+use super::{
+    args,
+    dry_run::{Prospect, Rehearsal},
+    execute::execute,
+    plan::Request,
+};
 use crate::{
     batch,
     failure::Failure,
@@ -13,19 +18,40 @@ use crate::{
 };
 use klips::said::Said;
 use pfkey::Client;
+use serde::Serialize;
 
 /// What requests are executed with.
 pub(super) struct Session<'a, S> {
     pub(super) system: &'a mut S,
+    /// Only tell what would come of them.
+    pub(super) dry_run: bool,
+}
+
+/// Where requests go.
+pub(super) enum Connection<T> {
+    Kernel(Client<T>),
+    Rehearsal(Rehearsal),
+}
+
+/// What `--json` tells.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Told {
+    Done(Outcome),
+    Prospect(Prospect),
 }
 
 impl<S: System> batch::Command for Session<'_, S> {
     type Request = Request;
-    type Connection = Client<S::Transport>;
-    type Outcome = Outcome;
+    type Connection = Connection<S::Transport>;
+    type Outcome = Told;
 
     fn about(request: &Request) -> (&'static str, &[Said]) {
         (request.action(), request.saids())
+    }
+
+    fn is_dry_run(&self) -> bool {
+        self.dry_run
     }
 
     fn read(&mut self, program: &mut Program, words: &[String]) -> Result<Request, Failure> {
@@ -33,17 +59,27 @@ impl<S: System> batch::Command for Session<'_, S> {
     }
 
     fn connect(&mut self) -> Result<Self::Connection, Failure> {
-        text::connect(self.system)
+        Ok(match self.dry_run {
+            true => Connection::Rehearsal(Rehearsal::begin(self.system)?),
+            false => Connection::Kernel(text::connect(self.system)?),
+        })
     }
 
     fn execute(
         &mut self,
-        client: &mut Self::Connection,
+        connection: &mut Self::Connection,
         request: &Request,
         program: &Program,
         console: &mut Console<'_>,
-    ) -> Result<Outcome, Failure> {
-        execute(request, client, program, self.system, console)?;
-        Ok(Outcome::done(Self::about(request)))
+    ) -> Result<Told, Failure> {
+        match connection {
+            Connection::Kernel(client) => {
+                execute(request, client, program, self.system, console)?;
+                Ok(Told::Done(Outcome::done(Self::about(request))))
+            }
+            Connection::Rehearsal(rehearsal) => rehearsal
+                .rehearse(request, program, console)
+                .map(Told::Prospect),
+        }
     }
 }

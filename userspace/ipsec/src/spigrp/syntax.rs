@@ -31,6 +31,10 @@ pub(crate) fn definition(name: &str) -> Command {
         )
         .args(options::batch())
         .arg(options::flag(
+            "dry-run",
+            "Only tell what would be sent, and what would come of it",
+        ))
+        .arg(options::flag(
             "monitor",
             "Print changes of groups and SAs as they happen, until interrupted",
         ))

@@ -296,7 +296,7 @@ impl Machine {
     }
 
     /// Runs a command line and writes down what comes of it. Blanks separate words, `""` is an
-    /// empty one; an escape is written as `ESC`. Returns the exit status.
+    /// empty one; an escape is written as `ESC`, this process's ID as `PID`. Returns the exit status.
     pub fn run(&mut self, line: &str) -> u8 {
         let words: Vec<OsString> = line
             .split_ascii_whitespace()
@@ -312,7 +312,12 @@ impl Machine {
         let code = ipsec_tools::run(words, self, &mut console);
         let mut text = format!("$ {line}\n");
         for (mark, bytes) in [("", out), ("! ", err)] {
-            let stream = String::from_utf8(bytes).unwrap().replace('\x1b', "ESC");
+            let pid = std::process::id();
+            let stream = String::from_utf8(bytes)
+                .unwrap()
+                .replace('\x1b', "ESC")
+                .replace(&format!("pid={pid} "), "pid=PID ")
+                .replace(&format!("\"pid\":{pid},"), "\"pid\":PID,");
             assert!(stream.is_empty() || stream.ends_with('\n'), "{stream}");
             for line in stream.lines() {
                 writeln!(text, "{mark}{line}").unwrap();
