@@ -249,7 +249,7 @@ impl Progress<'_, '_> {
 
     fn failed<R>(&mut self, line: &Line<R>, failure: &Failure) -> Result<(), Failure> {
         self.count.failed += 1;
-        self.stopped |= !self.options.keep_going;
+        self.stopped |= !self.options.keep_going || failure.is_interrupted();
         self.code = self.code.max(failure.code());
         let place = Place {
             file: self.options.name(),
@@ -315,7 +315,10 @@ pub(crate) fn run<C: Command>(
     };
     if options.keep_going {
         let mut connection = command.connect()?;
-        while let Some(line) = lines.next(command) {
+        while !progress.stopped {
+            let Some(line) = lines.next(command) else {
+                break;
+            };
             progress.execute(command, &mut connection, line)?;
         }
     } else {

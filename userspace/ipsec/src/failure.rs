@@ -14,8 +14,10 @@ use std::{ffi::OsString, fmt, io};
 enum Kind {
     /// Exit status 1.
     Refused,
-    /// The same, of what has not been tried.
+    /// The same, of what was not sent.
     WouldBeRefused,
+    /// Exit status 1, and nothing else is tried.
+    Interrupted,
     /// Exit status 2.
     Usage,
     /// An exit status and nothing to say: that has been done, or nobody reads any more.
@@ -89,6 +91,11 @@ impl Failure {
     /// What was asked for makes no sense.
     pub(crate) fn usage(text: impl Into<String>) -> Self {
         Failure::new(Kind::Usage, text)
+    }
+
+    /// The user wants an end.
+    pub(crate) fn interrupted() -> Self {
+        Failure::new(Kind::Interrupted, "interrupted")
     }
 
     /// What there was to say has been said; all that is left is the exit status.
@@ -176,7 +183,7 @@ impl Failure {
             result: match details.kind {
                 Kind::Usage => Ending::Usage,
                 Kind::WouldBeRefused => Ending::WouldBeRefused,
-                Kind::Refused | Kind::Told(_) => Ending::Refused,
+                Kind::Refused | Kind::Interrupted | Kind::Told(_) => Ending::Refused,
             },
             sas: details.saids.iter().map(Sa::of).collect(),
             error: Some(Error {
@@ -189,9 +196,14 @@ impl Failure {
         }
     }
 
+    /// Whether the user wants an end.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.0.kind == Kind::Interrupted
+    }
+
     pub(crate) fn code(&self) -> u8 {
         match self.0.kind {
-            Kind::Refused | Kind::WouldBeRefused => 1,
+            Kind::Refused | Kind::Interrupted | Kind::WouldBeRefused => 1,
             Kind::Usage => 2,
             Kind::Told(code) => code,
         }

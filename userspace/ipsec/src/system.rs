@@ -6,7 +6,7 @@ use dns_lookup::AddrInfoHints;
 use klips::address::Family;
 use pfkey::{Client, Transport};
 use rustix::{
-    event::{self, PollFd, PollFlags},
+    event::{self, PollFd, PollFlags, Timespec},
     io::Errno,
 };
 use signal_hook::{
@@ -63,8 +63,10 @@ pub trait System {
     fn open(&mut self, file: ProcFile) -> io::Result<Box<dyn Read>>;
     /// Opens a file of the user's, or standard input for `-`.
     fn input(&mut self, name: &str) -> io::Result<Box<dyn Read>>;
-    /// Waits until there is something to be read, or the user wants an end: SIGINT or SIGTERM. The
-    /// first call begins to watch for them; a second one of them then ends the program at once.
+    /// Whether the user wants an end: SIGINT or SIGTERM. From the first call of this or of
+    /// [`System::wait`] on they don't end the program any more; only the second of a kind does.
+    fn wants_end(&mut self) -> bool;
+    /// Waits until there is something to be read, or the user wants an end.
     fn wait(&mut self, socket: &Self::Transport) -> io::Result<Wake>;
     /// The time.
     fn now(&mut self) -> SystemTime;
@@ -93,6 +95,15 @@ fn watch_signals() -> io::Result<UnixStream> {
     Ok(here)
 }
 
+impl Linux {
+    fn signals(&mut self) -> io::Result<&UnixStream> {
+        match &mut self.signals {
+            Some(signals) => Ok(signals),
+            none => Ok(none.insert(watch_signals()?)),
+        }
+    }
+}
+
 impl System for Linux {
     type Transport = pfkey::Socket;
 
@@ -111,11 +122,16 @@ impl System for Linux {
         }
     }
 
+    fn wants_end(&mut self) -> bool {
+        // Where signals can't be watched for, they end the program as they ever did.
+        self.signals().is_ok_and(|signals| {
+            let mut fds = [PollFd::new(signals, PollFlags::IN)];
+            event::poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+        })
+    }
+
     fn wait(&mut self, socket: &pfkey::Socket) -> io::Result<Wake> {
-        let signals = match &mut self.signals {
-            Some(signals) => signals,
-            none => none.insert(watch_signals()?),
-        };
+        let signals = self.signals()?;
         loop {
             let mut fds = [
                 PollFd::new(signals, PollFlags::IN),

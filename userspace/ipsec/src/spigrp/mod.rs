@@ -9,6 +9,7 @@ mod execute;
 mod groups;
 mod list;
 mod monitor;
+mod pairs;
 mod plan;
 mod refusal;
 mod sas;

@@ -3,8 +3,64 @@
 //! What is said of a request that can't be carried out: which SA is at fault, and why.
 
 use super::groups::Groups;
-use crate::failure::{Failure, Reason};
-use klips::{group::ListReason, said::Said};
+use crate::{
+    failure::{Failure, Reason},
+    system::System,
+    text,
+};
+use klips::{
+    errno::Errno,
+    group::{ListError, ListReason},
+    pfkey::Fault,
+    said::Said,
+};
+use pfkey::Error;
+
+/// Why the kernel did not group SAs: by what it says itself, or else by what is listed.
+pub(super) fn explain(
+    saids: &[Said],
+    errno: Errno,
+    fault: Option<Fault>,
+    system: &mut impl System,
+) -> Failure {
+    let named = fault.and_then(|fault| Some((saids.get(usize::from(fault.member))?, fault.reason)));
+    match named {
+        Some((said, ListReason::Grouped)) => of(
+            said,
+            ListReason::Grouped,
+            Groups::read(system).ok().as_ref(),
+        ),
+        Some((said, reason)) => of(said, reason, None),
+        None => Groups::read(system)
+            .ok()
+            .and_then(|mut groups| guess(saids, errno, &mut groups))
+            .unwrap_or_else(|| text::failure(Error::Refused { errno, fault })),
+    }
+    .with_errno(errno)
+}
+
+/// What an errno may mean, by what is listed.
+fn guess(saids: &[Said], errno: Errno, groups: &mut Groups) -> Option<Failure> {
+    match errno {
+        Errno::ENOENT => {
+            let missing = saids.iter().find(|said| groups.find(said).is_none());
+            missing.map(self::missing)
+        }
+        Errno::EEXIST => find_conflict(saids, groups),
+        _ => None,
+    }
+}
+
+/// The first SA that is named twice or in a group. Whether any is missing is for the kernel to say.
+pub(super) fn find_conflict(saids: &[Said], groups: &mut Groups) -> Option<Failure> {
+    let listed: Vec<_> = saids
+        .iter()
+        .filter(|said| groups.find(said).is_some())
+        .copied()
+        .collect();
+    let ListError { member, reason } = groups.group(&listed).err()?;
+    Some(of(&listed[member], reason, Some(groups)))
+}
 
 /// What is wrong with an SA; `groups` tells which group it is in, if they could be read.
 pub(super) fn of(said: &Said, reason: ListReason, groups: Option<&Groups>) -> Failure {

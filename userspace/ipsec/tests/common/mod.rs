@@ -166,6 +166,8 @@ pub struct Machine {
     pub terminal: bool,
     /// Whether the user wants no colours.
     pub no_color: bool,
+    /// The user wants an end once this many messages were written.
+    pub end_after: Option<usize>,
     /// What waiting for messages fails with.
     pub wait_error: Option<io::ErrorKind>,
     /// What happens while a command listens: one after the other, then the user wants an end.
@@ -209,6 +211,11 @@ impl System for Machine {
         }
     }
 
+    fn wants_end(&mut self) -> bool {
+        let sent = self.kernel.sent.borrow().len();
+        self.end_after.is_some_and(|end| sent >= end)
+    }
+
     fn wait(&mut self, socket: &FakeSocket) -> io::Result<Wake> {
         if let Some(kind) = self.wait_error {
             return Err(kind.into());
@@ -239,6 +246,14 @@ impl System for Machine {
     }
 }
 
+/// The groups of [`Machine::with_four`].
+pub const ALONE: [&str; 4] = [
+    "tun0x113@10.0.0.2",
+    "esp0x115@10.0.0.2",
+    "ah0x116@10.0.0.2",
+    "comp0x117@10.0.0.2",
+];
+
 /// Keys of 16, 20 and 24 bytes, for command lines.
 pub const K16: &str = "0x00112233445566778899aabbccddeeff";
 pub const K24: &str = "0x0123456789abcdef02468ace13579bdf0011223344556677";
@@ -264,6 +279,7 @@ impl Machine {
             netkey: false,
             terminal: false,
             no_color: false,
+            end_after: None,
             wait_error: None,
             meanwhile: VecDeque::new(),
             transcript: String::new(),
