@@ -19,6 +19,7 @@ mod namespaces;
 mod proc;
 mod requests;
 mod sockets;
+mod spigrp_tool;
 mod support;
 mod tools;
 
@@ -32,8 +33,10 @@ fn tests() -> Vec<Test> {
     tests.extend(proc::all());
     tests.extend(namespaces::all());
     tests.extend(tools::all());
+    tests.extend(spigrp_tool::all());
     tests.extend(golden::all());
     tests.extend(messages::waiting());
+    tests.extend(spigrp_tool::waiting());
     tests.extend(load::after());
     tests
 }

@@ -22,14 +22,18 @@ pub fn all() -> Vec<Test> {
     ]
 }
 
-struct Outcome {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+/// What came of a command.
+pub struct Outcome {
+    /// Its exit status.
+    pub code: Option<i32>,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
 }
 
 /// Runs a command line.
-fn run(line: &str) -> Result<Outcome> {
+pub fn run(line: &str) -> Result<Outcome> {
     let mut words = line.split_ascii_whitespace();
     let output = Command::new(words.next().context("no command")?)
         .args(words)
@@ -43,7 +47,7 @@ fn run(line: &str) -> Result<Outcome> {
 }
 
 /// Runs a command line that succeeds in silence.
-fn quiet(line: &str) -> Result<()> {
+pub fn quiet(line: &str) -> Result<()> {
     let outcome = run(line)?;
     ensure!(
         outcome.code == Some(0) && outcome.stdout.is_empty() && outcome.stderr.is_empty(),
@@ -56,7 +60,7 @@ fn quiet(line: &str) -> Result<()> {
 }
 
 /// Runs a command line that fails with a message that has all of the words in it.
-fn fails(line: &str, code: i32, words: &[&str]) -> Result<()> {
+pub fn fails(line: &str, code: i32, words: &[&str]) -> Result<()> {
     let outcome = run(line)?;
     ensure!(
         outcome.code == Some(code)
@@ -71,9 +75,11 @@ fn fails(line: &str, code: i32, words: &[&str]) -> Result<()> {
 }
 
 const KEY24: &str = "0x0123456789abcdef02468ace13579bdf0011223344556677";
-const KEY16: &str = "0x00112233445566778899aabbccddeeff";
+/// A key for command lines.
+pub const KEY16: &str = "0x00112233445566778899aabbccddeeff";
 
-fn make_ipv4() -> Result<()> {
+/// Makes the SAs of the manual page's IPv4 examples.
+pub fn make_ipv4() -> Result<()> {
     quiet("ipsec spi --ip4 --af inet --edst gw2 --spi 0x113 --proto tun --src 10.0.0.1 --dst gw2")?;
     quiet(&format!(
         "ipsec spi --esp 3des-md5-96 --af inet --edst gw2 --spi 0x115 --proto esp \
@@ -99,7 +105,8 @@ fn make_ipv6() -> Result<()> {
     ))
 }
 
-const IPV4: &str = "tun0x113@10.0.0.2 esp0x115@10.0.0.2 ah0x116@10.0.0.2";
+/// The group that they make, as it is listed.
+pub const IPV4: &str = "tun0x113@10.0.0.2 esp0x115@10.0.0.2 ah0x116@10.0.0.2";
 const IPV6: &str = "tun0x233@3049:1::1 esp0x235@3049:1::1 ah0x236@3049:1::1";
 
 /// A group made by `line` is `group`; its middle member `middle` ungroups it.

@@ -83,7 +83,7 @@ pub(crate) fn color() -> Arg {
     let words = PossibleValuesParser::new(["auto", "always", "never"]);
     value(
         "color",
-        "when",
+        "WHEN",
         "Align and colour lists, by default only at a terminal",
     )
     .overrides_with("color")

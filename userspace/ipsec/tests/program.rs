@@ -32,6 +32,34 @@ fn commands() {
     ));
 }
 
+/// Completions and checks of manual pages are made from the definitions, so these have to be what
+/// the commands do.
+#[test]
+fn every_option_that_is_defined_is_known() {
+    for command in ipsec_tools::commands() {
+        command.clone().debug_assert();
+        let name = command.get_name().to_owned();
+        let help = Machine::new().session(&format!("ipsec {name} --help"));
+        for option in command.get_arguments() {
+            assert!(option.get_help().is_some(), "{name} {option}");
+            let Some(long) = option.get_long() else {
+                continue;
+            };
+            assert!(help.contains(&format!("--{long}")), "{name} --{long}");
+            let value = match option.get_action().takes_values() {
+                true => " 1",
+                false => "",
+            };
+            let said = Machine::new().session(&format!("ipsec {name} --{long}{value}"));
+            for words in ["unknown option", "unexpected", "requires an argument"] {
+                assert!(!said.contains(words), "{said}");
+            }
+        }
+        let mut machine = Machine::new();
+        assert_eq!(machine.run(&format!("ipsec {name} --no-such-option")), 2);
+    }
+}
+
 #[test]
 fn lists_are_copied_byte_for_byte() {
     let mut machine = Machine::with_four();

@@ -196,6 +196,27 @@ fn ungrouping() {
 }
 
 #[test]
+fn ungrouping_as_a_word() {
+    let mut machine = Machine::with_four();
+    assert_snapshot!(machine.session(
+        "spigrp --said tun.113@gw2 esp.115@gw2
+        ipsec spigrp --debug --ungroup esp.115@gw2 --label x
+        (sent)
+        spigrp --ungroup=tun0x113@10.0.0.2
+        ipsec spigrp --label x --ungroup tun.999@gw2
+        spigrp --ungroup tun.zz@gw2
+        spigrp --ungroup
+        spigrp --ungroup tun.113@gw2 esp.115@gw2
+        spigrp --ungroup tun.113@gw2 --ungroup esp.115@gw2
+        spigrp --ungroup tun.113@gw2 --said esp.115@gw2
+        spigrp --said --ungroup tun.113@gw2
+        spigrp --ungroup inet gw2 0x113 tun
+        spigrp --ungroup tun.113@gw2 --batch -
+        spigrp"
+    ));
+}
+
+#[test]
 fn families_may_differ() {
     let mut machine = Machine::with_four();
     machine.quiet("spi --ip6 --said tun:233@3049:1::1");

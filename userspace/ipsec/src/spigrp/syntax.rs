@@ -46,7 +46,7 @@ pub(crate) fn definition(name: &str) -> Command {
         .arg(options::color())
         .arg(options::flag("debug", "Tell of progress"))
         .arg(
-            options::value("label", "label", "Begin all messages with this label")
+            options::value("label", "LABEL", "Begin all messages with this label")
                 .overrides_with("label"),
         )
         .arg(
@@ -83,6 +83,9 @@ Examples:
     ipsec spigrp --said tun:233@3049:1::1 esp:235@3049:1::1 ah:236@3049:1::1
   The group that an SA is in is ungrouped
     ipsec spigrp --ungroup esp.115@gw2
+  What would come of that, and what happens meanwhile
+    ipsec spigrp --dry-run --ungroup esp.115@gw2
+    ipsec spigrp --monitor
   Two groups from a file, a line each
     printf '%s\\n' '--said tun.113@gw2 esp.115@gw2' 'inet gw2 0x213 tun inet gw2 0x215 esp' >groups
     ipsec spigrp --batch groups";
