@@ -31,6 +31,18 @@ module! {
     description: "KLIPS: PF_KEYv2 sockets and grouping of IPsec Security Associations",
     license: "GPL",
     alias: ["net-pf-15"],
+    params: {
+        max_sas: u32 {
+            default: 65536,
+            description: "Most SAs in a network namespace that the first user namespace does not own",
+        },
+    },
+}
+
+/// How many SAs there may be in a network namespace whose owner is not trusted with the memory of
+/// the whole machine: anybody may become one who can make user namespaces.
+fn max_sas() -> usize {
+    usize::try_from(module_parameters::max_sas.value()).unwrap_or(usize::MAX)
 }
 
 /// The loaded module.

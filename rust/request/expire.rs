@@ -97,12 +97,7 @@ fn warn<H: Host>(host: &H, state: &mut State<H>, age: Age) -> Result<(), OutOfMe
 
 /// The parts of EXPIRE that soft and hard limits have in common.
 fn expiry_of(sa: &Sa, seq: u32) -> Content<'static> {
-    let header = request(
-        MsgType::Expire,
-        SaType::of(sa.spec.proto) as u8,
-        seq,
-        0,
-    );
+    let header = request(MsgType::Expire, SaType::of(sa.spec.proto) as u8, seq, 0);
     let told = spec::describe(&header, sa);
     Content {
         sa: told.sa,

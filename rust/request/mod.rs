@@ -205,6 +205,7 @@ impl From<AddError> for Refusal {
     fn from(error: AddError) -> Self {
         match error {
             AddError::Exists => Errno::EEXIST.into(),
+            AddError::Full => Errno::ENOSPC.into(),
             AddError::OutOfMemory => Errno::ENOMEM.into(),
         }
     }

@@ -104,11 +104,7 @@ pub(super) fn of_message<H: Host>(host: &H, message: &Message<'_>) -> Result<SaS
 }
 
 /// An SA of which is known what names it, where it comes from, and what few SAs have.
-pub(super) fn named<H: Host>(
-    host: &H,
-    message: &Message<'_>,
-    spi: u32,
-) -> Result<SaSpec, Refusal> {
+pub(super) fn named<H: Host>(host: &H, message: &Message<'_>, spi: u32) -> Result<SaSpec, Refusal> {
     let address = |ext| message.address(ext).map(|address| address.socket);
     let proto = message.header.known_satype().ok_or(Errno::EINVAL)?.proto();
     let src = address(Ext::AddressSrc).ok_or(Errno::EINVAL)?;

@@ -19,8 +19,8 @@ pub use self::{
     sa::{
         Moment,
         NatT,
-        Sa,
         Rarities,
+        Sa,
         SaIdent,
         SaSpec, //
     }, //
@@ -58,6 +58,8 @@ use core::num::NonZeroU64;
 pub enum AddError {
     /// There is one of that name.
     Exists,
+    /// There are as many as there may be.
+    Full,
     /// No memory.
     OutOfMemory,
 }
@@ -84,6 +86,8 @@ pub struct Sadb {
     timers: Timers,
     hash_key: HashKey,
     next_age: Age,
+    /// How many SAs there may be.
+    limit: usize,
 }
 
 impl Sadb {
@@ -95,7 +99,13 @@ impl Sadb {
             timers: Timers::new(),
             hash_key,
             next_age: Age::FIRST,
+            limit: usize::MAX,
         }
+    }
+
+    /// Sets how many SAs there may be; those that are there stay.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
     }
 
     /// How many SAs there are.
@@ -163,6 +173,9 @@ impl Sadb {
     pub fn prepare(&mut self, spec: SaSpec) -> Result<Prepared, AddError> {
         if self.find(&spec.said()).is_some() {
             return Err(AddError::Exists);
+        }
+        if self.len() >= self.limit {
+            return Err(AddError::Full);
         }
         let due = due(&spec);
         let sa = memory::boxed(Sa::new(self.next_age, spec))?;
@@ -294,6 +307,7 @@ impl Sadb {
     pub fn take_all(&mut self) -> Removed {
         let mut empty = Sadb::new(self.hash_key);
         empty.next_age = self.next_age;
+        empty.limit = self.limit;
         Removed(core::mem::replace(self, empty))
     }
 

@@ -82,16 +82,22 @@ impl Net {
     ///
     /// `net` is valid as long as the object that is made.
     pub(super) unsafe fn new(net: NonNull<NetNs>) -> impl PinInit<Self> {
+        // SAFETY: The caller promises that `net` is valid.
+        let trusted = unsafe { bindings::klips_shim_is_trusted(net.as_ptr()) };
         let mut key = [0u64; 2];
         // SAFETY: The key has room for as many bytes as it has.
         unsafe {
             bindings::klips_shim_random(key.as_mut_ptr().cast(), core::mem::size_of_val(&key));
         }
+        let mut state = State::new(HashKey(key));
+        if !trusted {
+            state.sadb.set_limit(crate::max_sas());
+        }
         // INVARIANT: The caller promises that `net` is valid.
         pin_init!(Self {
             net,
             traced: Atomic::new(false),
-            state <- new_mutex!(State::new(HashKey(key)), "klips"),
+            state <- new_mutex!(state, "klips"),
         })
     }
 

@@ -36,8 +36,8 @@ use crate::verdict::Control;
 const PARAMETERS: &str = "console=ttyS0 loglevel=7 printk.time=1 printk.devkmsg=on oops=panic \
                           panic=-1 reboot=t random.trust_cpu=on mitigations=off";
 
-/// How long `init` may take to answer.
-const BOOT_LIMIT: Duration = Duration::from_secs(120);
+/// How long `init` may take to answer, on a machine that does much else.
+const BOOT_LIMIT: Duration = Duration::from_secs(400);
 /// The same where KVM is only tried; if it works at all it takes a second.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
 /// How long the guest may take to go down after its work.

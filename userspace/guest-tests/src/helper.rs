@@ -3,10 +3,11 @@
 //! Parts of tests that need a process of their own: another user, a user namespace.
 
 use crate::support::{
-    KeySocket, PROC, add, errno, expect_spigrp, group, make, manual_sas, open_raw,
+    KeySocket, PROC, add, errno, expect_spigrp, getspi, group, make, manual_sas, naming, open_raw,
+    said, update,
 };
 use anyhow::{Context, Result, ensure};
-use klips::errno::Errno;
+use klips::{errno::Errno, pfkey::MsgType};
 use nix::sched::{CloneFlags, unshare};
 use std::{
     fs,
@@ -29,6 +30,8 @@ pub enum Helper {
     Write,
     /// Becomes root of a user and a network namespace, and makes SAs there.
     OwnNetwork,
+    /// Becomes root of a user and a network namespace where four SAs are all that there may be.
+    FullTable,
     /// Becomes root of a user namespace only, and opens a socket.
     OtherNetwork,
 }
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
         Some("Open") => open(),
         Some("Write") => write(),
         Some("OwnNetwork") => own_network(),
+        Some("FullTable") => full_table(),
         Some("OtherNetwork") => other_network(),
         other => Err(anyhow::anyhow!("no helper {other:?}")),
     };
@@ -107,11 +111,38 @@ fn write() -> Result<String> {
     })
 }
 
-fn own_network() -> Result<String> {
+/// Becomes root of a user namespace and of a network namespace in it.
+fn enter_own_network() -> Result<()> {
     unshare(CloneFlags::CLONE_NEWUSER)?;
     fs::write("/proc/self/uid_map", "0 65534 1")?;
     // Now that there is a root, the files of a new network namespace will be that root's.
     unshare(CloneFlags::CLONE_NEWNET)?;
+    Ok(())
+}
+
+fn full_table() -> Result<String> {
+    enter_own_network()?;
+    let sas = manual_sas();
+    make(&sas)?;
+    let socket = KeySocket::open()?;
+    let fifth = said("esp.999@10.0.0.2");
+    let reserve = getspi(&fifth, 0x1000, 0x2000);
+    socket.ask(&reserve).context("GETSPI of the fourth")?;
+    for request in [add(&fifth), reserve] {
+        let result = socket.send(&request);
+        ensure!(result == Err(Errno::ENOSPC), "a fifth: {result:?}");
+    }
+    // Nothing else is refused, and room that is made can be used.
+    socket.ask(&group(&sas))?;
+    socket.ask(&update(&sas[1]))?;
+    let delete = socket.send(&naming(MsgType::Delete, &sas[1]));
+    ensure!(delete == Ok(()), "DELETE: {delete:?}");
+    socket.ask(&add(&fifth))?;
+    Ok("ok".to_owned())
+}
+
+fn own_network() -> Result<String> {
+    enter_own_network()?;
     let sas = manual_sas();
     make(&sas)?;
     KeySocket::open()?.ask(&group(&sas))?;

@@ -3,8 +3,11 @@
 //! Loading and unloading the module.
 
 use crate::{
+    helper::{self, Helper, Who},
     ktap::Test,
-    support::{KeySocket, PROC, insmod, is_loaded, klips_ko, make, manual_sas, open_raw, rmmod},
+    support::{
+        KeySocket, PROC, insmod, is_loaded, klips_ko, make, manual_sas, open_raw, rmmod, said,
+    },
 };
 use anyhow::{Context, Result, ensure};
 use nix::{
@@ -31,6 +34,10 @@ pub fn before() -> Vec<Test> {
         Test::step("load::an_open_socket_keeps_the_module", kept_by_socket),
         Test::step("load::an_open_file_keeps_the_module", kept_by_file),
         Test::step("load::unloads_with_sas_and_groups", unloads_with_sas),
+        Test::step(
+            "load::a_limit_on_sas_holds_where_others_are_the_owners",
+            limited,
+        ),
         Test::step("load::loads_again", loads),
     ]
 }
@@ -136,6 +143,24 @@ fn unloads_with_sas() -> Result<()> {
     KeySocket::open()?
         .ask(&crate::support::group(&sas))
         .context("can't group")?;
+    unload()
+}
+
+/// With room for four SAs: three of the manual page and one that GETSPI reserves.
+fn limited() -> Result<()> {
+    let output = Command::new("insmod")
+        .args([&klips_ko(), "max_sas=4"])
+        .output()?;
+    ensure!(output.status.success(), "insmod: {output:?}");
+    let told = helper::run(Helper::FullTable, Who::Nobody, None)?;
+    ensure!(
+        told == "ok",
+        "in a network namespace of somebody else's: {told}"
+    );
+    let sas: Vec<_> = (0..6)
+        .map(|spi| said(&format!("tun.{:x}@10.0.0.2", 0x200 + spi)))
+        .collect();
+    make(&sas).context("in the first network namespace")?;
     unload()
 }
 

@@ -6,8 +6,8 @@
 use crate::{
     ktap::Test,
     support::{
-        KeySocket, SECRET, add, expect_refusal, expect_spigrp, flush, group, header, make,
-        manual_sas, naming, parse, proc_net, said,
+        KeySocket, SECRET, add, expect_refusal, expect_spigrp, flush, getspi, group, header, make,
+        manual_sas, naming, parse, proc_net, said, update,
     },
     tests,
 };
@@ -60,14 +60,6 @@ pub fn waiting() -> Vec<Test> {
     .into_iter()
     .map(Test::waiting)
     .collect()
-}
-
-fn getspi(said: &Said, min: u32, max: u32) -> Content<'static> {
-    Content {
-        sa: None,
-        spi_range: Some((min, max)),
-        ..naming(MsgType::GetSpi, said)
-    }
 }
 
 fn getspi_reserves_what_is_asked_for() -> Result<()> {
@@ -125,13 +117,6 @@ fn larval_sas_can_be_grouped_and_made_mature() -> Result<()> {
     let reply = socket.ask(&naming(MsgType::Get, &esp))?;
     ensure!(parse(&reply)?.sa().map(|sa| sa.state) == Some(SaState::Mature));
     Ok(())
-}
-
-fn update(said: &Said) -> Content<'static> {
-    Content {
-        header: header(MsgType::Update, SaType::of(said.proto) as u8),
-        ..add(said)
-    }
 }
 
 fn update_keeps_the_group() -> Result<()> {

@@ -227,6 +227,23 @@ pub fn naming(msg_type: MsgType, said: &Said) -> Content<'static> {
     }
 }
 
+/// A request that replaces an SA.
+pub fn update(said: &Said) -> Content<'static> {
+    Content {
+        header: header(MsgType::Update, SaType::of(said.proto) as u8),
+        ..add(said)
+    }
+}
+
+/// A request that reserves an SPI of a range.
+pub fn getspi(said: &Said, min: u32, max: u32) -> Content<'static> {
+    Content {
+        sa: None,
+        spi_range: Some((min, max)),
+        ..naming(MsgType::GetSpi, said)
+    }
+}
+
 /// A request that ungroups.
 pub fn ungroup(said: &Said) -> Content<'static> {
     Content::about(header(MsgType::GrpSa, 0), said)

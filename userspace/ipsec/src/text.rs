@@ -188,7 +188,9 @@ fn write_error(errno: Errno) -> String {
         Errno::EEXIST => "SA already in use.  Delete old one first.",
         ENXIO | Errno::ESRCH => "SA does not exist.  Cannot delete.",
         Errno::EMLINK => "too many SAs in one group.",
-        Errno::ENOSPC => "no room in kernel SAref table.  Cannot process request.",
+        Errno::ENOSPC => {
+            "no room for more SAs in this network namespace (or in KLIPS's SAref table)."
+        }
         ESPIPE => "kernel SAref table internal error.  Cannot process request.",
         errno => {
             return match errno.describe() {

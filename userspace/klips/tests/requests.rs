@@ -865,6 +865,26 @@ fn sas_that_nobody_sees_are_freed_step_by_step() {
     );
 }
 
+#[test]
+fn a_full_table_takes_no_more_until_there_is_room() {
+    let host = TestHost::new();
+    host.state().sadb.set_limit(2);
+    let [first, second, third] =
+        ["esp.1000", "esp.1001", "esp.1002"].map(|id| said(&format!("{id}@10.0.0.2")));
+    host.set_up(&add(first));
+    host.set_up(&add(second));
+    refused(&host, &add(third), Errno::ENOSPC);
+    // What is there already is told first.
+    refused(&host, &add(first), Errno::EEXIST);
+    host.set_up(&delete(first));
+    host.set_up(&add(third));
+    // The limit outlives the table.
+    host.set_up(&flush(0));
+    host.set_up(&add(first));
+    host.set_up(&add(second));
+    refused(&host, &add(third), Errno::ENOSPC);
+}
+
 // --- GRPSA --------------------------------------------------------------------------------------
 
 const GROUPED: &str =

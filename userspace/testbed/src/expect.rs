@@ -3,18 +3,19 @@
 //! What a request has to come to, in a word.
 
 use crate::host::{A, B, TestHost};
-use klips::{
-    errno::Errno,
-    sadb::SaSpec,
-    said::Said,
-};
+use klips::{errno::Errno, sadb::SaSpec, said::Said};
 use model::wire::{error_message, ext, extension, fix_len, hex, ip};
 use std::net::SocketAddr;
 
 /// A plain SA for the table.
 pub fn spec(said: Said) -> SaSpec {
     let address = |ip| SocketAddr::new(ip, 0);
-    SaSpec::new(said.proto, said.spi, address(ip("10.0.0.1")), address(said.dst))
+    SaSpec::new(
+        said.proto,
+        said.spi,
+        address(ip("10.0.0.1")),
+        address(said.dst),
+    )
 }
 
 /// Writes a request that has to succeed, and returns what both sockets read.
