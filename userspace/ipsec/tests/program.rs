@@ -165,6 +165,16 @@ fn the_binary_has_exit_statuses_and_streams() {
         "ipsec spigrp: Error, no @ in SA specifier converting --sa argument:tun.113\n"
     );
 
+    // What can't be read does not go on for ever.
+    let (code, out, err) = output(ipsec().args(["spigrp", "--batch", "/"]));
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    let told: Vec<_> = err.lines().collect();
+    assert!(told[0].starts_with("ipsec spigrp: /:1: read error: Is a directory"));
+    assert_eq!(
+        told[1..],
+        ["ipsec spigrp: /: 0 done, 1 failed; nothing was sent"]
+    );
+
     // Names are looked up for the family that is asked for.
     let (code, out, err) =
         output(ipsec().args(["spigrp", "inet6", "no-such-host.invalid", "0x100", "ah"]));
