@@ -2,14 +2,14 @@
 
 //! The message for each request (reference 8.3).
 
-use super::{args::Addresses, key::KeyBytes};
+use super::key::KeyBytes;
 use klips::{
     pfkey::{
         Address, Content, Header, Key, Lifetime, LifetimeForm, MsgType, Sa, SaState, build::request,
     },
     said::Said,
 };
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 /// What is asked of the kernel.
 pub(super) enum Plan {
@@ -19,6 +19,13 @@ pub(super) enum Plan {
     Delete(Addresses),
     /// Add an SA.
     Add(Box<NewSa>),
+}
+
+/// The SA that a request is about, and where it comes from.
+#[derive(Clone, Copy)]
+pub(super) struct Addresses {
+    pub(super) said: Said,
+    pub(super) src: IpAddr,
 }
 
 /// NAT traversal.
