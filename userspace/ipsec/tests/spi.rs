@@ -6,7 +6,10 @@ mod common;
 
 use common::{K16, K24, Machine, hex};
 use insta::assert_snapshot;
-use klips::errno::Errno;
+use klips::{
+    errno::Errno,
+    pfkey::algorithm::{ALGORITHMS, Purpose, compress, encrypt},
+};
 
 const K20: &str = "0x000102030405060708090a0b0c0d0e0f10111213";
 const K32: &str = "0s3sD2j8f3pTqVEkQ3y5dQ3sD2j8f3pTqVEkQ3y5dQAAA=";
@@ -189,6 +192,12 @@ fn bad_keys() {
         spi --ah hmac-md5-96 --said ah.116@gw2 --authkey 0y00
         spi --ah hmac-md5-96 --said ah.116@gw2 --authkey 0x0
         spi --ah hmac-md5-96 --said ah.116@gw2 --authkey 0xzz
+        spi --ah hmac-md5-96 --said ah.116@gw2 --authkey 0X00112233445566778899aabbccddeeff
+        spi --ah hmac-md5-96 --said ah.116@gw2 --authkey 0x001122334455667_78899aabbccddeeff
+        spi --ah hmac-md5-96 --said ah.116@gw2 --authkey 0x0011223344556677__8899aabbccddeeff
+        spi --ah hmac-md5-96 --said ah.116@gw2 --authkey 0x00112233445566778899aabbccddeeff_
+        spi --ah hmac-md5-96 --said ah.116@gw2 --authkey 0x
+        spi --ah hmac-md5-96 --said ah.116@gw2 --authkey 0t
         spi --ah hmac-md5-96 --said ah.116@gw2 --authkey 0s!!
         spi --ah hmac-md5-96 --said ah.116@gw2 --authkey \u{e4}\u{f6}
         spi --ah hmac-md5-96 --said ah.116@gw2 --authkey 0
@@ -199,8 +208,15 @@ fn bad_keys() {
         spi --esp 3des-sha1-96 --said esp.115@gw2 --enckey {K24} --authkey {K16}
         spi --esp aes --said esp.115@gw2 --enckey {K20}
         spi --esp aes128 --said esp.115@gw2 --enckey {K24}
+        spi --esp aes-ccm-8 --said esp.115@gw2
+        spi --esp aes_gcm_c-256-null --said esp.115@gw2 --enckey 0t................................
+        spi --esp chacha20-poly1305 --said esp.115@gw2 --enckey {K20}
+        spi --esp aes-ctr128-sha1 --said esp.115@gw2 --enckey {K16} --authkey {K20}
+        spi --esp aes-gcm-16 --said esp.115@gw2 --enckey {K20} --authkey {K20}
+        spi --esp aes-gcm-16-sha1 --said esp.115@gw2 --enckey {K20} --authkey {K20}
         spi --esp null --said esp.115@gw2
         spi --esp null-md5 --said esp.115@gw2 --authkey {K16} --enckey {K16}
+        spi --esp 3des --said esp.115@gw2 --enckey 0q
         spi --comp deflate --said comp.117@gw2 --enckey {K16}
         spi --ip4 --said tun.113@gw2 --authkey {K16}
         spi --del --said ah.116@gw2 --authkey {K16}
@@ -220,10 +236,10 @@ fn key_formats() {
     let mut keys = Vec::new();
     for key in [
         "0x30313233343536373839616263646566",
-        "0X3031323334353637_3839616263646566",
+        "0x3031323334353637_3839616263646566",
         "0x30313233343536373839616263646566",
         "0sMDEyMzQ1Njc4OWFiY2RlZg==",
-        "0sMDEy_MzQ1_Njc4OWFiY2RlZg==",
+        "0sMDEy_MzQ1_Njc4OWFi_Y2Rl_Zg==",
         "0t0123456789abcdef",
     ] {
         machine.quiet("spi --clear");
@@ -234,6 +250,103 @@ fn key_formats() {
     }
     assert!(keys.iter().all(|key| *key == keys[0]));
     assert_eq!(keys[0][8..], *b"0123456789abcdef");
+}
+
+/// The names in a list, as messages have it.
+fn names(list: &str) -> Vec<&str> {
+    list.split(", ").collect()
+}
+
+/// The list of known algorithms in what is said of one that nobody knows.
+fn known(machine: &mut Machine, option: &str) -> String {
+    let text = machine.session(&format!("spi --{option} ? --said {option}.100@gw2"));
+    let (_, list) = text.split_once("Known: ").unwrap();
+    list.split_once(".\n").unwrap().0.to_owned()
+}
+
+/// The numbers of bytes in what is said of a key that is missing.
+fn lengths(text: &str) -> Vec<usize> {
+    let (_, text) = text.split_once(" has ").unwrap();
+    let (numbers, _) = text.split_once(" bytes").unwrap();
+    let numbers = numbers.replace(" or ", ", ");
+    names(&numbers).iter().map(|n| n.parse().unwrap()).collect()
+}
+
+/// Adds an SA with keys of every length that is asked for, which the kernel has to take, and tries
+/// those that are a byte shorter or longer, of which it must not hear. Returns the numbers of the
+/// algorithm and the lengths of the key.
+fn try_keys(line: &str, option: &str) -> (u8, u8, Vec<u16>) {
+    let mut machine = Machine::new();
+    let asked = lengths(&machine.session(line));
+    let with_key = |bytes: usize| format!("{line} --{option} 0x{}", "5a".repeat(bytes));
+    for bytes in asked.iter().flat_map(|bytes| [bytes - 1, bytes + 1]) {
+        assert_eq!(machine.run(&with_key(bytes)), 2, "{line}, {bytes} bytes");
+    }
+    assert!(machine.kernel.sent.borrow().is_empty());
+    let mut numbers = (0, 0);
+    for bytes in &asked {
+        machine.quiet(&with_key(*bytes));
+        machine.quiet("spi --clear");
+        let sent = machine.kernel.sent.take();
+        numbers = (sent[0].bytes[16 + 10], sent[0].bytes[16 + 11]);
+    }
+    let bits = asked.into_iter().map(|bytes| bytes as u16 * 8).collect();
+    (numbers.0, numbers.1, bits)
+}
+
+#[test]
+fn every_algorithm_of_the_kernel_can_be_had_with_keys_as_long_as_is_told() {
+    let mut found = Vec::new();
+    let mut machine = Machine::new();
+
+    for name in names(&known(&mut machine, "ah")) {
+        let (auth, encrypt, bits) =
+            try_keys(&format!("spi --ah {name} --said ah.100@gw2"), "authkey");
+        assert_eq!(encrypt, 0);
+        found.push((Purpose::Auth, auth, bits));
+    }
+
+    let esp = known(&mut machine, "esp");
+    let (ciphers, combined) = esp.split_once("; ").unwrap();
+    let (ciphers, auths) = ciphers.split_once(", each with ").unwrap();
+    let (_, auths) = auths.split_once('(').unwrap();
+    let (auths, _) = auths.split_once(')').unwrap();
+    for (list, purpose) in [(ciphers, Purpose::Encrypt), (combined, Purpose::Combined)] {
+        for name in names(list).into_iter().filter(|name| *name != "null") {
+            let (auth, encrypt, bits) =
+                try_keys(&format!("spi --esp {name} --said esp.100@gw2"), "enckey");
+            assert_eq!(auth, 0);
+            found.push((purpose, encrypt, bits));
+        }
+    }
+    for (name, number) in names(auths).iter().zip(found.clone()) {
+        let (auth, encrypt, bits) = try_keys(
+            &format!("spi --esp null-{name} --said esp.100@gw2"),
+            "authkey",
+        );
+        assert_eq!((Purpose::Auth, auth, bits), number);
+        assert_eq!(encrypt, encrypt::NULL);
+    }
+
+    for name in names(&known(&mut machine, "comp")) {
+        machine.quiet("spi --clear");
+        machine.quiet(&format!("spi --comp {name} --said comp.100@gw2"));
+        let number = machine.kernel.sent.take()[1].bytes[16 + 11];
+        found.push((Purpose::Compress, number, vec![0]));
+    }
+
+    // The null cipher has been tried, and the kernel takes any compression.
+    found.push((Purpose::Encrypt, encrypt::NULL, vec![0]));
+    found.retain(|(purpose, number, _)| (*purpose, *number) != (Purpose::Compress, compress::LZS));
+    let mut table: Vec<_> = ALGORITHMS
+        .iter()
+        .filter(|algorithm| algorithm.purpose != Purpose::Tunnel)
+        .map(|algorithm| (algorithm.purpose, algorithm.id, algorithm.key_bits.to_vec()))
+        .collect();
+    for list in [&mut table, &mut found] {
+        list.sort_by_key(|(purpose, number, _)| (*purpose as u8, *number));
+    }
+    assert_eq!(found, table);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 //! The arguments of `ipsec spi`: from texts to a plan (reference 8.3).
 
+mod keys;
 mod new_sa;
 mod options;
 mod sa;

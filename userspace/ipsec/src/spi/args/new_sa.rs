@@ -4,11 +4,11 @@
 
 use super::{
     super::{
-        algorithm::{self, Transform},
-        key::{self, KeyBytes},
+        algorithm::{self, Transform, Unusable},
         life,
         plan::{Addresses, NatT, NewSa},
     },
+    keys,
     options::Options,
 };
 use crate::failure::Failure;
@@ -24,28 +24,7 @@ pub(super) fn new_sa(
         "ip4" | "ip6" => "",
         action => options.text(action).unwrap_or_default(),
     };
-    let unknown = |text| move || Failure::usage(text);
-    let (transform, proto) = match action {
-        "ah" => (
-            algorithm::ah(name).ok_or_else(unknown(format!(
-                "Unknown authentication algorithm '{name}' follows '--ah' option."
-            )))?,
-            Proto::Ah,
-        ),
-        "esp" => (
-            algorithm::esp(name).ok_or_else(unknown(format!(
-                "Invalid encryption algorithm '{name}' follows '--esp' option."
-            )))?,
-            Proto::Esp,
-        ),
-        "comp" => (
-            algorithm::comp(name).ok_or_else(unknown(format!(
-                "Unknown compression algorithm '{name}' follows '--comp' option."
-            )))?,
-            Proto::Comp,
-        ),
-        _ => (Transform::default(), Proto::Tun),
-    };
+    let (transform, proto) = transform(action, name)?;
     if addresses.said.proto != proto {
         return Err(Failure::usage(format!(
             "--{action} makes an SA of protocol {}, not {}.",
@@ -53,74 +32,65 @@ pub(super) fn new_sa(
             addresses.said.proto.name()
         )));
     }
-    if let Some(missing) = transform.lacks_authentication() {
-        return Err(Failure::usage(format!(
-            "--esp {name} needs authentication, as in {missing}."
-        )));
-    }
-    let key = |option, kind, bits| key(options, option, kind, name, bits);
-    let (soft, hard) = life::parse(
-        options
-            .0
-            .get_many::<String>("life")
-            .into_iter()
-            .flatten()
-            .map(String::as_str),
-    )
-    .map_err(Failure::usage)?;
+    let algorithm = match name {
+        "" => format!("--{action}"),
+        name => name.to_owned(),
+    };
+    let keys = keys::keys(options, &algorithm, &transform)?;
+    let (soft, hard) = life::parse(options.all("life")).map_err(Failure::usage)?;
     Ok(NewSa {
         addresses,
         auth: transform.auth,
         encrypt: transform.encrypt,
         replay: replay_window(options)?,
-        key_auth: key("authkey", "authentication", transform.auth_bits())?,
-        key_encrypt: key("enckey", "encryption", transform.encrypt_bits())?,
+        key_auth: keys.auth,
+        key_encrypt: keys.encrypt,
         soft,
         hard,
         natt: natt(options)?,
     })
 }
 
-/// A key, which is there exactly if an algorithm wants one, and as long as it wants it.
-///
-/// Nothing that is said of a key has any of it in it.
-fn key(
-    options: &Options,
-    option: &str,
-    kind: &str,
-    algorithm: &str,
-    bits: &[u16],
-) -> Result<Option<KeyBytes>, Failure> {
-    // What takes a key of no length takes none.
-    let bits: Vec<u16> = bits.iter().copied().filter(|bits| *bits != 0).collect();
-    let wanted = bits
-        .iter()
-        .map(|bits| (bits / 8).to_string())
-        .collect::<Vec<_>>()
-        .join(" or ");
-    let key = match (options.text(option), bits.is_empty()) {
-        (None, true) => return Ok(None),
-        (Some(_), true) => {
-            return Err(Failure::usage(format!(
-                "--{option} given, but there is no {kind} to be done."
-            )));
-        }
-        (None, false) => {
-            return Err(Failure::usage(format!(
-                "no --{option} given; the {kind} key for {algorithm} has {wanted} bytes."
-            )));
-        }
-        (Some(text), false) => {
-            key::parse(text).map_err(|error| Failure::usage(format!("{error} in {kind} key.")))?
-        }
+/// The algorithms that an action names, and the protocol of its SAs.
+fn transform(action: &str, name: &str) -> Result<(Transform, Proto), Failure> {
+    let (result, proto, complaint, known) = match action {
+        "ah" => (
+            algorithm::ah(name),
+            Proto::Ah,
+            "Unknown authentication algorithm",
+            algorithm::known_for_ah(),
+        ),
+        "esp" => (
+            algorithm::esp(name),
+            Proto::Esp,
+            "Invalid encryption algorithm",
+            algorithm::known_for_esp(),
+        ),
+        "comp" => (
+            algorithm::comp(name),
+            Proto::Comp,
+            "Unknown compression algorithm",
+            algorithm::known_for_comp(),
+        ),
+        _ => return Ok((Transform::default(), Proto::Tun)),
     };
-    match bits.iter().any(|bits| usize::from(*bits) == key.len() * 8) {
-        true => Ok(Some(key)),
-        false => Err(Failure::usage(format!(
-            "the {kind} key for {algorithm} has {wanted} bytes, got {}.",
-            key.len()
-        ))),
-    }
+    let transform = result.map_err(|why| {
+        Failure::usage(match why {
+            Unusable::Unknown { nearest } => {
+                let hint =
+                    nearest.map_or(String::new(), |near| format!("  Did you mean '{near}'?"));
+                format!("{complaint} '{name}' follows '--{action}' option.{hint}  Known: {known}.")
+            }
+            Unusable::Twice(cipher) => format!(
+                "--{action} {name}: {cipher} authenticates by itself; leave the other \
+                 authentication out."
+            ),
+            Unusable::Nothing => {
+                format!("--{action} {name} needs authentication, as in null-sha1-96.")
+            }
+        })
+    })?;
+    Ok((transform, proto))
 }
 
 fn replay_window(options: &Options) -> Result<u8, Failure> {

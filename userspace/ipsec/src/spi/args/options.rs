@@ -3,14 +3,21 @@
 //! The options as they were given.
 
 use crate::failure::Failure;
-use clap::ArgMatches;
+use clap::{ArgMatches, parser::ValueSource};
 
 /// The options that were given.
 pub(super) struct Options(pub(super) ArgMatches);
 
 impl Options {
+    /// The value of an option.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.0.get_one::<String>(name).map(String::as_str)
+        self.all(name).next()
+    }
+
+    /// The values of an option that may be given again.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let values = self.0.get_many::<String>(name);
+        values.into_iter().flatten().map(String::as_str)
     }
 
     pub(super) fn flag(&self, name: &str) -> bool {
@@ -18,7 +25,7 @@ impl Options {
     }
 
     pub(super) fn is_set(&self, name: &str) -> bool {
-        self.0.value_source(name) == Some(clap::parser::ValueSource::CommandLine)
+        self.0.value_source(name) == Some(ValueSource::CommandLine)
     }
 
     pub(super) fn any_but(&self, names: &[&str]) -> bool {
