@@ -20,6 +20,7 @@ use super::{
         Lifetime,
         LifetimeForm,
         Sa,
+        SaRefs,
         Second, //
     },
     wire,
@@ -87,6 +88,10 @@ pub struct Content<'a> {
     pub natt_dport: Option<u16>,
     /// Original address behind NAT.
     pub natt_oa: Option<Address>,
+    /// Number of the interface through which packets leave.
+    pub outif: Option<u16>,
+    /// References to the SA and its peer's.
+    pub sa_refs: Option<SaRefs>,
     /// SAs to be grouped with the message's own.
     pub group: Option<GroupList>,
     /// Which SA is at fault.
@@ -118,6 +123,8 @@ impl<'a> Content<'a> {
             natt_sport: None,
             natt_dport: None,
             natt_oa: None,
+            outif: None,
+            sa_refs: None,
             group: None,
             fault: None,
         }
@@ -256,6 +263,21 @@ impl<'a> Content<'a> {
             });
         }
         self.emit_natt(out);
+        if let Some(number) = self.outif {
+            out.put(&wire::PlumbIf {
+                header: sized::<wire::PlumbIf>(Ext::PlumbIf),
+                ifnum: number.into(),
+                reserved: 0.into(),
+            });
+        }
+        if let Some(SaRefs { me, him }) = self.sa_refs {
+            out.put(&wire::SaRef {
+                header: sized::<wire::SaRef>(Ext::SaRef),
+                me: me.into(),
+                him: him.into(),
+                reserved: 0.into(),
+            });
+        }
         if let Some(group) = &self.group {
             emit_group(out, group);
         }

@@ -35,6 +35,7 @@ pub use self::{
         Key,
         Lifetime,
         LifetimeForm,
-        Sa, //
+        Sa,
+        SaRefs, //
     },
 };

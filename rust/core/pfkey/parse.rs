@@ -31,6 +31,7 @@ use super::{
         Lifetime,
         LifetimeForm,
         Sa,
+        SaRefs,
         Second, //
     },
     wire, //
@@ -281,6 +282,15 @@ impl<'a> Message<'a> {
     /// A port behind NAT.
     pub fn natt_port(&self, ext: Ext) -> Option<u16> {
         Some(self.get::<wire::NatTPort>(ext)?.port.get())
+    }
+
+    /// The references to the SA and its peer's.
+    pub fn sa_refs(&self) -> Option<SaRefs> {
+        let refs = self.get::<wire::SaRef>(Ext::SaRef)?;
+        Some(SaRefs {
+            me: refs.me.get(),
+            him: refs.him.get(),
+        })
     }
 
     /// The range of SPIs.

@@ -9,7 +9,7 @@ use klips::{
         build,
         value::{GroupList, Second},
         Address, Content, Direction, Ext, Fault, Header, Ident, Key, Lifetime, LifetimeForm,
-        Message, MsgType, Sa, SaState, SaType,
+        Message, MsgType, Sa, SaRefs, SaState, SaType,
     },
     said::{Proto, Said},
 };
@@ -182,6 +182,11 @@ mod literal {
             natt_sport: Some(4500),
             natt_dport: Some(0x0102),
             natt_oa: Some(socket("10.9.9.9:1")),
+            outif: Some(0xc001),
+            sa_refs: Some(SaRefs {
+                me: 0x01020304,
+                him: 0x05060708,
+            }),
             group: GroupList::new(list),
             fault: Some(fault),
             ..Content::new(Header {
@@ -192,7 +197,7 @@ mod literal {
         let lifetime_after_type = "04030201 1817161514131211 2827262524232221 3837363534333231
                 08070605 00000000";
         let want = format!(
-            "020d1109 4900 0000 01000000 d2040000
+            "020d1109 4c00 0000 01000000 d2040000
             0300 0100 01020304 40 01 02 03 14131211 22210000 00000000
             0500 0200 {lifetime_after_type}
             0500 0300 {lifetime_after_type}
@@ -213,6 +218,8 @@ mod literal {
             0100 1c00 9411 0000
             0100 1d00 0201 0000
             0300 1e00 11 00 0000 0200 0001 0a090909 0000000000000000
+            0100 1f00 01c0 0000
+            0200 2000 04030201 08070605 00000000
             0700 3000 02 000000
                 00000115 03 00 0200 0a000002 000000000000000000000000
                 00000116 02 00 0a00 20010db8000000000000000000000002
@@ -221,6 +228,28 @@ mod literal {
         let mut want = unhex(&want);
         fix_len(&mut want);
         assert_eq!(hex(&write(&content)), hex(&want));
+    }
+
+    #[test]
+    fn references_are_read_as_they_are_written() {
+        let sa_refs = SaRefs {
+            me: 7,
+            him: 0xffff0001,
+        };
+        let content = Content {
+            sa: Some(Sa {
+                state: SaState::Mature,
+                ..Sa::naming(0x113)
+            }),
+            sa_refs: Some(sa_refs),
+            src: Some(Address::of(ip("10.0.0.1"))),
+            ..Content::about(header(MsgType::Add, 0), &said("tun.113@10.0.0.2"))
+        };
+        let bytes = write(&content);
+        let head = Header::parse(&bytes).unwrap();
+        let message = Message::parse(head, &bytes, Direction::Out).unwrap();
+        assert_eq!(message.sa_refs(), Some(sa_refs));
+        assert_eq!(message.said(), Some(said("tun.113@10.0.0.2")));
     }
 
     #[test]
