@@ -143,6 +143,21 @@ impl Console<'_> {
         self.print(&format!("{json}\n"))
     }
 
+    /// Prints an array with an item a line.
+    pub(crate) fn array<T: Serialize>(
+        &mut self,
+        items: impl Iterator<Item = T>,
+    ) -> Result<(), Failure> {
+        let mut separator = "[\n";
+        for item in items {
+            let json =
+                serde_json::to_string(&item).map_err(|error| Failure::output(error.into()))?;
+            write!(self.out, "{separator}{json}").map_err(Failure::output)?;
+            separator = ",\n";
+        }
+        self.print(if separator == "[\n" { "[]\n" } else { "\n]\n" })
+    }
+
     /// Prints what became of a request if JSON is wanted, with the number of its line in a batch.
     pub(crate) fn outcome(
         &mut self,

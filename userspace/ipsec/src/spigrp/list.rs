@@ -34,15 +34,11 @@ pub(super) fn print_json(
 ) -> Result<(), Failure> {
     // Whole, so that what is printed is JSON even if the file can't be read to its end.
     let chains = listing::chains(system)?;
-    let mut separator = "[\n";
-    for chain in &chains {
-        let members: Vec<_> = chain.iter().map(Entry::json).collect();
-        let json =
-            serde_json::to_string(&members).map_err(|error| Failure::output(error.into()))?;
-        write!(console.out, "{separator}{json}").map_err(Failure::output)?;
-        separator = ",\n";
-    }
-    console.print(if chains.is_empty() { "[]\n" } else { "\n]\n" })
+    console.array(
+        chains
+            .iter()
+            .map(|chain| chain.iter().map(Entry::json).collect::<Vec<_>>()),
+    )
 }
 
 /// A line per chain and a column per place in it, so that what is innermost stands below what is
