@@ -30,6 +30,8 @@ enum Kind {
 pub(crate) enum Reason {
     /// There is no such SA.
     Missing,
+    /// There is such an SA already.
+    Exists,
     /// The SA is part of a group.
     Grouped,
     /// The SA is named twice.

@@ -20,7 +20,7 @@ mod text;
 
 pub use self::{
     program::Console,
-    system::{Linux, ProcFile, System, Wake},
+    system::{Linux, ProcFile, Secret, System, Wake},
 };
 
 use self::{
@@ -42,7 +42,10 @@ Commands:
 
 /// The options of every command, for what is made from them: completions, checks of manual pages.
 pub fn commands() -> Vec<clap::Command> {
-    vec![spigrp::definition("ipsec spigrp")]
+    vec![
+        spigrp::definition("ipsec spigrp"),
+        spi::definition("ipsec spi"),
+    ]
 }
 
 /// Runs the command that `args` ask for; the first of them is the name of the program. Returns

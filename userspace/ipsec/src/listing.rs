@@ -54,7 +54,8 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn parse(text: &str) -> Self {
+    /// Reads the name of an SA as a list has it.
+    pub(crate) fn parse(text: &str) -> Self {
         let said = said::parse(text).ok().and_then(|said| match said.dst {
             Host::Address(ip) => Some(said.with_dst(ip)),
             Host::Name(..) => None,

@@ -18,7 +18,10 @@ use std::{
     fs::File,
     io::{self, Read},
     net::IpAddr,
-    os::unix::net::UnixStream,
+    os::{
+        fd::AsFd,
+        unix::{fs::PermissionsExt, net::UnixStream},
+    },
     path::Path,
     sync::{Arc, atomic::AtomicBool},
     time::SystemTime,
@@ -52,6 +55,14 @@ pub enum Wake {
     End,
 }
 
+/// An open file with secrets in it.
+pub struct Secret {
+    /// What is in it. No copy stays in a buffer of the system's.
+    pub input: Box<dyn Read>,
+    /// Its permissions, the nine lowest bits; `None` if it is no regular file.
+    pub mode: Option<u32>,
+}
+
 /// What the commands need of the system that they run on.
 pub trait System {
     /// What carries messages to the kernel.
@@ -70,6 +81,8 @@ pub trait System {
     fn wait(&mut self, socket: &Self::Transport) -> io::Result<Wake>;
     /// The time.
     fn now(&mut self) -> SystemTime;
+    /// Opens a file of the user's that has secrets in it, or standard input for `-`.
+    fn secret(&mut self, name: &str) -> io::Result<Secret>;
     /// Whether the PF_KEY socket is that of mainline, to which KLIPS's messages mean other things.
     fn has_netkey(&mut self) -> bool;
     /// Looks up the address of a name.
@@ -151,6 +164,21 @@ impl System for Linux {
 
     fn now(&mut self) -> SystemTime {
         SystemTime::now()
+    }
+
+    fn secret(&mut self, name: &str) -> io::Result<Secret> {
+        // Not `Stdin`, which reads ahead into a buffer that nobody wipes.
+        let file = match name {
+            "-" => File::from(io::stdin().as_fd().try_clone_to_owned()?),
+            name => File::open(name)?,
+        };
+        let metadata = file.metadata()?;
+        Ok(Secret {
+            mode: metadata
+                .is_file()
+                .then(|| metadata.permissions().mode() & 0o777),
+            input: Box::new(file),
+        })
     }
 
     fn has_netkey(&mut self) -> bool {

@@ -45,6 +45,8 @@ fn every_kind_of_sa() {
         spi --dst gw2 --src 10.0.0.1 --proto tun --spi 0x114 --edst gw2 --af inet --ip4
         spi --ip6 --said tun:233@3049:1::1 --src 3049:1::99 --dst 3049:1::1
         spi --ip6 --af inet6 --edst gw2 --spi 564 --proto tun --src ::1
+        spi --ip6 --edst gw2 --spi 565 --proto tun --src gw2
+        spi --src ::1 --spi 566 --edst gw2 --proto tun --ip6 --af inet6
         spi --ah hmac-md5-96 --said ah.116@gw2 --authkey {K16}
         spi --ah hmac-sha1-96 --said ah.126@gw2 --authkey {K20} --replay_window 32
         spi --ah hmac-sha2-256-128 --said ah.136@gw2 --authkey {K32}
@@ -147,6 +149,20 @@ fn bad_arguments() {
         spi --ip4 --said tun.113@gw2 --edst gw2
         spi --ip4 --said tun.113@gw2 --proto tun
         spi --ip4 --said tun.113@gw2 --af inet6
+        spi --ip6 --said tun.113@gw2
+        spi --ip4 --said tun:113@3049:1::1
+        spi --ip6 --af inet --edst gw2 --spi 0x113 --proto tun
+        spi --ah md5 --said ah.113@gw2 --af inet6
+        spi --ip4 --said tun.113@gw2 --said tun.114@gw2
+        spi --ip4 --edst gw2 --edst gw1 --spi 0x113 --proto tun
+        spi --ip4 --edst gw2 --spi 0x113 --spi 0x114 --proto tun
+        spi --ip4 --edst gw2 --spi 0x113 --proto tun --proto esp
+        spi --ip4 --af inet --af inet --said tun.113@gw2
+        spi --ip4 --said tun.113@gw2 --src gw2 --src gw2
+        spi --ip4 --said tun.113@gw2 --dst gw2 --dst gw2
+        spi --clear --said tun.113@gw2
+        spi --clear --authkey 0x00
+        spi --get --clear
         spi --ip4 --said tun.113@gw2 --af ipx
         spi --ip4 --said tun.113@gw2 --src 3049:1::1
         spi --ip4 --said tun.113@gw2 --dst nowhere
@@ -220,6 +236,11 @@ fn bad_keys() {
         spi --comp deflate --said comp.117@gw2 --enckey {K16}
         spi --ip4 --said tun.113@gw2 --authkey {K16}
         spi --del --said ah.116@gw2 --authkey {K16}
+        spi --ah md5 --said ah.116@gw2 {K16}
+        spi --ah md5 --said ah.116@gw2 --authkey{K16}
+        spi --ah md5 --said ah.116@gw2 --auth_key={K16}
+        spi --clear={K16}
+        spi -a {K16}
         (sent)"
     );
     let text = machine.session(&lines);

@@ -16,6 +16,9 @@ pub(super) enum KeyKind {
 }
 
 impl KeyKind {
+    /// Both.
+    pub(super) const ALL: [KeyKind; 2] = [KeyKind::Authentication, KeyKind::Encryption];
+
     /// The option that gives it, and the word for it in a file of keys.
     pub(super) const fn option(self) -> &'static str {
         match self {

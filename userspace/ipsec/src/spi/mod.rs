@@ -1,25 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `ipsec spi`: adds and deletes SAs, lists them.
+//! `ipsec spi`: adds, deletes and reads SAs, lists them.
 
 mod algorithm;
 mod args;
+mod execute;
+mod info;
 mod key;
+mod keyfile;
 mod life;
+mod limits;
+mod list;
+mod optionsfrom;
 mod plan;
+mod session;
 mod syntax;
 
 use crate::{
+    batch,
     failure::Failure,
     listing,
     program::{Console, Program},
     system::{ProcFile, System},
     text,
 };
-use args::Command;
-use klips::errno::Errno;
-use pfkey::Error;
-use plan::Plan;
+use args::{Command, Stdin};
+use session::Session;
+
+pub(crate) use syntax::definition;
 
 /// Runs the command.
 pub(crate) fn run<S: System>(
@@ -28,43 +36,32 @@ pub(crate) fn run<S: System>(
     system: &mut S,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    let (plan, listen) = match args::parse(program, args, system)? {
+    let command = args::parse(program, args, system)?;
+    match command {
         Command::Help => return console.print(&syntax::help(program)),
         Command::Version => return console.print(&program.version()),
-        Command::List => {
+        Command::List | Command::Request(_) | Command::Batch(_) => {
             text::refuse_netkey("spi", system)?;
-            return listing::print(system, ProcFile::Spi, console);
         }
-        Command::Request { plan, listen } => (plan, listen),
-    };
-    text::refuse_netkey("spi", system)?;
-    let mut client = text::connect(system)?;
-    console.debug(program, format_args!("{plan}"));
-    let answer = client.request(&plan.content());
-    answer.map_err(|error| explain(&plan, error))?;
-    match listen {
-        true => console.print(&format!("{program}: exited normally\n")),
-        false => Ok(()),
     }
-}
-
-/// Why the kernel refused, and whom.
-fn explain(plan: &Plan, error: Error) -> Failure {
-    let Error::Refused { errno, .. } = error else {
-        return text::failure(error);
-    };
-    let why = match (plan, errno) {
-        // Openswan's words, with the SA in them.
-        (Plan::Add(sa), Errno::EEXIST) => {
-            format!("SA {:#} already in use.  Delete old one first.", sa.said())
+    match command {
+        Command::Help | Command::Version => Ok(()),
+        Command::List if program.json => {
+            list::print_json(system, console).map_err(|failure| failure.during(("list", &[])))
         }
-        (Plan::Delete(addresses), Errno::ESRCH) => {
-            format!("SA {:#} does not exist.  Cannot delete.", addresses.said)
+        Command::List => listing::print(system, ProcFile::Spi, console),
+        Command::Request(request) => {
+            let stdin = Stdin::Free;
+            batch::run_one(&mut Session { system, stdin }, &request, program, console)
         }
-        (Plan::Add(_), Errno::ENOENT) => {
-            "encryption algorithm not available in the kernel.".to_owned()
+        Command::Batch(options) => {
+            let input = options.open(system)?;
+            let stdin = match options.file.as_str() {
+                "-" => Stdin::Batch,
+                _ => Stdin::Free,
+            };
+            let mut session = Session { system, stdin };
+            batch::run(&mut session, &options, input, program, console)
         }
-        _ => return text::failure(error),
-    };
-    Failure::refused(format!("pfkey write failed (errno={}): {why}", errno.0))
+    }
 }

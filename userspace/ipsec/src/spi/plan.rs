@@ -5,14 +5,26 @@
 use super::key::KeyBytes;
 use klips::{
     pfkey::{
-        Address, Content, Header, Key, Lifetime, LifetimeForm, MsgType, Sa, SaState, build::request,
+        Address, Content, Header, Key, Lifetime, LifetimeForm, MsgType, Sa, SaRefs, SaState,
+        build::request,
     },
     said::Said,
 };
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, slice};
+
+/// A request, and what is to be told of it.
+pub(super) struct Request {
+    pub(super) plan: Plan,
+    /// Whether to say that the kernel has answered.
+    pub(super) listen: bool,
+    /// Whether to print the references that the kernel gave.
+    pub(super) show_sa_refs: bool,
+}
 
 /// What is asked of the kernel.
 pub(super) enum Plan {
+    /// Read an SA.
+    Get(Addresses),
     /// Delete all SAs.
     Clear,
     /// Delete an SA.
@@ -47,6 +59,8 @@ pub(super) struct NewSa {
     pub(super) soft: Option<Lifetime>,
     pub(super) hard: Option<Lifetime>,
     pub(super) natt: Option<NatT>,
+    pub(super) sa_refs: Option<SaRefs>,
+    pub(super) outif: Option<u16>,
 }
 
 /// Sequence number and process ID are the client's to set, the SA type comes with the SA.
@@ -55,9 +69,29 @@ fn header(msg_type: MsgType) -> Header {
 }
 
 impl Plan {
+    /// What it is, in one word.
+    pub(super) fn action(&self) -> &'static str {
+        match self {
+            Plan::Get(_) => "get",
+            Plan::Clear => "clear",
+            Plan::Delete(_) => "delete",
+            Plan::Add(_) => "add",
+        }
+    }
+
+    /// The SA that it names, if it names one.
+    pub(super) fn saids(&self) -> &[Said] {
+        match self {
+            Plan::Clear => &[],
+            Plan::Get(addresses) | Plan::Delete(addresses) => slice::from_ref(&addresses.said),
+            Plan::Add(sa) => slice::from_ref(&sa.addresses.said),
+        }
+    }
+
     /// The message to be sent.
     pub(super) fn content(&self) -> Content<'_> {
         match self {
+            Plan::Get(addresses) => about(MsgType::Get, addresses),
             Plan::Clear => Content::new(header(MsgType::Flush)),
             Plan::Delete(addresses) => about(MsgType::Delete, addresses),
             Plan::Add(sa) => sa.content(),
@@ -68,6 +102,7 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Plan::Get(addresses) => write!(f, "reading {:#}", addresses.said),
             Plan::Clear => f.write_str("deleting all SAs"),
             Plan::Delete(addresses) => write!(f, "deleting {:#}", addresses.said),
             Plan::Add(sa) => write!(f, "adding {:#}", sa.said()),
@@ -105,6 +140,8 @@ impl NewSa {
             natt_type: natt.map(|natt| natt.kind),
             natt_sport: natt.map(|natt| natt.sport),
             natt_dport: natt.map(|natt| natt.dport),
+            outif: self.outif,
+            sa_refs: self.sa_refs,
             ..about(MsgType::Add, &self.addresses)
         }
     }

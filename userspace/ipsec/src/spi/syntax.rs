@@ -4,126 +4,169 @@
 //! as far as they stay clear, each with its value in the same argument or the next one, whatever
 //! that begins with.
 
-use crate::{failure::Failure, options, program::Program};
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use super::{algorithm, optionsfrom};
+use crate::{
+    failure::Failure,
+    options::{self, flag, value},
+    program::Program,
+    system::System,
+};
+use clap::{
+    Arg, ArgAction, ArgMatches, Command,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+use zeroize::Zeroizing;
 
-/// Options with a value: name, what the value is, help.
-const VALUES: &[(&str, &str, &str)] = &[
-    ("ah", "algo", "Add an AH SA"),
-    ("esp", "algo", "Add an ESP SA"),
-    ("comp", "algo", "Add an IPCOMP SA: deflate or lzs"),
-    ("af", "inet|inet6", "Address family of the SA"),
-    (
-        "edst",
-        "dstaddr",
-        "Destination of the SA: an address or a name",
-    ),
-    ("spi", "spi", "SPI of the SA, 0x100 or more"),
-    ("proto", "proto", "Protocol of the SA: ah, esp, comp or tun"),
-    (
-        "said",
-        "said",
-        "The SA as one argument: <proto><.|:><spi>@<dstaddr>",
-    ),
-    ("src", "encap-src", "Source of the SA"),
-    (
-        "dst",
-        "encap-dst",
-        "Destination of a tunnel; always that of the SA",
-    ),
-    (
-        "authkey",
-        "akey",
-        "Authentication key: 0x hexadecimal, 0s base64 or 0t text",
-    ),
-    (
-        "enckey",
-        "ekey",
-        "Encryption key: 0x hexadecimal, 0s base64 or 0t text",
-    ),
-    ("iv", "iv", "Ignored; the kernel chooses its own"),
-    (
-        "replay_window",
-        "packets",
-        "Size of the replay window, 1 to 64",
-    ),
-    ("natt", "nonesp|nonike|none", "Kind of UDP encapsulation"),
-    ("sport", "port", "Source port of the UDP encapsulation"),
-    ("dport", "port", "Destination port of the UDP encapsulation"),
-    ("label", "label", "Begin all messages with this label"),
-];
-
-/// The names of algorithms; there are more, for those who are used to others.
-const ALGORITHMS: &str = "\
-Algorithms:
-  --ah    hmac-md5-96, hmac-sha1-96, hmac-sha2-256-128, hmac-sha2-384-192, hmac-sha2-512-256
-  --esp   3des, aes, aes128, aes192, aes256 or null, alone or followed by
-          -md5-96, -sha1-96, -sha2-256-128, -sha2-384-192 or -sha2-512-256
-  --comp  deflate, lzs";
-
-/// Options that may be given again.
-const LIFE: (&str, &str, &str) = (
-    "life",
-    "life",
-    "Limits: (soft|hard)-(allocations|bytes|addtime|usetime|packets)=<n>[,...]",
-);
-
-/// Options without a value: name, help.
-const FLAGS: &[(&str, &str)] = &[
-    ("ip4", "Add an IPv4-in-IPv4 tunnel SA"),
-    ("ip6", "Add an IPv6-in-IPv6 tunnel SA"),
-    ("del", "Delete an SA, and the group that it is in"),
-    ("clear", "Delete all SAs"),
-    ("debug", "Tell of progress"),
-    (
-        "listenreply",
-        "Say that the kernel has confirmed the request",
-    ),
-    ("help", "Print this text"),
-    ("version", "Print the version"),
-];
-
-fn value(&(name, value, help): &(&'static str, &'static str, &'static str)) -> Arg {
-    Arg::new(name)
-        .long(name)
-        .value_name(value)
-        .help(help)
-        .num_args(1)
-        .allow_hyphen_values(true)
-}
-
-fn command(program: &Program) -> Command {
-    let flag = |&(name, help): &(&'static str, &'static str)| {
-        Arg::new(name)
-            .long(name)
-            .help(help)
-            .action(ArgAction::SetTrue)
-    };
+/// The definition of all options, in the words of `name`'s help.
+pub fn definition(name: &str) -> Command {
     Command::new("spi")
+        .about("Adds, deletes and reads IPsec Security Associations, lists them")
+        .version(env!("CARGO_PKG_VERSION"))
         .disable_help_flag(true)
         .disable_version_flag(true)
         .infer_long_args(true)
-        .override_usage(usage(program))
-        .after_help(ALGORITHMS)
-        .args(FLAGS[..4].iter().map(flag))
-        .args(VALUES.iter().map(value))
-        .arg(value(&LIFE).action(ArgAction::Append))
-        .args(FLAGS[4..].iter().map(flag))
+        .override_usage(usage(name))
+        .next_help_heading("What to do")
+        .args(actions())
+        .next_help_heading("Which SA")
+        .args(naming())
+        .next_help_heading("What a new SA is like")
+        .args(describing())
+        .next_help_heading("Options")
+        .args(options::batch())
+        .arg(options::json())
+        .args(general())
+        .after_help(after_help())
 }
 
-fn usage(program: &Program) -> String {
+/// One for each thing that can be done to an SA, or to all.
+fn actions() -> [Arg; 8] {
+    [
+        value("ah", "algo", "Add an AH SA"),
+        value("esp", "algo", "Add an ESP SA"),
+        value("comp", "algo", "Add an IPCOMP SA"),
+        flag("ip4", "Add an IPv4-in-IPv4 tunnel SA"),
+        flag("ip6", "Add an IPv6-in-IPv6 tunnel SA"),
+        flag("get", "Print all that the kernel tells of an SA"),
+        flag("del", "Delete an SA, and the group that it is in"),
+        flag("clear", "Delete all SAs"),
+    ]
+}
+
+/// What names an SA. Each is read once, but how often it is given is looked at later, for the
+/// original has its own words for that.
+fn naming() -> [Arg; 7] {
+    [
+        value(
+            "said",
+            "said",
+            "The SA as one argument: <proto><.|:><spi>@<dstaddr>",
+        ),
+        value("af", "inet|inet6", "Address family of the SA"),
+        value(
+            "edst",
+            "dstaddr",
+            "Destination of the SA: an address or a name",
+        ),
+        value("spi", "spi", "SPI of the SA, 0x100 or more"),
+        value("proto", "proto", "Protocol of the SA: ah, esp, comp or tun"),
+        value("src", "encap-src", "Source of the SA"),
+        value(
+            "dst",
+            "encap-dst",
+            "Destination of a tunnel; always that of the SA",
+        ),
+    ]
+    .map(|arg| arg.action(ArgAction::Append))
+}
+
+fn describing() -> [Arg; 13] {
+    [
+        value(
+            "authkey",
+            "akey",
+            "Authentication key: 0x hexadecimal, 0s base64 or 0t text",
+        ),
+        value(
+            "enckey",
+            "ekey",
+            "Encryption key, and the salt after it if the algorithm has one",
+        ),
+        value(
+            "keyfile",
+            "FILE",
+            "Read the keys from a file, or from standard input for -",
+        ),
+        value(
+            "replay_window",
+            "packets",
+            "Size of the replay window, 1 to 64",
+        ),
+        value(
+            "life",
+            "life",
+            "Limits: (soft|hard)-(allocations|bytes|addtime|usetime|packets)=<n>[,...]",
+        )
+        .action(ArgAction::Append),
+        value("natt", "nonesp|nonike|none", "Kind of UDP encapsulation"),
+        value("sport", "port", "Source port of the UDP encapsulation"),
+        value("dport", "port", "Destination port of the UDP encapsulation"),
+        value("iv", "iv", "Ignored; the kernel chooses its own"),
+        value(
+            "saref",
+            "ref",
+            "Reference of the SA; without a value the same as --dumpsaref",
+        )
+        .num_args(0..=1)
+        .allow_hyphen_values(false),
+        value("sarefme", "ref", "Reference of the SA").alias("saref_me"),
+        value("sarefhim", "ref", "Reference of the peer's SA").alias("saref_him"),
+        value("outif", "number", "Interface through which packets leave"),
+    ]
+}
+
+fn general() -> [Arg; 7] {
+    [
+        value(
+            optionsfrom::OPTION,
+            "FILE",
+            "Go on with the options in a file, then with those that follow",
+        )
+        .action(ArgAction::Append),
+        flag("dumpsaref", "Print the references that the kernel gave"),
+        flag(
+            "listenreply",
+            "Say that the kernel has confirmed the request",
+        ),
+        flag("debug", "Tell of progress"),
+        value("label", "label", "Begin all messages with this label"),
+        Arg::new("help")
+            .long("help")
+            .short('h')
+            .help("Print this text")
+            .action(ArgAction::Help),
+        Arg::new("version")
+            .long("version")
+            .short('V')
+            .help("Print the version")
+            .action(ArgAction::Version),
+    ]
+}
+
+fn usage(name: &str) -> String {
     let forms = [
-        "",
+        " [--json]",
         " --clear",
-        " --del <SA>",
+        " --get|--del <SA>",
         " --ip4|--ip6 <SA> --src <encap-src> --dst <encap-dst>",
         " --ah <algo> <SA> [--life <life>] [--replay_window <packets>] --authkey <akey>",
         " --esp <algo> <SA> [--life <life>] [--replay_window <packets>] --enckey <ekey> [--authkey <akey>]",
         " --comp <algo> <SA>",
+        " --batch FILE|- [--keep-going]",
         " --help",
         " --version",
     ]
-    .map(|form| format!("{program}{form}\n       "))
+    .map(|form| format!("{name}{form}\n       "))
     .concat();
     format!(
         "{forms}where <SA> is --af <inet|inet6> --edst <dstaddr> --spi <spi> --proto <proto>\n       \
@@ -131,21 +174,119 @@ fn usage(program: &Program) -> String {
     )
 }
 
-/// What `--help` prints.
-pub(super) fn help(program: &Program) -> String {
-    command(program).render_help().to_string()
+fn after_help() -> String {
+    let known = [
+        ("--ah", algorithm::known_for_ah()),
+        ("--esp", algorithm::known_for_esp()),
+        ("--comp", algorithm::known_for_comp()),
+    ]
+    .map(|(option, known)| format!("  {option:8}{}\n", wrapped(&known, 10)))
+    .concat();
+    format!("Algorithms:\n{known}  {NOTES}\n\n{EXAMPLES}")
 }
 
-/// Takes the arguments apart.
-pub(super) fn parse(program: &mut Program, args: &[String]) -> Result<ArgMatches, Failure> {
-    command(program)
-        .no_binary_name(true)
-        .try_get_matches_from(args)
-        .map_err(|error| {
-            // There may be a label all the same.
-            if let Some(label) = options::find_label(args) {
-                program.set_label(label);
+/// A text in lines of at most 90 characters, with an indentation before all but the first, which
+/// has it already.
+fn wrapped(text: &str, indentation: usize) -> String {
+    const WIDTH: usize = 90;
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if indentation + line.len() + 1 + word.len() <= WIDTH => {
+                *line += " ";
+                *line += word;
             }
-            options::explain(program, &error)
-        })
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join(&format!("\n{:indentation$}", ""))
+}
+
+const NOTES: &str = "\
+A cipher may have the length of its key in its name: aes256-sha2-256, aes-gcm-16-128.
+
+Key files:
+  A line is authkey or enckey, a blank and the key. # begins a line that is a comment.
+  Nobody but its owner may have any permissions of the file: chmod 600.";
+
+const EXAMPLES: &str = "\
+Examples:
+  A tunnel, and what encrypts it, with keys from a file
+    ipsec spi --ip4 --said tun.113@gw2 --src gw1 --dst gw2
+    ipsec spi --esp aes256-sha2-256 --said esp.115@gw2 --src gw1 --keyfile /etc/gw2.keys
+  What the kernel knows of it
+    ipsec spi --get --said esp.115@gw2
+  The same SA named by its parts is deleted
+    ipsec spi --del --af inet --edst gw2 --spi 0x115 --proto esp
+  Lines like these, without the two words before the options, from a file
+    ipsec spi --batch sas.txt";
+
+/// What `--help` prints.
+pub(super) fn help(program: &Program) -> String {
+    definition(&program.to_string()).render_help().to_string()
+}
+
+/// What came first of what the arguments ask for.
+pub(super) enum Parsed {
+    Help,
+    Version,
+    Options(ArgMatches),
+}
+
+/// Takes the arguments apart; a label is set in `program`.
+pub(super) fn parse(
+    program: &mut Program,
+    args: &[String],
+    system: &mut impl System,
+) -> Result<Parsed, Failure> {
+    let definition = definition(program.name());
+    let (args, unreadable) = match optionsfrom::expand(args, &definition, system) {
+        Ok(args) => (args, None),
+        Err(failure) => (Zeroizing::new(args.to_vec()), Some(failure)),
+    };
+    let result = definition.no_binary_name(true).try_get_matches_from(&*args);
+    let label = match &result {
+        Ok(matches) => matches.get_one::<String>("label").map(String::as_str),
+        Err(_) => options::find_label(&args),
+    };
+    if let Some(label) = label {
+        program.set_label(label);
+    }
+    match (unreadable, result) {
+        (Some(failure), _) => Err(failure),
+        (None, Ok(matches)) => Ok(Parsed::Options(matches)),
+        (None, Err(error)) => match error.kind() {
+            ErrorKind::DisplayHelp => Ok(Parsed::Help),
+            ErrorKind::DisplayVersion => Ok(Parsed::Version),
+            _ => Err(explain(program, error)),
+        },
+    }
+}
+
+/// What is wrong, and which option may have been meant.
+fn explain(program: &Program, mut error: clap::Error) -> Failure {
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue] {
+        if let Some(ContextValue::String(text)) = error.get(kind) {
+            let text = without_keys(text);
+            error.insert(kind, ContextValue::String(text));
+        }
+    }
+    let failure = options::explain(program, &error);
+    match error.get(ContextKind::SuggestedArg) {
+        Some(ContextValue::String(near)) => failure.and(&format!("  Did you mean '{near}'?")),
+        _ => failure,
+    }
+}
+
+/// An argument that has no place, without what may be a key: one whose option was forgotten, or
+/// the blank after it.
+fn without_keys(text: &str) -> String {
+    let key = ["0x", "0s", "0t"]
+        .into_iter()
+        .filter_map(|format| text.find(format))
+        .min();
+    match key {
+        Some(at) => format!("{}...", &text[..at]),
+        None => text.to_owned(),
+    }
 }

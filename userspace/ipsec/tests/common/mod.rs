@@ -9,7 +9,7 @@
 #[allow(unused_imports)]
 pub use testbed::{TestHost, hex};
 
-use ipsec_tools::{Console, ProcFile, System, Wake};
+use ipsec_tools::{Console, ProcFile, Secret, System, Wake};
 use klips::{
     address::Family,
     errno::Errno,
@@ -159,8 +159,12 @@ pub struct Machine {
     pub list_error: Option<io::ErrorKind>,
     /// Stands for the list of groups.
     pub list: Option<String>,
+    /// Stands for the list of SAs.
+    pub sas: Option<String>,
     /// The user's files; `-` is standard input.
     pub files: HashMap<String, Vec<u8>>,
+    /// Permissions of these files, if they are not 0600.
+    pub modes: HashMap<String, u32>,
     pub netkey: bool,
     /// Whether standard output is a terminal.
     pub terminal: bool,
@@ -196,10 +200,15 @@ impl System for Machine {
         if let Some(kind) = self.list_error {
             return Err(kind.into());
         }
-        let text = match (file, &self.list) {
-            (ProcFile::SpiGrp, Some(list)) => list.clone(),
-            (ProcFile::SpiGrp, None) => self.kernel.host.spigrp(),
-            (ProcFile::Spi, _) => self.kernel.host.spi(),
+        let text = match file {
+            ProcFile::SpiGrp => match &self.list {
+                Some(list) => list.clone(),
+                None => self.kernel.host.spigrp(),
+            },
+            ProcFile::Spi => match &self.sas {
+                Some(list) => list.clone(),
+                None => self.kernel.host.spi(),
+            },
         };
         Ok(Box::new(Cursor::new(text)))
     }
@@ -231,6 +240,17 @@ impl System for Machine {
 
     fn now(&mut self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(self.kernel.host.clock.get().real)
+    }
+
+    fn secret(&mut self, name: &str) -> io::Result<Secret> {
+        let mode = match name {
+            "-" => None,
+            name => Some(self.modes.get(name).copied().unwrap_or(0o600)),
+        };
+        Ok(Secret {
+            input: self.input(name)?,
+            mode,
+        })
     }
 
     fn has_netkey(&mut self) -> bool {
@@ -275,7 +295,9 @@ impl Machine {
             open_error: None,
             list_error: None,
             list: None,
+            sas: None,
             files: HashMap::new(),
+            modes: HashMap::new(),
             netkey: false,
             terminal: false,
             no_color: false,

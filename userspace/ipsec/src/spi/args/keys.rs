@@ -8,10 +8,12 @@ use super::{
     super::{
         algorithm::Transform,
         key::{KeyBytes, KeyKind},
+        keyfile::KeyFile,
     },
+    Stdin,
     options::Options,
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, system::System};
 
 /// The keys of an SA.
 pub(super) struct Keys {
@@ -24,18 +26,35 @@ pub(super) fn keys(
     options: &Options,
     algorithm: &str,
     transform: &Transform,
+    stdin: Stdin,
+    system: &mut impl System,
 ) -> Result<Keys, Failure> {
-    let key = |kind, bits, salt_bits| {
+    let mut file = match options.text("keyfile") {
+        None => KeyFile::default(),
+        Some("-") if stdin == Stdin::Batch => {
+            return Err(Failure::usage(
+                "--keyfile -: standard input is where the lines of the batch come from.",
+            ));
+        }
+        Some(name) => KeyFile::read(name, system)?,
+    };
+    let mut key = |kind: KeyKind, bits, salt_bits| {
         let wanted = Wanted {
             kind,
             algorithm,
             bits,
             salt_bits,
         };
-        let given = options
-            .text(kind.option())
-            .map(|text| kind.parse(text).map_err(Failure::usage))
-            .transpose()?;
+        let given = match (options.text(kind.option()), file.take(kind)) {
+            (None, from_file) => from_file,
+            (Some(text), None) => Some(kind.parse(text).map_err(Failure::usage)?),
+            (Some(_), Some(_)) => {
+                return Err(Failure::usage(format!(
+                    "{} given twice, by option and in a file.",
+                    kind.option()
+                )));
+            }
+        };
         wanted.check(given)
     };
     Ok(Keys {
@@ -63,10 +82,10 @@ impl Wanted<'_> {
         let complaint = match (&given, self.bits) {
             (None, []) => return Ok(None),
             (Some(_), []) => format!(
-                "--{option} given, but {} takes no {word} key.",
+                "{option} given, but {} takes no {word} key.",
                 self.algorithm
             ),
-            (None, _) => format!("no --{option} given; {}.", self.lengths()),
+            (None, _) => format!("no {option} given; {}.", self.lengths()),
             (Some(key), bits) if bits.iter().any(|bits| key.len() * 8 == usize::from(*bits)) => {
                 return Ok(given);
             }

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The arguments of `ipsec spi`: from texts to a plan (reference 8.3).
+//! The arguments of `ipsec spi`: from texts to a request (reference 8.3).
 
 mod keys;
 mod new_sa;
 mod options;
 mod sa;
 
-use super::{plan::Plan, syntax};
-use crate::{failure::Failure, program::Program, system::System, text};
+use super::{
+    plan::{Plan, Request},
+    syntax::{self, Parsed},
+};
+use crate::{batch, failure::Failure, options as common, program::Program, system::System, text};
 use options::Options;
 
 /// What is to be done.
@@ -20,69 +23,144 @@ pub(super) enum Command {
     /// Print the SAs.
     List,
     /// Ask something of the kernel.
-    Request {
-        /// What to ask.
-        plan: Plan,
-        /// Whether to tell that it has answered.
-        listen: bool,
-    },
+    Request(Request),
+    /// The same, a request a line.
+    Batch(batch::Options),
 }
 
 /// The options that choose what is done.
-const ACTIONS: [&str; 7] = ["ah", "esp", "comp", "ip4", "ip6", "del", "clear"];
+const ACTIONS: [&str; 8] = ["ah", "esp", "comp", "ip4", "ip6", "del", "clear", "get"];
 
-/// The options that only go with a new SA, although `--del` needs not mind others.
-const ADD_ONLY: [&str; 6] = ["authkey", "enckey", "life", "natt", "sport", "dport"];
+/// The options that only go with a new SA, although others need not mind some more.
+const ADD_ONLY: [&str; 12] = [
+    "authkey",
+    "enckey",
+    "keyfile",
+    "life",
+    "natt",
+    "sport",
+    "dport",
+    "saref",
+    "sarefme",
+    "sarefhim",
+    "outif",
+    "dumpsaref",
+];
 
 /// The options that make no request by themselves.
-const GENERAL: [&str; 4] = ["label", "debug", "help", "version"];
+const GENERAL: [&str; 3] = ["label", "debug", "json"];
 
-/// Reads the arguments; label and debugging are set in `program`.
+/// The options that go with the deletion of all SAs: nobody may think that it is only of some.
+const WITH_CLEAR: [&str; 2] = ["clear", "listenreply"];
+
+/// The options that a whole batch has, and none of its lines.
+const OF_A_BATCH: [&str; 4] = ["batch", "keep-going", "json", "debug"];
+
+/// Reads the arguments; what they say of messages is set in `program`.
 pub(super) fn parse(
     program: &mut Program,
     args: &[String],
     system: &mut impl System,
 ) -> Result<Command, Failure> {
-    let options = Options(syntax::parse(program, args)?);
-    if let Some(label) = options.text("label") {
-        program.set_label(label);
-    }
+    program.json = common::wants_json(args);
+    let options = match syntax::parse(program, args, system)? {
+        Parsed::Help => return Ok(Command::Help),
+        Parsed::Version => return Ok(Command::Version),
+        Parsed::Options(matches) => Options(matches),
+    };
+    program.json = options.flag("json");
     program.debug = options.flag("debug");
-    if options.flag("help") {
-        return Ok(Command::Help);
+    match common::batch_of(&options.0)? {
+        Some(batch) => match options.any_but(&[&GENERAL[..], &OF_A_BATCH].concat()) {
+            Some(option) => Err(Failure::usage(format!(
+                "--{option} can't be given with --batch, only in a line."
+            ))),
+            None => Ok(Command::Batch(batch)),
+        },
+        None if options.any_but(&GENERAL).is_none() => Ok(Command::List),
+        None => request(program, &options, Stdin::Free, system).map(Command::Request),
     }
-    if options.flag("version") {
-        return Ok(Command::Version);
+}
+
+/// Whether anything else is read from standard input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stdin {
+    /// Nothing.
+    Free,
+    /// The lines of a batch.
+    Batch,
+}
+
+/// Reads a line of a batch.
+pub(super) fn parse_line(
+    program: &mut Program,
+    words: &[String],
+    stdin: Stdin,
+    system: &mut impl System,
+) -> Result<Request, Failure> {
+    let not_here = |option: &str| {
+        Failure::usage(format!(
+            "--{option} can't be given in a line, only for the whole batch."
+        ))
+    };
+    let options = match syntax::parse(program, words, system)? {
+        Parsed::Help => return Err(not_here("help")),
+        Parsed::Version => return Err(not_here("version")),
+        Parsed::Options(matches) => Options(matches),
+    };
+    match OF_A_BATCH.into_iter().find(|name| options.is_set(name)) {
+        Some(option) => Err(not_here(option)),
+        None => request(program, &options, stdin, system),
     }
+}
+
+/// The request that options make.
+fn request(
+    program: &Program,
+    options: &Options,
+    stdin: Stdin,
+    system: &mut impl System,
+) -> Result<Request, Failure> {
     let mut actions = ACTIONS.into_iter().filter(|name| options.is_set(name));
     let plan = match (actions.next(), actions.next()) {
         (Some(_), Some(_)) => {
             return Err(Failure::usage(
-                "Only one of '--ah', '--esp', '--comp', '--ip4', '--ip6', '--del' or '--clear'  \
-                 options permitted.",
+                "Only one of '--ah', '--esp', '--comp', '--ip4', '--ip6', '--get', '--del' or \
+                 '--clear'  options permitted.",
             ));
         }
-        (None, _) if !options.any_but(&GENERAL) => return Ok(Command::List),
         (None, _) => {
             return Err(Failure::usage(format!(
                 "No action chosen.{}",
                 text::see_help(program)
             )));
         }
-        (Some("clear"), None) => Plan::Clear,
-        (Some(action), None) => {
-            let addresses = sa::addresses(&options, system)?;
+        (Some("clear"), None) => match options.any_but(&[&GENERAL[..], &WITH_CLEAR].concat()) {
+            Some(option) => {
+                return Err(Failure::usage(format!(
+                    "--{option} can't be given with --clear, which deletes all SAs."
+                )));
+            }
+            None => Plan::Clear,
+        },
+        (Some(action @ ("del" | "get")), None) => {
+            let addresses = sa::addresses(options, action, system)?;
+            options.refuse(&ADD_ONLY, "only goes with an SA to be added")?;
             match action {
-                "del" => {
-                    options.refuse(&ADD_ONLY, "only goes with an SA to be added")?;
-                    Plan::Delete(addresses)
-                }
-                action => Plan::Add(Box::new(new_sa::new_sa(&options, action, addresses)?)),
+                "get" => Plan::Get(addresses),
+                _ => Plan::Delete(addresses),
             }
         }
+        (Some(action), None) => {
+            let addresses = sa::addresses(options, action, system)?;
+            let sa = new_sa::new_sa(options, action, addresses, stdin, system)?;
+            Plan::Add(Box::new(sa))
+        }
     };
-    Ok(Command::Request {
+    Ok(Request {
         plan,
         listen: options.flag("listenreply") || program.debug,
+        show_sa_refs: options.flag("dumpsaref")
+            || options.is_set("saref") && options.text("saref").is_none(),
     })
 }

@@ -8,17 +8,26 @@ use super::{
         life,
         plan::{Addresses, NatT, NewSa},
     },
-    keys,
+    Stdin, keys,
     options::Options,
 };
-use crate::failure::Failure;
-use klips::{number, pfkey::types::REPLAY_MAX, said::Proto};
+use crate::{failure::Failure, system::System};
+use klips::{
+    number,
+    pfkey::{
+        SaRefs,
+        types::{REPLAY_MAX, SAREF_NULL},
+    },
+    said::Proto,
+};
 
 /// Reads what the SA is like that an action makes.
 pub(super) fn new_sa(
     options: &Options,
     action: &str,
     addresses: Addresses,
+    stdin: Stdin,
+    system: &mut impl System,
 ) -> Result<NewSa, Failure> {
     let name = match action {
         "ip4" | "ip6" => "",
@@ -36,7 +45,7 @@ pub(super) fn new_sa(
         "" => format!("--{action}"),
         name => name.to_owned(),
     };
-    let keys = keys::keys(options, &algorithm, &transform)?;
+    let keys = keys::keys(options, &algorithm, &transform, stdin, system)?;
     let (soft, hard) = life::parse(options.all("life")).map_err(Failure::usage)?;
     Ok(NewSa {
         addresses,
@@ -48,6 +57,8 @@ pub(super) fn new_sa(
         soft,
         hard,
         natt: natt(options)?,
+        sa_refs: sa_refs(options)?,
+        outif: number(options, "outif", "interface number")?,
     })
 }
 
@@ -124,16 +135,43 @@ fn natt(options: &Options) -> Result<Option<NatT>, Failure> {
             )));
         }
     };
-    let port = |name| match options.text(name) {
-        None => Ok(0),
-        Some(text) => number::parse(text)
-            .ok()
-            .and_then(|port| u16::try_from(port).ok())
-            .ok_or_else(|| Failure::usage(format!("Invalid port in --{name}: {text}"))),
-    };
     Ok(Some(NatT {
         kind,
-        sport: port("sport")?,
-        dport: port("dport")?,
+        sport: number(options, "sport", "port")?.unwrap_or(0),
+        dport: number(options, "dport", "port")?.unwrap_or(0),
     }))
+}
+
+/// The references to be asked for, if there are any.
+fn sa_refs(options: &Options) -> Result<Option<SaRefs>, Failure> {
+    let [saref, me, him] =
+        ["saref", "sarefme", "sarefhim"].map(|name| number(options, name, "reference"));
+    let me = match (saref?, me?) {
+        (Some(_), Some(_)) => {
+            return Err(Failure::usage("--saref and --sarefme are the same."));
+        }
+        (saref, me) => saref.or(me),
+    };
+    Ok(match (me, him?) {
+        (None, None) => None,
+        (me, him) => Some(SaRefs {
+            me: me.unwrap_or(SAREF_NULL),
+            him: him.unwrap_or(SAREF_NULL),
+        }),
+    })
+}
+
+/// The value of an option that is a number, and what kind of number.
+fn number<T: TryFrom<u32>>(
+    options: &Options,
+    name: &str,
+    kind: &str,
+) -> Result<Option<T>, Failure> {
+    let read = |text: &str| {
+        let number = number::parse(text).ok();
+        number
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(|| Failure::usage(format!("Invalid {kind} in --{name}: {text}")))
+    };
+    options.text(name).map(read).transpose()
 }

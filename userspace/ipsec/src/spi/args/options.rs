@@ -9,7 +9,7 @@ use clap::{ArgMatches, parser::ValueSource};
 pub(super) struct Options(pub(super) ArgMatches);
 
 impl Options {
-    /// The value of an option.
+    /// The value of an option; the first, if it has several.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
@@ -20,21 +20,25 @@ impl Options {
         values.into_iter().flatten().map(String::as_str)
     }
 
+    /// Whether an option without a value is given.
     pub(super) fn flag(&self, name: &str) -> bool {
         self.0.get_flag(name)
     }
 
+    /// Whether an option is given.
     pub(super) fn is_set(&self, name: &str) -> bool {
         self.0.value_source(name) == Some(ValueSource::CommandLine)
     }
 
-    pub(super) fn any_but(&self, names: &[&str]) -> bool {
+    /// An option that is given and is none of these.
+    pub(super) fn any_but(&self, names: &[&str]) -> Option<&str> {
         self.0
             .ids()
             .map(|id| id.as_str())
-            .any(|id| self.is_set(id) && !names.contains(&id))
+            .find(|id| self.is_set(id) && !names.contains(id))
     }
 
+    /// Refuses options where they make no sense.
     pub(super) fn refuse(&self, names: &[&str], why: &str) -> Result<(), Failure> {
         match names.iter().find(|name| self.is_set(name)) {
             Some(name) => Err(Failure::usage(format!("--{name} {why}."))),

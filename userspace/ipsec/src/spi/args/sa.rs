@@ -15,15 +15,29 @@ use klips::{
     said::{Proto, Said},
 };
 
-/// Reads the SA. Families are known before any address is looked at, whatever their order.
-pub(super) fn addresses(options: &Options, system: &mut impl System) -> Result<Addresses, Failure> {
-    let family = options
-        .text("af")
-        .map(|af| {
-            text::family(af)
-                .ok_or_else(|| Failure::usage(format!("Invalid ADDRESS FAMILY parameter: {af}.")))
-        })
-        .transpose()?;
+/// The options that name an SA, and what the original calls them.
+const PARTS: [(&str, &str); 7] = [
+    ("said", "SAID"),
+    ("edst", "EDST"),
+    ("spi", "SPI"),
+    ("proto", "PROTO"),
+    ("af", "ADDRESS FAMILY"),
+    ("src", "SRC"),
+    ("dst", "DST"),
+];
+
+/// The parts that `--said` has in it; a family beside it only has to be the same.
+const IN_SAID: std::ops::Range<usize> = 1..4;
+
+/// Reads the SA that an action is about. Families are known before any address is looked at,
+/// whatever their order.
+pub(super) fn addresses(
+    options: &Options,
+    action: &str,
+    system: &mut impl System,
+) -> Result<Addresses, Failure> {
+    check_given_once(options)?;
+    let family = family(options, action)?;
     let said = match options.text("said") {
         Some(said) => whole_said(options, said, family, system)?,
         None => said_of_parts(options, family, system)?,
@@ -41,6 +55,39 @@ pub(super) fn addresses(options: &Options, system: &mut impl System) -> Result<A
     Ok(Addresses { said, src })
 }
 
+fn check_given_once(options: &Options) -> Result<(), Failure> {
+    for (option, name) in PARTS {
+        let mut values = options.all(option);
+        if let (Some(first), Some(second)) = (values.next(), values.next()) {
+            return Err(Failure::usage(format!(
+                "Error, {name} parameter redefined:{second}, already defined as:{first}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The address family that is asked for, by `--af` or by the kind of tunnel.
+fn family(options: &Options, action: &str) -> Result<Option<Family>, Failure> {
+    let tunnel = match action {
+        "ip4" => Some(Family::Inet),
+        "ip6" => Some(Family::Inet6),
+        _ => None,
+    };
+    let Some(af) = options.text("af") else {
+        return Ok(tunnel);
+    };
+    match text::family(af) {
+        None => Err(Failure::usage(format!(
+            "Invalid ADDRESS FAMILY parameter: {af}."
+        ))),
+        Some(family) if tunnel.is_some_and(|tunnel| tunnel != family) => Err(Failure::usage(
+            format!("--{action} makes no SA of address family {af}."),
+        )),
+        family => Ok(family),
+    }
+}
+
 fn bad_address(name: &str, text: &str, error: &Unusable) -> Failure {
     error.failure(format!(
         "Error, {error} converting --{name} argument:{text}"
@@ -53,10 +100,13 @@ fn whole_said(
     family: Option<Family>,
     system: &mut impl System,
 ) -> Result<Said, Failure> {
-    options.refuse(
-        &["edst", "spi", "proto"],
-        "parameter redefined: --said has it already",
-    )?;
+    for (option, name) in &PARTS[IN_SAID] {
+        if let Some(part) = options.text(option) {
+            return Err(Failure::usage(format!(
+                "Error, {name} parameter redefined:{part}, already defined in SA:{argument}"
+            )));
+        }
+    }
     let said = text::said(argument, system)?;
     match family {
         Some(family) if family != Family::of(&said.dst) => Err(Failure::usage(format!(

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `--keyfile`: keys from a file or from standard input, which keeps them off the command line,
+//! where everybody on the machine can see them.
+//!
+//! A line is `authkey` or `enckey`, blanks, and the key as the options take it; blanks at the end of
+//! a line are no part of it. Lines of nothing but blanks, and those that begin with `#`, don't
+//! count. As with ssh, nobody but its owner may be able to do anything with the file. What is read
+//! is wiped, and nothing that is said of it has any of it in it.
+
+use super::key::{KeyBytes, KeyKind};
+use crate::{
+    failure::Failure,
+    system::{Secret, System},
+};
+use std::io::{self, Read};
+use zeroize::Zeroizing;
+
+/// The longest file that is read, in bytes: ten times what two keys and some comments need.
+const MAX_LEN: usize = 16 * 1024;
+
+/// Permissions of those who are not the owner.
+const OTHERS: u32 = 0o077;
+
+/// The keys in a file.
+#[derive(Default)]
+pub(super) struct KeyFile {
+    auth: Option<KeyBytes>,
+    encrypt: Option<KeyBytes>,
+}
+
+impl KeyFile {
+    /// Reads the file of that name, or standard input for `-`.
+    pub(super) fn read(name: &str, system: &mut impl System) -> Result<Self, Failure> {
+        let shown = match name {
+            "-" => "<stdin>",
+            name => name,
+        };
+        let unreadable = |error: io::Error| Failure::refused(format!("{shown}: {error}"));
+        let Secret { input, mode } = system.secret(name).map_err(unreadable)?;
+        match mode {
+            Some(mode) if mode & OTHERS != 0 => {
+                return Err(Failure::refused(format!(
+                    "{shown}: permissions {mode:04o} are too open for a file of keys.  Only its \
+                     owner may have any: chmod 600."
+                )));
+            }
+            _ => (),
+        }
+        let text = read_to_end(input).map_err(unreadable)?;
+        let text = text.ok_or_else(|| {
+            Failure::refused(format!(
+                "{shown}: longer than {MAX_LEN} bytes, so no file of keys."
+            ))
+        })?;
+        Self::parse(&text)
+            .map_err(|(line, error)| Failure::usage(format!("{shown}:{line}: {error}")))
+    }
+
+    /// The key of a kind, if the file has one.
+    pub(super) fn take(&mut self, kind: KeyKind) -> Option<KeyBytes> {
+        self.slot(kind).take()
+    }
+
+    fn slot(&mut self, kind: KeyKind) -> &mut Option<KeyBytes> {
+        match kind {
+            KeyKind::Authentication => &mut self.auth,
+            KeyKind::Encryption => &mut self.encrypt,
+        }
+    }
+
+    /// Reads the lines; the number of the bad one, from 1, and what is wrong with it.
+    fn parse(text: &[u8]) -> Result<Self, (usize, String)> {
+        let mut keys = KeyFile::default();
+        for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
+            let line = line.trim_ascii();
+            if !line.is_empty() && !line.starts_with(b"#") {
+                keys.add(line).map_err(|error| (index + 1, error))?;
+            }
+        }
+        Ok(keys)
+    }
+
+    fn add(&mut self, line: &[u8]) -> Result<(), String> {
+        let end = line.iter().position(u8::is_ascii_whitespace);
+        let (word, key) = line.split_at(end.unwrap_or(line.len()));
+        let kind = KeyKind::ALL
+            .into_iter()
+            .find(|kind| kind.option().as_bytes() == word)
+            .ok_or("a line is authkey or enckey, a blank and a key.")?;
+        let key = std::str::from_utf8(key.trim_ascii_start())
+            .map_err(|_| format!("the {} key is not valid UTF-8.", kind.word()))?;
+        match self.slot(kind).replace(kind.parse(key)?) {
+            None => Ok(()),
+            Some(_) => Err(format!("{} is there twice.", kind.option())),
+        }
+    }
+}
+
+/// Reads all there is, in memory that is never moved and so is wiped whole. `None` if that is more
+/// than [`MAX_LEN`].
+fn read_to_end(mut input: impl Read) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let mut text = Zeroizing::new(vec![0; MAX_LEN + 1]);
+    let mut len = 0;
+    while len < text.len() {
+        match input.read(&mut text[len..]) {
+            Ok(0) => break,
+            Ok(count) => len += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+            Err(error) => return Err(error),
+        }
+    }
+    text.truncate(len);
+    Ok((len <= MAX_LEN).then_some(text))
+}

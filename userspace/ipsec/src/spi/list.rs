@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The list of SAs as JSON.
+//!
+//! It is made from `/proc/net/ipsec_spi` and not from a DUMP: so it says the same as the list for
+//! people, in the same order; no receive buffer can be too small for it; a KLIPS of old, which
+//! refuses DUMP, has the file too; and only the file has the lengths of keys.
+//!
+//! Fields keep the names that they have in the file. What is not known to be a number stays text,
+//! and what is not understood at all is kept as it is, so that no release can have a line that is
+//! lost.
+
+use super::{
+    algorithm::{self, AllUsed},
+    limits::{Limit, Limits},
+};
+use crate::{
+    failure::Failure,
+    json::Sa,
+    listing::{self, Entry},
+    program::Console,
+    system::{ProcFile, System},
+};
+use serde::{Serialize, Serializer};
+use std::io::Read;
+
+/// Prints the SAs as a JSON array, one a line.
+pub(super) fn print_json(
+    system: &mut impl System,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    console.array(lines(&read(system)?))
+}
+
+/// Reads the list whole, so that what is printed is JSON even if the file can't be read to its
+/// end.
+fn read(system: &mut impl System) -> Result<String, Failure> {
+    let mut text = String::new();
+    listing::open(system, ProcFile::Spi)?
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::refused(format!("read error: {error}")))?;
+    Ok(text)
+}
+
+/// The lines that have anything in them.
+fn lines(text: &str) -> impl Iterator<Item = Line> {
+    let lines = text.lines().filter(|line| !line.trim_ascii().is_empty());
+    lines.map(Line::parse)
+}
+
+/// The fields that are numbers.
+const NUMBERS: [&str; 17] = [
+    "ooowin",
+    "ooo_errs",
+    "seq",
+    "max_seq_diff",
+    "alen",
+    "aklen",
+    "auth_errs",
+    "eklen",
+    "encr_size_errs",
+    "encr_pad_errs",
+    "jiffies",
+    "idle",
+    "natsport",
+    "natdport",
+    "refcount",
+    "ref",
+    "refhim",
+];
+
+/// The name of the field with the limits.
+const LIFE: &str = "life(c,s,h)";
+
+/// The name of the field with the flags.
+const FLAGS: &str = "flags";
+
+/// A line.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Line {
+    #[serde(flatten)]
+    sa: Sa,
+    /// What the SA does to a packet.
+    transform: String,
+    #[serde(flatten)]
+    algorithms: AllUsed,
+    #[serde(flatten)]
+    fields: Fields,
+    /// What is not understood.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unread: Vec<String>,
+}
+
+/// Fields by name, in the order of the file.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Fields(Vec<(String, Value)>);
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+enum Value {
+    Number(u64),
+    Text(String),
+    Limits(Limits),
+}
+
+impl Serialize for Fields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+impl Line {
+    fn parse(line: &str) -> Self {
+        let mut words = line.split_ascii_whitespace();
+        let entry = Entry::parse(words.next().unwrap_or_default());
+        let transform = words.next().unwrap_or_default();
+        let transform = transform.strip_suffix(':').unwrap_or(transform);
+        let mut fields = Fields::default();
+        let mut unread = Vec::new();
+        for word in words {
+            match fields.read(word) {
+                Some(field) => fields.0.push(field),
+                None => unread.push(word.to_owned()),
+            }
+        }
+        Line {
+            sa: entry.json(),
+            transform: transform.to_owned(),
+            algorithms: algorithm::of_transform(transform),
+            fields,
+            unread,
+        }
+    }
+}
+
+impl Fields {
+    /// Reads a field that is not there yet.
+    fn read(&self, word: &str) -> Option<(String, Value)> {
+        let (name, text) = word.split_once('=')?;
+        let (name, value) = match name {
+            LIFE => ("life", Value::Limits(limits(text)?)),
+            name if NUMBERS.contains(&name) => (name, Value::Number(text.parse().ok()?)),
+            FLAGS => (name, Value::Number(flags(text)?)),
+            name => (name, Value::Text(text.to_owned())),
+        };
+        let is_new = self.0.iter().all(|(own, _)| own != name);
+        is_new.then(|| (name.to_owned(), value))
+    }
+}
+
+/// Reads flags, after which the original printed names, but never had any.
+fn flags(text: &str) -> Option<u64> {
+    let digits = text.strip_prefix("0x")?.strip_suffix("<>")?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+/// Reads `name(current,soft,hard)` as often as it is there.
+fn limits(mut text: &str) -> Option<Limits> {
+    let mut limits = Limits::default();
+    while !text.is_empty() {
+        let (name, rest) = text.split_once('(')?;
+        let (numbers, rest) = rest.split_once(')')?;
+        let mut numbers = numbers.split(',').map(|number| number.parse().ok());
+        let limit = Limit {
+            current: Some(numbers.next()??),
+            soft: numbers.next()??,
+            hard: numbers.next()??,
+        };
+        limits.0.push((name.to_owned(), limit));
+        text = rest;
+    }
+    Some(limits)
+}
