@@ -8,9 +8,10 @@ use crate::{
     program::Console,
     system::{ProcFile, System},
 };
+use anstyle::{AnsiColor, Style};
 use klips::{
     address::{Family, Host},
-    said::{self, Said},
+    said::{self, Proto, Said},
 };
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -87,6 +88,21 @@ impl Entry {
                 .is_some_and(|rest| rest.starts_with('@'))
     }
 
+    /// As the list has it, with its protocol in colour if that is wanted.
+    pub(crate) fn styled(&self, colors: bool) -> String {
+        let Some(Said { proto, .. }) = self.said.filter(|_| colors) else {
+            return self.text.clone();
+        };
+        // A keyword has no protocol in front, and is coloured whole.
+        let end = match self.text.starts_with(proto.name()) {
+            true => proto.name().len(),
+            false => self.text.len(),
+        };
+        let (head, tail) = self.text.split_at(end);
+        let style = style(proto);
+        format!("{style}{head}{style:#}{tail}")
+    }
+
     /// As `--json` has it.
     pub(crate) fn json(&self) -> Sa {
         Sa::listed(&self.text, self.said)
@@ -99,6 +115,17 @@ impl Entry {
             None => self.text.clone(),
         }
     }
+}
+
+fn style(proto: Proto) -> Style {
+    let color = match proto {
+        Proto::Tun => AnsiColor::Blue,
+        Proto::Esp => AnsiColor::Green,
+        Proto::Ah => AnsiColor::Yellow,
+        Proto::Comp => AnsiColor::Magenta,
+        Proto::Int => AnsiColor::Red,
+    };
+    color.on_default().bold()
 }
 
 /// All chains, inside to outside.

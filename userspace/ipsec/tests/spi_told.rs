@@ -225,6 +225,42 @@ fn no_line_of_a_list_is_lost() {
 }
 
 #[test]
+fn lists_for_a_reader() {
+    let mut machine = machine();
+    machine.terminal = true;
+    machine.run("spi");
+    machine.run("spi --color never");
+    machine.sas = Some(LINES.to_owned());
+    machine.run("spi --color=auto");
+    machine.sas = Some(String::new());
+    machine.run("spi");
+    machine.sas = Some("tun0x113@10.0.0.2 IPIP:\n".to_owned());
+    machine.no_color = true;
+    machine.run("spi");
+    machine.run("spi --color always");
+    machine.run("spi --json");
+    machine.list_error = Some(std::io::ErrorKind::PermissionDenied);
+    machine.run("spi");
+    assert_snapshot!(machine.session(""));
+}
+
+#[test]
+fn elsewhere_a_list_is_the_bytes_of_the_file() {
+    let mut machine = machine();
+    for color in ["", " --color auto", " --color never"] {
+        machine.run(&format!("spi{color}"));
+        let text = machine.session("");
+        let (_, list) = text.split_once('\n').unwrap();
+        assert_eq!(list, machine.kernel.host.spi());
+    }
+    assert_snapshot!(machine.session(
+        "spi --color sometimes
+        spi --clear --color never
+        spi --batch none --color never"
+    ));
+}
+
+#[test]
 fn a_list_that_cannot_be_read() {
     let mut machine = Machine::new();
     machine.list_error = Some(std::io::ErrorKind::PermissionDenied);

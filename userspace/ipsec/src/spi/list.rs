@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The list of SAs as JSON.
+//! The list of SAs: the bytes of the file, or aligned for a reader at a terminal, or JSON.
 //!
-//! It is made from `/proc/net/ipsec_spi` and not from a DUMP: so it says the same as the list for
+//! JSON is made from `/proc/net/ipsec_spi` and not from a DUMP: so it says the same as the list for
 //! people, in the same order; no receive buffer can be too small for it; a KLIPS of old, which
 //! refuses DUMP, has the file too; and only the file has the lengths of keys.
 //!
@@ -18,11 +18,27 @@ use crate::{
     failure::Failure,
     json::Sa,
     listing::{self, Entry},
+    options::Color,
     program::Console,
     system::{ProcFile, System},
 };
 use serde::{Serialize, Serializer};
 use std::io::Read;
+
+/// Prints the SAs as the file has them, or for a reader.
+pub(super) fn print(
+    color: Color,
+    system: &mut impl System,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    match color.aligns(console) {
+        false => listing::print(system, ProcFile::Spi, console),
+        true => {
+            let lines: Vec<_> = lines(&read(system)?).collect();
+            console.print(&aligned(&lines, color.colors(console)))
+        }
+    }
+}
 
 /// Prints the SAs as a JSON array, one a line.
 pub(super) fn print_json(
@@ -78,6 +94,8 @@ const FLAGS: &str = "flags";
 /// A line.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Line {
+    #[serde(skip)]
+    entry: Entry,
     #[serde(flatten)]
     sa: Sa,
     /// What the SA does to a packet.
@@ -125,6 +143,7 @@ impl Line {
         }
         Line {
             sa: entry.json(),
+            entry,
             transform: transform.to_owned(),
             algorithms: algorithm::of_transform(transform),
             fields,
@@ -134,6 +153,15 @@ impl Line {
 }
 
 impl Fields {
+    /// The text of a field, empty if there is no such field.
+    fn text(&self, name: &str) -> &str {
+        let found = self.0.iter().find(|(own, _)| own == name);
+        match found {
+            Some((_, Value::Text(text))) => text,
+            _ => "",
+        }
+    }
+
     /// Reads a field that is not there yet.
     fn read(&self, word: &str) -> Option<(String, Value)> {
         let (name, text) = word.split_once('=')?;
@@ -145,6 +173,74 @@ impl Fields {
         };
         let is_new = self.0.iter().all(|(own, _)| own != name);
         is_new.then(|| (name.to_owned(), value))
+    }
+}
+
+/// Fields that a reader can do without: what counts inside the kernel, and what says the same as
+/// another.
+const FOR_NO_READER: [&str; 5] = ["alen", "jiffies", "refcount", "ref", "refhim"];
+
+/// What a field says that says nothing.
+const NOTHING: [&str; 4] = ["natencap=none", "natencap=na", "natsport=0", "natdport=0"];
+
+/// A line per SA, with columns for what all of them have.
+fn aligned(lines: &[Line], colors: bool) -> String {
+    let columns = |line: &Line| {
+        [
+            &line.transform,
+            line.fields.text("dir"),
+            line.fields.text("src"),
+        ]
+        .map(str::len)
+    };
+    let width = |column: usize| lines.iter().map(|line| columns(line)[column]).max();
+    let [transforms, dirs, srcs] = [0, 1, 2].map(|column| width(column).unwrap_or(0));
+    let names = lines.iter().map(|line| line.entry.text().len()).max();
+    let mut text = String::new();
+    for line in lines {
+        // Styles have no width, so that the name is padded by hand.
+        let gap = names.unwrap_or(0) - line.entry.text().len();
+        let row = format!(
+            "{}{:gap$}  {:transforms$}  {:dirs$}  {:srcs$}  {}",
+            line.entry.styled(colors),
+            "",
+            line.transform,
+            line.fields.text("dir"),
+            line.fields.text("src"),
+            line.notes()
+        );
+        text.push_str(row.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+impl Line {
+    /// What there is to say beside what has a column.
+    fn notes(&self) -> String {
+        let mut notes = Vec::new();
+        for (name, value) in &self.fields.0 {
+            match value {
+                Value::Limits(limits) => notes.extend(limits.0.iter().map(limit)),
+                _ if ["dir", "src"].contains(&name.as_str()) => (),
+                _ if FOR_NO_READER.contains(&name.as_str()) => (),
+                Value::Number(number) if name == FLAGS => notes.push(format!("{name}={number:#x}")),
+                Value::Number(number) => notes.push(format!("{name}={number}")),
+                Value::Text(text) => notes.push(format!("{name}={text}")),
+            }
+        }
+        notes.retain(|note| !NOTHING.contains(&note.as_str()));
+        notes.extend(self.unread.iter().cloned());
+        notes.join(" ")
+    }
+}
+
+/// What is used up and, if there are limits, the soft and the hard one.
+fn limit((name, limit): &(String, Limit)) -> String {
+    let current = limit.current.unwrap_or(0);
+    match (limit.soft, limit.hard) {
+        (0, 0) => format!("{name}={current}"),
+        (soft, hard) => format!("{name}={current}/{soft}/{hard}"),
     }
 }
 

@@ -19,9 +19,8 @@ mod syntax;
 use crate::{
     batch,
     failure::Failure,
-    listing,
     program::{Console, Program},
-    system::{ProcFile, System},
+    system::System,
     text,
 };
 use args::{Command, Stdin};
@@ -40,16 +39,16 @@ pub(crate) fn run<S: System>(
     match command {
         Command::Help => return console.print(&syntax::help(program)),
         Command::Version => return console.print(&program.version()),
-        Command::List | Command::Request(_) | Command::Batch(_) => {
+        Command::List(_) | Command::Request(_) | Command::Batch(_) => {
             text::refuse_netkey("spi", system)?;
         }
     }
     match command {
         Command::Help | Command::Version => Ok(()),
-        Command::List if program.json => {
+        Command::List(_) if program.json => {
             list::print_json(system, console).map_err(|failure| failure.during(("list", &[])))
         }
-        Command::List => listing::print(system, ProcFile::Spi, console),
+        Command::List(color) => list::print(color, system, console),
         Command::Request(request) => {
             let stdin = Stdin::Free;
             batch::run_one(&mut Session { system, stdin }, &request, program, console)

@@ -35,6 +35,7 @@ pub fn definition(name: &str) -> Command {
         .next_help_heading("Options")
         .args(options::batch())
         .arg(options::json())
+        .arg(options::color())
         .args(general())
         .after_help(after_help())
 }

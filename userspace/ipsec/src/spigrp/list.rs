@@ -9,8 +9,6 @@ use crate::{
     program::Console,
     system::{ProcFile, System},
 };
-use anstyle::{AnsiColor, Style};
-use klips::said::Proto;
 
 /// Prints the groups as the file has them, or for a reader.
 pub(super) fn print(
@@ -59,39 +57,10 @@ fn aligned(chains: &[Vec<Entry>], colors: bool) -> String {
                 1 => 0,
                 _ => widths[index] - entry.text().len() + 2,
             };
-            push(&mut text, entry, colors);
+            text.push_str(&entry.styled(colors));
             text.extend(std::iter::repeat_n(' ', gap));
         }
         text.push('\n');
     }
     text
-}
-
-/// Appends an SA, its protocol in colour.
-fn push(text: &mut String, entry: &Entry, colors: bool) {
-    let proto = entry.said().map(|said| said.proto);
-    match proto.filter(|_| colors) {
-        Some(proto) => {
-            // A keyword has no protocol in front, and is coloured whole.
-            let end = match entry.text().starts_with(proto.name()) {
-                true => proto.name().len(),
-                false => entry.text().len(),
-            };
-            let (head, tail) = entry.text().split_at(end);
-            let style = style(proto);
-            text.push_str(&format!("{style}{head}{style:#}{tail}"));
-        }
-        None => text.push_str(entry.text()),
-    }
-}
-
-fn style(proto: Proto) -> Style {
-    let color = match proto {
-        Proto::Tun => AnsiColor::Blue,
-        Proto::Esp => AnsiColor::Green,
-        Proto::Ah => AnsiColor::Yellow,
-        Proto::Comp => AnsiColor::Magenta,
-        Proto::Int => AnsiColor::Red,
-    };
-    color.on_default().bold()
 }

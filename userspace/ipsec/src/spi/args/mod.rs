@@ -11,7 +11,14 @@ use super::{
     plan::{Plan, Request},
     syntax::{self, Parsed},
 };
-use crate::{batch, failure::Failure, options as common, program::Program, system::System, text};
+use crate::{
+    batch,
+    failure::Failure,
+    options::{self as common, Color},
+    program::Program,
+    system::System,
+    text,
+};
 use options::Options;
 
 /// What is to be done.
@@ -21,7 +28,7 @@ pub(super) enum Command {
     /// Print the version.
     Version,
     /// Print the SAs.
-    List,
+    List(Color),
     /// Ask something of the kernel.
     Request(Request),
     /// The same, a request a line.
@@ -48,13 +55,13 @@ const ADD_ONLY: [&str; 12] = [
 ];
 
 /// The options that make no request by themselves.
-const GENERAL: [&str; 3] = ["label", "debug", "json"];
+const GENERAL: [&str; 4] = ["label", "debug", "json", "color"];
 
 /// The options that go with the deletion of all SAs: nobody may think that it is only of some.
 const WITH_CLEAR: [&str; 2] = ["clear", "listenreply"];
 
 /// The options that a whole batch has, and none of its lines.
-const OF_A_BATCH: [&str; 4] = ["batch", "keep-going", "json", "debug"];
+const OF_A_BATCH: [&str; 5] = ["batch", "keep-going", "json", "debug", "color"];
 
 /// Reads the arguments; what they say of messages is set in `program`.
 pub(super) fn parse(
@@ -77,7 +84,9 @@ pub(super) fn parse(
             ))),
             None => Ok(Command::Batch(batch)),
         },
-        None if options.any_but(&GENERAL).is_none() => Ok(Command::List),
+        None if options.any_but(&GENERAL).is_none() => {
+            Ok(Command::List(common::color_of(&options.0)))
+        }
         None => request(program, &options, Stdin::Free, system).map(Command::Request),
     }
 }
