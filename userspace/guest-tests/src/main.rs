@@ -19,6 +19,7 @@ mod namespaces;
 mod proc;
 mod requests;
 mod sockets;
+mod spi_tool;
 mod spigrp_tool;
 mod support;
 mod tools;
@@ -33,6 +34,7 @@ fn tests() -> Vec<Test> {
     tests.extend(proc::all());
     tests.extend(namespaces::all());
     tests.extend(tools::all());
+    tests.extend(spi_tool::all());
     tests.extend(spigrp_tool::all());
     tests.extend(golden::all());
     tests.extend(messages::waiting());

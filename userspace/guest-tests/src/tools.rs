@@ -35,10 +35,14 @@ pub struct Outcome {
 /// Runs a command line.
 pub fn run(line: &str) -> Result<Outcome> {
     let mut words = line.split_ascii_whitespace();
-    let output = Command::new(words.next().context("no command")?)
-        .args(words)
+    output(Command::new(words.next().context("no command")?).args(words))
+}
+
+/// Runs a command.
+pub fn output(command: &mut Command) -> Result<Outcome> {
+    let output = command
         .output()
-        .with_context(|| format!("can't run {line}"))?;
+        .with_context(|| format!("can't run {command:?}"))?;
     Ok(Outcome {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout)?,
