@@ -77,16 +77,34 @@ fn messages_byte_for_byte() {
             "spi --esp 3des-md5-96 --said esp.115@gw2 --src 10.0.0.1 --enckey {K24} --authkey {K16} --replay_window 5 --life soft-bytes=1000,hard-bytes=0x800 --natt nonesp --sport 4500 --dport 50000"
         ),
         "spi --comp lzs --said comp.127@gw2",
+        "spi --get --said esp.115@gw2 --src 10.0.0.1",
         "spi --del --said esp.115@gw2",
+        "spi --ip6 --said tun:233@3049:1::1 --sarefme 5 --sarefhim 6 --outif 0xc001",
+        &format!("spi --esp aes_gcm_c-128-null --said esp.125@gw2 --enckey {K20}"),
         "spi --clear",
     ] {
-        machine.quiet(line);
+        assert_eq!(machine.run(line), 0);
         for mut request in machine.kernel.sent.take() {
             request.bytes[12..16].fill(0);
             text += &format!("{}\n", hex(&request.bytes));
         }
     }
     assert_snapshot!(text);
+}
+
+#[test]
+fn limits_may_have_blanks_between_them() {
+    let mut machine = Machine::new();
+    let line = "--ip4 --said tun.101@gw2 --life 'soft-bytes=1 hard-bytes=2,hard-packets=3'";
+    machine
+        .files
+        .insert("sa".to_owned(), line.as_bytes().to_vec());
+    assert_eq!(machine.run("spi --batch sa"), 0);
+    let list = machine.kernel.host.spi();
+    assert!(
+        list.contains("bytes(0,1,2)addtime(0,0,0)packets(0,0,3)"),
+        "{list}"
+    );
 }
 
 #[test]

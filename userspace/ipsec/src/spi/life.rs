@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Lifetimes: `(soft|hard)-(allocations|bytes|addtime|usetime|packets)=N[,...]`.
+//! Lifetimes: `(soft|hard)-(allocations|bytes|addtime|usetime|packets)=N[,...]`; a blank is as good
+//! as a comma.
 
 use crate::text::number64;
 use klips::{
@@ -15,7 +16,8 @@ pub(super) type Limits = (Option<Lifetime>, Option<Lifetime>);
 pub(super) fn parse<'a>(values: impl Iterator<Item = &'a str>) -> Result<Limits, String> {
     let (mut soft, mut hard) = (None, None);
     let mut seen = Vec::new();
-    for item in values.flat_map(|value| value.split(',')) {
+    let separates = |c: char| c == ',' || c.is_ascii_whitespace();
+    for item in values.flat_map(|value| value.split(separates)) {
         let (name, value) = item
             .split_once('=')
             .ok_or_else(|| format!("missing '=' in --life parameter: {item}"))?;
