@@ -37,6 +37,7 @@ use clap::Subcommand;
 use crate::initramfs::Image;
 use crate::initramfs::Job;
 use crate::qemu::Accel;
+use crate::qemu::Board;
 use crate::qemu::Boot;
 use crate::qemu::Machine;
 use crate::qemu::Stream;
@@ -75,6 +76,9 @@ struct MachineArgs {
     /// The kernel image (bzImage)
     #[arg(long)]
     kernel: PathBuf,
+    /// The kind of computer to emulate
+    #[arg(long, value_enum, default_value = "microvm")]
+    machine: Board,
     /// Memory in MiB
     #[arg(long, default_value_t = 512)]
     memory: u32,
@@ -191,6 +195,7 @@ impl MachineArgs {
     fn settle(&self) -> Result<(Machine, String)> {
         let release = initramfs::kernel_release(&self.kernel)?;
         let mut machine = Machine {
+            board: self.machine,
             kernel: self.kernel.clone(),
             memory: self.memory,
             cpus: self.cpus,
@@ -399,5 +404,11 @@ mod tests {
             panic!("not run");
         };
         assert_eq!(args.command, ["ipsec", "--help"]);
+        assert_eq!(args.job.guest.machine.machine, Board::Microvm);
+        let words = ["vm", "shell", "--kernel", "k", "--machine", "q35"];
+        let Task::Shell(args) = Cli::parse_from(words).command else {
+            panic!("not shell");
+        };
+        assert_eq!(args.machine.machine, Board::Q35);
     }
 }

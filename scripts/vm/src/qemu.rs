@@ -2,9 +2,9 @@
 
 //! Starts QEMU, watches what the guest says, and ends it when the time is over.
 //!
-//! The guest is a `microvm`: no firmware tables, no PCI, a serial port for the console and one
-//! virtio port for each stream the host listens to.  Every stream goes to a file, which stays
-//! for whoever looks into a failure, and which is read while it grows.
+//! The guest has a serial port for the console and one virtio port for each stream the host
+//! listens to; [`Board`] says what they are plugged into.  Every stream goes to a file, which
+//! stays for whoever looks into a failure, and which is read while it grows.
 
 use std::fmt;
 use std::fs;
@@ -70,9 +70,38 @@ impl fmt::Display for Accel {
     }
 }
 
+/// The kind of computer the guest is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Board {
+    /// No firmware tables, no PCI: starts in no time, but not every kernel has the drivers.
+    Microvm,
+    /// An ordinary PC, for kernels of distributions.
+    Q35,
+}
+
+impl Board {
+    /// QEMU's name for it.
+    fn machine(self) -> &'static str {
+        match self {
+            Self::Microvm => "microvm,acpi=off",
+            Self::Q35 => "q35",
+        }
+    }
+
+    /// QEMU's name for what holds the virtio ports.
+    fn ports(self) -> &'static str {
+        match self {
+            Self::Microvm => "virtio-serial-device",
+            Self::Q35 => "virtio-serial-pci",
+        }
+    }
+}
+
 /// What the guest runs on.
 #[derive(Clone, Debug)]
 pub struct Machine {
+    /// The kind of computer.
+    pub board: Board,
     /// The kernel image.
     pub kernel: PathBuf,
     /// Memory in MiB.
@@ -205,7 +234,7 @@ impl Machine {
         let mut command = self.command(directory)?;
         let mut console = Tail::create(directory, "console.log")?;
         command.args(["-serial", "file:console.log"]);
-        command.args(["-device", "virtio-serial-device"]);
+        command.args(["-device", self.board.ports()]);
         let mut add_port = |id: &str, name: &str, file: &str| {
             command.arg("-chardev");
             command.arg(format!("file,id={id},path={file}"));
@@ -294,7 +323,7 @@ impl Machine {
         command
             .current_dir(directory)
             .args(["-nodefaults", "-no-user-config", "-no-reboot"])
-            .args(["-display", "none", "-machine", "microvm,acpi=off"])
+            .args(["-display", "none", "-machine", self.board.machine()])
             // With 57-bit addresses, an interrupt early in the boot makes KASAN report an error
             // that is none.
             .args(["-accel", accel, "-cpu", "max,la57=off"])
