@@ -13,6 +13,10 @@ readonly bindgen_pinned=0.72.1
 readonly rustc=/usr/bin/rustc
 readonly clippy_driver=/usr/bin/clippy-driver rustfmt=/usr/bin/rustfmt
 
+scripts=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+readonly scripts
+readonly jobs=${JOBS:-$(nproc)}
+
 readonly cache=${XDG_CACHE_HOME:-$HOME/.cache}/klips
 readonly cached_bindgen=$cache/tools/bindgen-$bindgen_pinned/bin/bindgen
 
@@ -78,6 +82,24 @@ use_cargo() {
 	is_at_least cargo $min_rust && return
 	is_at_least /usr/bin/cargo $min_rust || die "there is no cargo $min_rust or newer." "scripts/deps.sh installs it."
 	PATH=/usr/bin:$PATH
+}
+
+# lock NAME WHAT: held until this process and its children are gone.
+lock() {
+	local fd
+	mkdir -p "$cache/lock"
+	exec {fd}>"$cache/lock/$1"
+	flock --nonblock "$fd" && return
+	say "waiting: another process is busy with $2"
+	flock "$fd"
+}
+
+need_space() { # GIGABYTES
+	local free
+	free=$(df --output=avail -k "$cache" | tail -n 1)
+	((free >= $1 * 1024 * 1024)) ||
+		die "$cache has $((free / 1024 / 1024)) GB free, $1 GB are needed." \
+			"Make room (scripts/kernel.sh list shows the cache), or set XDG_CACHE_HOME to a larger disk."
 }
 
 # Copies the output of make or cargo to a log and tells what it is at: on a terminal in one

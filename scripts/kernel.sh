@@ -7,6 +7,8 @@ set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
+# shellcheck source-path=SCRIPTDIR source=archive.sh
+. "$scripts/archive.sh"
 
 usage() {
 	cat <<USAGE
@@ -37,32 +39,9 @@ USAGE
 
 # Part of every key: raise it when this script starts to build kernels differently.
 readonly format=1
-readonly series=7.3
 readonly package=linux-source-$series
-readonly suite=trixie-backports
 
-scripts=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-readonly scripts
-readonly jobs=${JOBS:-$(nproc)}
 config=main
-
-# lock NAME WHAT: held until this process and its children are gone.
-lock() {
-	local fd
-	mkdir -p "$cache/lock"
-	exec {fd}>"$cache/lock/$1"
-	flock --nonblock "$fd" && return
-	say "waiting: another process is busy with $2"
-	flock "$fd"
-}
-
-need_space() { # GIGABYTES
-	local free
-	free=$(df --output=avail -k "$cache" | tail -n 1)
-	((free >= $1 * 1024 * 1024)) ||
-		die "$cache has $((free / 1024 / 1024)) GB free, $1 GB are needed." \
-			"Make room (scripts/kernel.sh list shows the cache), or set XDG_CACHE_HOME to a larger disk."
-}
 
 # --- Tools -------------------------------------------------------------------
 
@@ -94,26 +73,10 @@ kmake() {
 
 # --- Source ------------------------------------------------------------------
 
-# archive_uri APT...: the Debian archive this system uses, as its administrator set it up.
-archive_uri() {
-	local codename uri release name
-	codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
-	# shellcheck disable=SC2016 # expanded by apt
-	"$@" indextargets --format '$(REPO_URI)|$(RELEASE)|$(CODENAME)' \
-		'Created-By: Packages' 'Component: main' 2>/dev/null | sort -u |
-		while IFS='|' read -r uri release name; do
-			[[ $release == "$codename" || $name == "$codename" ]] || continue
-			printf '%s\n' "$uri"
-			break
-		done
-}
-
-# Downloads and unpacks the newest source package.  apt checks the archive's signature and
-# the package's digest; all its state is here, the system's own is neither used nor changed.
+# Downloads and unpacks the newest source package.
 fetch_source() {
 	local advice="Or set KERNEL_SRC to the directory of an unpacked Linux $series.x."
-	local work keyring='' uri file version dir apt
-	[[ -e /etc/debian_version ]] || die "the kernel source comes from a Debian package, and this is not Debian." "$advice"
+	local work file version dir
 	mkdir -p "$cache/src"
 	need_space 3
 	# What interrupted runs left; the lock is ours.
@@ -121,48 +84,12 @@ fetch_source() {
 	work=$(mktemp -d "$cache/src/.new.XXXXXX")
 	# shellcheck disable=SC2064 # its value now
 	trap "rm -rf '$work'" EXIT
-	mkdir -p "$work"/{lists,archives}/partial "$work/tree"
+	mkdir "$work/tree"
 
-	for file in /usr/share/keyrings/debian-archive-keyring.{gpg,pgp}; do
-		[[ ! -e $file ]] || keyring=$file
-	done
-	[[ $keyring ]] || die "the archive's keys are missing." "Install the package debian-archive-keyring."
-
-	# Hooks go because in containers they empty the system's package cache.
-	cat >"$work/apt.conf" <<-CONF
-		Dir::State::Lists "$work/lists";
-		Dir::Cache::archives "$work/archives";
-		Dir::Cache::pkgcache "";
-		Dir::Cache::srcpkgcache "";
-		Dir::Etc::Preferences "/dev/null";
-		Dir::Etc::PreferencesParts "/dev/null";
-		APT::Sandbox::User "$(id -un)";
-		Acquire::Languages "none";
-		Acquire::Retries "3";
-		#clear APT::Update::Pre-Invoke;
-		#clear APT::Update::Post-Invoke;
-		#clear APT::Update::Post-Invoke-Success;
-		#clear Acquire::IndexTargets::deb::DEP-11;
-	CONF
-	apt=(apt-get -q -c "$work/apt.conf")
-
-	uri=$(archive_uri apt-get)
-	if [[ -z $uri ]]; then
-		# Where "apt-get update" never ran, only reading the lists tells.
-		say "reading the package lists"
-		"${apt[@]}" update >"$work/log" 2>&1 || true
-		uri=$(archive_uri "${apt[@]}")
-	fi
-	[[ $uri ]] || die "apt knows no Debian archive for this release: check the system's apt sources." "$advice"
-
-	printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$uri" "$suite" >"$work/sources.list"
-	apt+=(-o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=/dev/null)
+	open_archive "$work" "$advice"
 	say "fetching $package from $suite (160 MB)"
-	if ! (cd "$work/archives" && "${apt[@]}" --error-on=any update && "${apt[@]}" download "$package") \
-		>"$work/log" 2>&1; then
-		tail -n 15 "$work/log" >&2
-		die "could not get $package from $suite of the system's Debian archive: is it reachable?" "$advice"
-	fi
+	read_suite
+	download "$package"
 	file=$(find "$work/archives" -maxdepth 1 -name "${package}_*.deb")
 	version=$(dpkg-deb -f "$file" Version)
 	[[ $version == "$series".* ]] || die "$package is version $version, not $series.x." "$advice"
