@@ -11,7 +11,10 @@ mod spigrp;
 
 use crate::{
     klips_core::pfkey::{
-        algorithm,
+        algorithm::{
+            self,
+            Algorithm, //
+        },
         debug::Masks,
         types::SATYPE_MAX,
         Ext,
@@ -241,7 +244,26 @@ fn pf_key_registered<H: Host>(
     Some(1 + number * types)
 }
 
-/// Position 0 is the header; then the algorithms of each SA type, encryption first.
+/// Returns an algorithm by its place in `/proc/net/pf_key_supported`: those of each SA type in
+/// turn, encryption first.
+///
+/// Loops, because iterators within iterators make names of types, and with them symbols, longer
+/// than the 512 bytes that a kernel takes.
+fn supported_at(mut index: u64) -> Option<(SaType, Ext, &'static Algorithm)> {
+    for &satype in SaType::ALL {
+        for (for_auth, ext) in [(false, Ext::SupportedEncrypt), (true, Ext::SupportedAuth)] {
+            for algorithm in algorithm::supported(satype, for_auth) {
+                match index.checked_sub(1) {
+                    Some(rest) => index = rest,
+                    None => return Some((satype, ext, algorithm)),
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Position 0 is the header; then the algorithms.
 fn pf_key_supported(position: u64, out: impl FnOnce(fmt::Arguments<'_>)) -> Option<u64> {
     let Some(index) = position.checked_sub(1) else {
         out(format_args!(
@@ -249,15 +271,7 @@ fn pf_key_supported(position: u64, out: impl FnOnce(fmt::Arguments<'_>)) -> Opti
         ));
         return Some(1);
     };
-    let mut rows = SaType::ALL.iter().flat_map(|satype| {
-        [(false, Ext::SupportedEncrypt), (true, Ext::SupportedAuth)]
-            .into_iter()
-            .flat_map(move |(for_auth, ext)| {
-                algorithm::supported(*satype, for_auth)
-                    .map(move |algorithm| (*satype, ext, algorithm))
-            })
-    });
-    let (satype, ext, algorithm) = rows.nth(usize::try_from(index).ok()?)?;
+    let (satype, ext, algorithm) = supported_at(index)?;
     let (min, max) = algorithm.told_bits;
     // KLIPS knew no names; here they are those of /proc/net/ipsec_spi.
     let name = match algorithm.proc_name.trim_start_matches('_') {
