@@ -6,7 +6,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 
-# Which of the cached kernels: main, or NAME for scripts/kernel-NAME.config.
+# Which of the cached kernels: main, NAME for scripts/kernel-NAME.config, or one that Debian
+# built: debian, debian-cloud, debian-rt.
 CONFIG ?= main
 # More arguments for the harness: make test ARGS="...".
 ARGS ?=
@@ -21,6 +22,10 @@ module := $(module_dir)/klips.ko
 # Modules for the tests, most of them broken on purpose.
 test_module_dir := build/test-modules$(variant)
 bin_dir := build/bin
+ifneq ($(filter debian debian-%,$(CONFIG)),)
+# They have no drivers for the simpler computer that the other guests are.
+machine := --machine q35
+endif
 
 # Kbuild takes these from the command line only, so they are passed on that way.
 kbuild_flags := $(foreach v,C CHECK CLIPPY V W,$(if $(filter command,$(origin $v)),$v='$($v)'))
@@ -32,7 +37,7 @@ kmake = scripts/kernel.sh make --config $(CONFIG) -- $(kbuild_flags)
 vm = . scripts/common.sh; use_cargo; export CARGO_TARGET_DIR='$(CURDIR)/build/cargo'; \
 	cargo run --quiet --release --manifest-path userspace/Cargo.toml -p vm -- $@ \
 	--kernel "$$(scripts/kernel.sh path --config $(CONFIG))/arch/x86/boot/bzImage" \
-	--module $(module) --bin $(bin_dir)
+	--module $(module) --bin $(bin_dir) $(machine)
 
 ifneq ($(and $(KDIR),$(filter test demo shell,$(MAKECMDGOALS))),)
 $(error the virtual machines run a kernel of the cache: KDIR is for "make module")
@@ -48,6 +53,8 @@ help:
 	@echo '  module     klips.ko, for the cached kernel or the one KDIR names'
 	@echo '  tools      the user space programs'
 	@echo '  test       install what is missing, build everything, run every test'
+	@echo '  debian-kernel'
+	@echo '             the same with the kernel that Debian 13 backports has as a package'
 	@echo '  demo       watch the module and the tools work, in a virtual machine'
 	@echo '  shell      a shell in a virtual machine with the module and the tools'
 	@echo '  lint       every static check'
@@ -60,7 +67,8 @@ help:
 	@echo '  KDIR=DIR        build the module for the kernel built in DIR,'
 	@echo '                  such as /lib/modules/VERSION/build'
 	@echo '  KERNEL_SRC=DIR  build the kernel from this tree (it is not written to)'
-	@echo '  CONFIG=NAME     use the kernel of this configuration: main, debug'
+	@echo '  CONFIG=NAME     use the kernel of this configuration: main, debug, or as packaged:'
+	@echo '                  debian, debian-cloud, debian-rt'
 	@echo '  CLIPPY=1 W=1    more warnings from the module build; V=1 shows its commands'
 	@echo '  ARGS=...        further arguments for test, demo and shell'
 
@@ -99,7 +107,11 @@ test-modules: $(if $(KDIR),,kernel)
 .PHONY: test
 test:
 	@CONFIG='$(CONFIG)' MODULE='$(module)' TEST_MODULES='$(test_module_dir)' BIN='$(bin_dir)' \
-		scripts/test.sh $(ARGS)
+		scripts/test.sh $(machine) $(ARGS)
+
+.PHONY: debian-kernel
+debian-kernel:
+	@$(MAKE) test CONFIG=debian
 
 .PHONY: demo
 demo:

@@ -6,14 +6,10 @@
 #
 # For scripts that include common.sh.
 
-# The Linux this project is for, and where Debian has it.
-readonly series=7.3
-readonly suite=trixie-backports
-
 # archive_uri APT...: the Debian archive this system uses, as its administrator set it up.
 archive_uri() {
 	local ours uri release name
-	ours=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+	ours=$(own_codename)
 	# shellcheck disable=SC2016 # expanded by apt
 	"$@" indextargets --format '$(REPO_URI)|$(RELEASE)|$(CODENAME)' \
 		'Created-By: Packages' 'Component: main' 2>/dev/null | sort -u |

@@ -3,6 +3,11 @@
 #
 # What the scripts share: which tools are used, and where they are.
 
+# The Linux this project is for, and where Debian has it.
+readonly series=7.3
+readonly codename=trixie
+readonly suite=$codename-backports
+
 readonly llvm=19
 readonly min_rust=1.85.0 min_bindgen=0.71.1
 # Built from crates.io where the distribution's bindgen is older than min_bindgen.
@@ -11,6 +16,9 @@ readonly bindgen_pinned=0.72.1
 # The kernel is built with the distribution's compiler, not with whatever rustc is first
 # in PATH: the sources of its standard library must match it exactly.
 readonly rustc=/usr/bin/rustc
+# What building for Debian 13's own kernel needs there.
+readonly debian_kernel_packages=(make gcc-14-for-host libc6-dev rustc rust-src bindgen flex bison bc
+	libelf-dev libssl-dev openssl pahole perl python3-minimal xz-utils)
 readonly clippy_driver=/usr/bin/clippy-driver rustfmt=/usr/bin/rustfmt
 
 scripts=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -50,6 +58,31 @@ is_at_least() { # COMMAND VERSION
 	local version
 	version=$(version_of "$1") && at_least "$version" "$2"
 }
+
+as_root() {
+	if ((EUID == 0)); then "$@"; else sudo -n "$@"; fi
+}
+
+need_root() { # WHAT
+	((EUID != 0)) || return 0
+	command -v sudo >/dev/null || die "$1 needs root, and there is no sudo."
+	sudo -n true 2>/dev/null || die "$1 needs root, and sudo would ask for a password."
+}
+
+# Of these Debian packages, those that are not installed.
+not_installed() { # PACKAGE...
+	local package
+	for package in "$@"; do
+		[[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
+			printf '%s\n' "$package"
+	done
+}
+
+# The code name of this Debian.
+own_codename() { sed -n 's/^VERSION_CODENAME=//p' /etc/os-release; }
+
+# kernel_option CONFIG NAME: the value of CONFIG_NAME, without quotes; nothing if not set.
+kernel_option() { sed -n "s/^CONFIG_$2=\"\?\([^\"]*\)\"\?\$/\1/p" "$1"; }
 
 # The standard library's sources for $rustc.
 rust_sources() {
@@ -132,6 +165,11 @@ progress() { # LOG [STEPS]
 		if [[ -t 2 ]]; then printf '\r\033[K%.78s' "$line" >&2; else printf '%s\n' "$line" >&2; fi
 	done 3>>"$1"
 	[[ ! -t 2 ]] || printf '\r\033[K' >&2
+}
+
+# build_errors LOG: what of a build's log tells why it failed.
+build_errors() {
+	{ grep -E -A 3 '(error|Error [0-9]+|undefined symbol|not found|Killed)' "$1" || tail -n 20 "$1"; } | head -n 40
 }
 
 # logged LOG COMMAND...: shows the progress of a quiet command, and its errors if it fails.

@@ -6,6 +6,8 @@
 #
 #   scripts/deps.sh         for the module, the tools, the test kernel and the tests
 #   scripts/deps.sh lint    also for "make lint"
+#   scripts/deps.sh debian-kernel
+#                           for a module for Debian 13's own kernel
 #   scripts/deps.sh check   installs nothing, fails if something is missing
 
 set -euo pipefail
@@ -46,6 +48,14 @@ check_packages() {
 	[[ $mode != lint ]] || need_command shellcheck
 }
 
+check_debian_kernel_packages() {
+	if [[ $(own_codename) == "$codename" ]]; then
+		mapfile -t missing < <(not_installed "${debian_kernel_packages[@]}")
+	else
+		need_command debootstrap
+	fi
+}
+
 have_rustc() { is_at_least "$rustc" $min_rust; }
 have_sources() { rust_sources >/dev/null; }
 have_cargo() { (use_cargo) 2>/dev/null; }
@@ -64,17 +74,6 @@ everything_missing() {
 }
 
 # --- Installing --------------------------------------------------------------
-
-as_root() {
-	if ((EUID == 0)); then "$@"; else sudo -n "$@"; fi
-}
-
-need_root() {
-	((EUID != 0)) || return 0
-	command -v sudo >/dev/null || die "installing needs root, and there is no sudo. Missing: $(everything_missing)"
-	sudo -n true 2>/dev/null ||
-		die "installing needs root, and sudo would ask for a password. Missing: $(everything_missing)"
-}
 
 run_apt() {
 	# The packages are downloaded to a place of our own: in containers a hook empties the
@@ -156,11 +155,10 @@ install_bindgen() {
 main() {
 	mode=${1:-install}
 	case $mode in
-	install | lint | check) ;;
-	*) die "usage: scripts/deps.sh [lint|check]" ;;
+	install | lint | check) check_packages ;;
+	debian-kernel) check_debian_kernel_packages ;;
+	*) die "usage: scripts/deps.sh [lint|debian-kernel|check]" ;;
 	esac
-
-	check_packages
 	if ((${#missing[@]} == 0)) && have_rust && have_bindgen; then
 		return
 	fi
@@ -176,7 +174,7 @@ main() {
 	mkdir -p "$work/archives/partial"
 
 	if ((${#missing[@]})) || ! have_rust || { ! have_bindgen && offers bindgen $min_bindgen; }; then
-		need_root
+		need_root "installing $(everything_missing)"
 		say "updating the package lists"
 		run_apt update
 		have_rust || choose_rust_packages

@@ -25,7 +25,9 @@ usage: scripts/kernel.sh COMMAND [--config NAME] [-- ARGUMENT...]
   clean       remove kernels from the cache (with --config, those of that name)
   distclean   remove the whole cache: kernels, sources, tools
 
-  --config NAME  add scripts/kernel-NAME.config to scripts/kernel.config
+  --config NAME  add scripts/kernel-NAME.config to scripts/kernel.config;
+                 or debian, debian-cloud, debian-rt: a kernel that Debian built,
+                 for which scripts/debian-kernel.sh has its own build, path, make and fetch
 
 environment:
   KERNEL_SRC      a Linux $series.x tree to use instead of Debian's; it is not written to
@@ -219,8 +221,7 @@ compile() {
 }
 
 build_failed() {
-	{ grep -E -A 3 '(error|Error [0-9]+|undefined symbol|Killed)' "$build/klips.log" ||
-		tail -n 20 "$build/klips.log"; } | head -n 40 >&2
+	build_errors "$build/klips.log" >&2
 	die "the kernel did not build; the log is $build/klips.log" \
 		"If memory ran out, try JOBS=1.  To start afresh: scripts/kernel.sh clean --config $config"
 }
@@ -269,13 +270,14 @@ find_foreign_tools() {
 		[[ -z $kconfig && -r $file ]] && kconfig=$file
 	done
 	[[ $kconfig ]] || die "KDIR: $KDIR is no kernel build directory, it has no .config."
-	option() { sed -n "s/^CONFIG_$1=\"\?\([^\"]*\)\"\?\$/\1/p" "$kconfig"; }
+	option() { kernel_option "$kconfig" "$1"; }
 
 	[[ $(option MODULES) == y ]] || die "KDIR: that kernel has no loadable modules (CONFIG_MODULES)."
 	[[ $(option RUST) == y ]] || die "KDIR: that kernel was built without Rust (CONFIG_RUST), it cannot load klips."
 	for file in Module.symvers rust/libkernel.rmeta; do
 		[[ -e $KDIR/$file ]] || die "KDIR: $KDIR has no $file, which modules in Rust need." \
-			"Debian's linux-headers packages leave it out; a tree of your own must be built, not only prepared."
+			"Debian's linux-headers packages leave it out: for Debian 13's kernel, use make CONFIG=debian module." \
+			"A tree of your own must be built, not only prepared."
 	done
 
 	make_args=()
@@ -338,7 +340,7 @@ list() {
 	if newest_source >/dev/null && find_tools 2>/dev/null; then
 		find_source && find_build && current=$build
 	fi
-	for dir in "$cache"/src/linux-* "$cache"/tools/* "$cache"/kernel/*; do
+	for dir in "$cache"/src/linux-* "$cache"/tools/* "$cache"/debian/* "$cache"/kernel/*; do
 		[[ -d $dir ]] || continue
 		state=
 		[[ $dir != "$cache/kernel/"* || -f $dir/.complete ]] || state='  (not complete)'
@@ -381,6 +383,9 @@ main() {
 		shift
 	done
 	config=${chosen:-main}
+	if [[ $config == debian* && $command != clean ]]; then
+		exec "$scripts/debian-kernel.sh" "$command" "$config" "${arguments[@]}"
+	fi
 	[[ $config == main || $command == clean || -f $scripts/kernel-$config.config ]] ||
 		die "there is no configuration \"$config\": no scripts/kernel-$config.config."
 
@@ -418,6 +423,7 @@ main() {
 	clean) clean "$chosen" ;;
 	distclean)
 		say "removing $cache: kernels, sources, tools"
+		[[ ! -e $cache/debian ]] || as_root rm -rf "$cache/debian"
 		rm -rf "$cache"
 		;;
 	help | -h | --help) usage ;;

@@ -70,6 +70,7 @@ guest_tests() {
 mkdir -p "$logs"
 step dependencies
 scripts/deps.sh
+[[ $CONFIG != debian* ]] || scripts/deps.sh debian-kernel
 use_cargo
 step "kernel ($CONFIG)"
 kernel=$(scripts/kernel.sh build --config "$CONFIG")
