@@ -345,7 +345,7 @@ list() {
 		state=
 		[[ $dir != "$cache/kernel/"* || -f $dir/.complete ]] || state='  (not complete)'
 		[[ $dir != "$current" ]] || state+='  (current)'
-		printf '%6s  %s%s\n' "$(du -sh "$dir" | cut -f 1)" "$dir" "$state"
+		printf '%6s  %s%s\n' "$(du -sh "$dir" 2>/dev/null | cut -f 1)" "$dir" "$state"
 	done
 }
 
