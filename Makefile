@@ -55,6 +55,8 @@ help:
 	@echo '  test       install what is missing, build everything, run every test'
 	@echo '  debian-kernel'
 	@echo '             the same with the kernel that Debian 13 backports has as a package'
+	@echo '  install    put the tools, and the source of the module for DKMS, below PREFIX'
+	@echo '  uninstall  remove exactly what was installed there'
 	@echo '  demo       watch the module and the tools work, in a virtual machine'
 	@echo '  shell      a shell in a virtual machine with the module and the tools'
 	@echo '  lint       every static check'
@@ -69,6 +71,8 @@ help:
 	@echo '  KERNEL_SRC=DIR  build the kernel from this tree (it is not written to)'
 	@echo '  CONFIG=NAME     use the kernel of this configuration: main, debug, or as packaged:'
 	@echo '                  debian, debian-cloud, debian-rt'
+	@echo '  PREFIX=DIR      install below DIR instead of /usr/local; DESTDIR=DIR for packages'
+	@echo '  INSTALL_IPSEC=1 install as PREFIX/sbin/ipsec, too'
 	@echo '  CLIPPY=1 W=1    more warnings from the module build; V=1 shows its commands'
 	@echo '  ARGS=...        further arguments for test, demo and shell'
 
@@ -112,6 +116,11 @@ test:
 .PHONY: debian-kernel
 debian-kernel:
 	@$(MAKE) test CONFIG=debian
+
+# It builds nothing: who installs should not be the one who builds.
+.PHONY: install uninstall
+install uninstall:
+	@$(foreach v,PREFIX DESTDIR INSTALL_IPSEC,$(if $(value $v),$v='$($v)')) scripts/install.sh $@
 
 .PHONY: demo
 demo:

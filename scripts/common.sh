@@ -84,6 +84,9 @@ own_codename() { sed -n 's/^VERSION_CODENAME=//p' /etc/os-release; }
 # kernel_option CONFIG NAME: the value of CONFIG_NAME, without quotes; nothing if not set.
 kernel_option() { sed -n "s/^CONFIG_$2=\"\?\([^\"]*\)\"\?\$/\1/p" "$1"; }
 
+# The version of this project.
+project_version() { sed -n 's/^version = "\(.*\)"$/\1/p' "$scripts/../userspace/Cargo.toml"; }
+
 # The standard library's sources for $rustc.
 rust_sources() {
 	local dir version

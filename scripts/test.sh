@@ -49,6 +49,17 @@ host_tests() {
 	passed=$((passed + ok)) failed=$((failed + bad))
 }
 
+# Tests of scripts, which count like the harness.
+script_tests() {
+	local test ok bad
+	for test in "$@"; do
+		printf '%s\n' "${test%-test}"
+		read -r ok bad < <("scripts/$test.sh" 2>&1 | tee /dev/stderr |
+			sed -n 's/^\([0-9]\+\) passed, \([0-9]\+\) failed$/\1 \2/p') || { ok=0 bad=1; }
+		passed=$((passed + ok)) failed=$((failed + bad))
+	done
+}
+
 # Tests of the module.  The harness ends with the same kind of line as this script does.
 guest_tests() {
 	local log=$logs/guest-tests.log status=0 ok='' bad=''
@@ -81,6 +92,8 @@ step tools
 make tools
 step "tests on this machine"
 host_tests
+step "tests of the scripts"
+script_tests install-test
 step "tests in virtual machines"
 guest_tests "$kernel" "$@"
 step result

@@ -1,0 +1,73 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Installs below directories of its own, and looks at what is there and what is left.
+
+set -euo pipefail
+
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
+# shellcheck source-path=SCRIPTDIR source=checks.sh
+. "$scripts/checks.sh"
+
+work=$(mktemp -d)
+trap 'status=$?; rm -rf "$work"; finish_checks $status' EXIT
+root=$work/root
+version=$(project_version)
+
+run() { DESTDIR=$root "$scripts/install.sh" "$@"; }
+
+left() { (cd "$root" && find . -mindepth 1 | sort); }
+
+# A system that other software is on.
+begin() {
+	rm -rf "$root"
+	mkdir -p "$root/usr/local/sbin" "$root/etc/modprobe.d"
+	printf 'of another program\n' >"$root/usr/local/sbin/ipsec"
+	before=$(left)
+}
+
+begin
+check "installs" run install
+for file in libexec/klips/ipsec libexec/klips/spigrp libexec/klips/ipsec_spi sbin/klips include/klips/klips.h \
+	lib/systemd/system/klips.service "src/klips-$version/Kbuild" "src/klips-$version/rust/sys/shim.c"; do
+	check "there is $file" test -e "$root/usr/local/$file"
+done
+check "klips is the tool" has "$("$root/usr/local/sbin/klips" --version)" "klips, $version"
+check "it is its own name" has "$("$root/usr/local/sbin/klips" spigrp --help)" "klips spigrp"
+check "the other ipsec is as it was" grep -qx 'of another program' "$root/usr/local/sbin/ipsec"
+check "nobody else reads keys" same "$(stat -c %a "$root/etc/klips" "$root/etc/klips/spi.batch")" $'700\n600'
+check "nothing is left to be filled in" fails grep -rE '@[A-Z]+@' "$root/usr/local/lib" "$root/usr/local/src" --include=dkms.conf --include='*.service'
+check "DKMS gets the version" grep -qx "PACKAGE_VERSION=\"$version\"" "$root/usr/local/src/klips-$version/dkms.conf"
+
+check "installs again" run install
+check "what belongs to others is not on the list" fails grep -q 'usr/local/sbin/ipsec' "$root/usr/local/libexec/klips/installed"
+check "uninstalls" run uninstall
+check "nothing is left" same "$(left)" "$before"
+check "cannot uninstall twice" fails run uninstall
+
+check "refuses to replace another ipsec" fails env INSTALL_IPSEC=1 DESTDIR="$root" "$scripts/install.sh" install
+check "and leaves nothing behind" same "$(left)" "$before"
+rm "$root/usr/local/sbin/ipsec"
+check "installs ipsec when asked to" env INSTALL_IPSEC=1 DESTDIR="$root" "$scripts/install.sh" install
+check "which is the tool" has "$("$root/usr/local/sbin/ipsec" --version)" "ipsec, $version"
+check "installs without it again" run install
+check "which takes it away" fails test -e "$root/usr/local/sbin/ipsec"
+
+printf 'my own\n' >>"$root/etc/klips/spi.batch"
+check "installs over a changed file" run install
+check "which keeps the file" grep -qx 'my own' "$root/etc/klips/spi.batch"
+check "uninstalls beside a changed file" run uninstall
+check "and leaves only that" same "$(left)" $'./etc\n./etc/klips\n./etc/klips/spi.batch\n./etc/modprobe.d\n./usr\n./usr/local\n./usr/local/sbin'
+
+begin
+check "has another prefix" env PREFIX=/opt/klips DESTDIR="$root" "$scripts/install.sh" install
+check "the service knows it" grep -q '^ExecStart=/opt/klips/libexec/klips/ipsec ' "$root/opt/klips/lib/systemd/system/klips.service"
+check "uninstalls from there" env PREFIX=/opt/klips DESTDIR="$root" "$scripts/install.sh" uninstall
+check "nothing is left there" same "$(left)" "$before"
+if command -v systemd-analyze >/dev/null; then
+	run install
+	# Programs are looked for where they will be.
+	sed "s,=\(-\?\)/usr/local,=\1$root/usr/local," "$root/usr/local/lib/systemd/system/klips.service" >"$work/klips.service"
+	check "systemd takes the service" same "$(systemd-analyze verify --man=no "$work/klips.service" 2>&1)" ''
+fi
