@@ -55,6 +55,7 @@ help:
 	@echo '  test       install what is missing, build everything, run every test'
 	@echo '  debian-kernel'
 	@echo '             the same with the kernel that Debian 13 backports has as a package'
+	@echo '  doctor     look for everything that building for KDIR and loading take'
 	@echo '  install    put the tools, and the source of the module for DKMS, below PREFIX'
 	@echo '  uninstall  remove exactly what was installed there'
 	@echo '  demo       watch the module and the tools work, in a virtual machine'
@@ -116,6 +117,10 @@ test:
 .PHONY: debian-kernel
 debian-kernel:
 	@$(MAKE) test CONFIG=debian
+
+.PHONY: doctor
+doctor:
+	@scripts/doctor.sh $(KDIR)
 
 # It builds nothing: who installs should not be the one who builds.
 .PHONY: install uninstall

@@ -9,6 +9,8 @@ set -euo pipefail
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 # shellcheck source-path=SCRIPTDIR source=archive.sh
 . "$scripts/archive.sh"
+# shellcheck source-path=SCRIPTDIR source=build-dir.sh
+. "$scripts/build-dir.sh"
 
 usage() {
 	cat <<USAGE
@@ -264,52 +266,21 @@ build_kernel() {
 
 # Sets: make_args, for the compilers the kernel in KDIR was built with.
 find_foreign_tools() {
-	local kconfig='' file value major tool
+	local file advice="scripts/doctor.sh $KDIR names the packages."
 	[[ -d $KDIR ]] || die "KDIR: $KDIR does not exist." "For an installed kernel, install its headers (linux-headers-...)."
-	for file in "$KDIR/.config" "$KDIR/include/config/auto.conf"; do
-		[[ -z $kconfig && -r $file ]] && kconfig=$file
-	done
-	[[ $kconfig ]] || die "KDIR: $KDIR is no kernel build directory, it has no .config."
-	option() { kernel_option "$kconfig" "$1"; }
-
-	[[ $(option MODULES) == y ]] || die "KDIR: that kernel has no loadable modules (CONFIG_MODULES)."
-	[[ $(option RUST) == y ]] || die "KDIR: that kernel was built without Rust (CONFIG_RUST), it cannot load klips."
+	find_configuration "$KDIR" || die "KDIR: $KDIR is no kernel build directory, it has no .config."
+	[[ $(kernel_option "$kconfig" MODULES) == y ]] || die "KDIR: that kernel has no loadable modules (CONFIG_MODULES)."
+	[[ $(kernel_option "$kconfig" RUST) == y ]] || die "KDIR: that kernel was built without Rust (CONFIG_RUST), it cannot load klips."
 	for file in Module.symvers rust/libkernel.rmeta; do
 		[[ -e $KDIR/$file ]] || die "KDIR: $KDIR has no $file, which modules in Rust need." \
 			"Debian's linux-headers packages leave it out: for Debian 13's kernel, use make CONFIG=debian module." \
 			"A tree of your own must be built, not only prepared."
 	done
 
-	make_args=()
-	if [[ $(option CC_IS_CLANG) == y ]]; then
-		major=$(($(option CLANG_VERSION) / 10000))
-		if command -v "clang-$major" >/dev/null; then
-			make_args+=("LLVM=-$major")
-		elif [[ $(clang -dumpversion 2>/dev/null) == "$major".* ]]; then
-			make_args+=("LLVM=1")
-		else
-			die "KDIR: that kernel was built with clang $major, which is not here." "Install clang-$major, lld-$major and llvm-$major."
-		fi
-	else
-		major=$(($(option GCC_VERSION) / 10000))
-		tool=$(option CC_VERSION_TEXT)
-		for tool in "${tool%% *}" "gcc-$major" gcc; do
-			if [[ $tool && $("$tool" -dumpversion 2>/dev/null) == "$major"* ]]; then
-				make_args+=("CC=$tool")
-				break
-			fi
-		done
-		((${#make_args[@]})) || die "KDIR: that kernel was built with gcc $major, which is not here." "Install gcc-$major."
-	fi
-
-	# Rust's metadata can be read by the very same compiler only.
-	value=$(option RUSTC_VERSION_TEXT)
-	for tool in "$rustc" rustc; do
-		[[ $("$tool" --version 2>/dev/null) == "$value" ]] || continue
-		make_args+=("RUSTC=$tool" "CLIPPY_DRIVER=$(dirname "$(command -v "$tool")")/clippy-driver")
-		return
-	done
-	die "KDIR: that kernel was built with $value, which is not here."
+	find_c_compiler || die "KDIR: that kernel was built with $c_compiler, which is not here." "$advice"
+	find_rust_compiler || die "KDIR: that kernel was built with $rust_compiler, which is not here." "$advice"
+	make_args=("${c_compiler_args[@]}" "RUSTC=$rust_compiler_path"
+		"CLIPPY_DRIVER=${rust_compiler_path%/*}/clippy-driver")
 }
 
 # --- Commands ----------------------------------------------------------------

@@ -93,7 +93,7 @@ make tools
 step "tests on this machine"
 host_tests
 step "tests of the scripts"
-script_tests install-test
+script_tests install-test doctor-test
 step "tests in virtual machines"
 guest_tests "$kernel" "$@"
 step result
