@@ -56,9 +56,7 @@ hide=()
 finds() { # WHAT REMEDY
 	local output status=0
 	output=$(doctor) || status=$?
-	same "$(grep -o '^missing  [^:]*' <<<"$output")" "missing  $1"
-	has "$output" "$2"
-	((status == 1))
+	same "$(grep -o '^missing  [^:]*' <<<"$output")" "missing  $1" && has "$output" "$2" && ((status == 1))
 }
 
 # without WHAT REMEDY COMMAND...: COMMAND takes it away.

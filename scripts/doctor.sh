@@ -136,10 +136,11 @@ files() {
 
 tools() {
 	want "make" "$(packages make make make make)" command -v make
-	want "cargo $min_rust or newer, for the tools" "$(packages "cargo, in Debian 12 cargo-web" cargo cargo rust)" use_cargo
+	want "cargo $min_rust or newer, for the tools" "$(packages "cargo, in Debian 12 cargo-web" cargo cargo rust)" has_cargo
 	want "a linker for the tools" "$(packages "gcc, libc6-dev" "gcc, libc6-dev" gcc gcc)" command -v cc
 }
 
+has_cargo() { (use_cargo); }
 has_no_module() { ! grep -q "^$1 " "$root/proc/modules"; }
 needs_no_signature() { [[ $(cat "$root/sys/module/module/parameters/sig_enforce" 2>/dev/null) != Y ]]; }
 is_not_locked_down() { ! grep -q '\[\(integrity\|confidentiality\)\]' "$root/sys/kernel/security/lockdown" 2>/dev/null; }
