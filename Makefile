@@ -58,6 +58,7 @@ help:
 	@echo '  doctor     look for everything that building for KDIR and loading take'
 	@echo '  install    put the tools, and the source of the module for DKMS, below PREFIX'
 	@echo '  uninstall  remove exactly what was installed there'
+	@echo '  deb        Debian packages of the tools and of the module for DKMS, in build/deb'
 	@echo '  demo       watch the module and the tools work, in a virtual machine'
 	@echo '  shell      a shell in a virtual machine with the module and the tools'
 	@echo '  lint       every static check'
@@ -126,6 +127,10 @@ doctor:
 .PHONY: install uninstall
 install uninstall:
 	@$(foreach v,PREFIX DESTDIR INSTALL_IPSEC,$(if $(value $v),$v='$($v)')) scripts/install.sh $@
+
+.PHONY: deb
+deb: tools
+	@scripts/deb.sh
 
 .PHONY: demo
 demo:
