@@ -54,6 +54,9 @@ pub enum Accel {
     Kvm,
     /// QEMU's emulation.
     Tcg,
+    /// QEMU's emulation with a thread for each processor, so that they work at the same time. Such
+    /// a guest now and then dies while it boots.
+    TcgParallel,
     /// QEMU's emulation of one processor that takes a nanosecond for each instruction, so that the
     /// guest's clock counts them.
     Icount,
@@ -65,6 +68,7 @@ impl fmt::Display for Accel {
             Self::Auto => "KVM or TCG",
             Self::Kvm => "KVM",
             Self::Tcg => "TCG",
+            Self::TcgParallel => "TCG with a thread per processor",
             Self::Icount => "TCG counting instructions",
         })
     }
@@ -319,14 +323,21 @@ impl Machine {
             // into the breakpoint with which the kernel patches its code when it is gone already,
             // and the guest dies of an int3 while it boots.
             Accel::Auto | Accel::Tcg | Accel::Icount => "tcg,thread=single",
+            Accel::TcgParallel => "tcg,thread=multi",
+        };
+        let cpu = match self.accel {
+            // Without the features for which the kernel copies byte by byte in one instruction:
+            // each byte would count as one.
+            Accel::Icount => "max,la57=off,erms=off,fsrm=off",
+            // With 57-bit addresses, an interrupt early in the boot makes KASAN report an error
+            // that is none.
+            _ => "max,la57=off",
         };
         command
             .current_dir(directory)
             .args(["-nodefaults", "-no-user-config", "-no-reboot"])
             .args(["-display", "none", "-machine", self.board.machine()])
-            // With 57-bit addresses, an interrupt early in the boot makes KASAN report an error
-            // that is none.
-            .args(["-accel", accel, "-cpu", "max,la57=off"])
+            .args(["-accel", accel, "-cpu", cpu])
             .args(["-smp", &self.cpus.to_string()])
             .args(["-m", &self.memory.to_string()])
             .arg("-kernel")
@@ -345,12 +356,19 @@ impl Machine {
         let mut parameters = PARAMETERS.to_owned();
         let khz = match self.accel {
             Accel::Auto | Accel::Kvm => None,
-            Accel::Tcg => tsc_khz(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()),
+            Accel::Tcg | Accel::TcgParallel => {
+                tsc_khz(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default())
+            }
             // A tick with each instruction.
             Accel::Icount => Some(1_000_000),
         };
         if let Some(khz) = khz {
             parameters += &format!(" tsc_early_khz={khz} tsc=reliable");
+        }
+        if self.accel == Accel::Icount {
+            // The kernel finds out that timer's frequency in a loop of "pause" instructions, each
+            // of which takes QEMU some microseconds here: most of the time of a boot.
+            parameters += " nolapic_timer";
         }
         if !self.append.is_empty() {
             parameters = format!("{parameters} {}", self.append);

@@ -1,74 +1,74 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Measures the PF_KEY module that is loaded, from inside a virtual machine, and prints what was
-//! measured as comma-separated values.
+//! Measures PF_KEY modules from inside a virtual machine, and prints what was measured as
+//! comma-separated values.
 
 mod measure;
 mod memory;
 mod message;
+mod module;
+mod parallel;
+mod program;
+mod repeat;
 mod socket;
+mod stall;
+mod suite;
+mod table;
 mod workload;
 
 use anyhow::Result;
-use clap::{Parser, ValueEnum};
-use message::Gateways;
-use workload::Workload;
+use clap::{Parser, Subcommand};
+use measure::Clock;
+use module::Module;
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Module {
-    Klips,
-    AfKey,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Spread {
-    One,
-    Many,
-}
-
-/// Measures the PF_KEY module that is loaded
+/// Measures PF_KEY modules; none is loaded before
 #[derive(Parser)]
 struct Cli {
-    /// Which module that is
-    #[arg(long, value_enum)]
-    module: Module,
-    /// Whether the SAs share a gateway
-    #[arg(long, value_enum)]
-    gateways: Spread,
-    /// Sizes of the table, ascending
-    #[arg(long, value_delimiter = ',')]
-    sizes: Vec<u32>,
-    /// Numbers of sockets that are open and never read
-    #[arg(long, value_delimiter = ',', default_value = "0")]
-    listeners: Vec<u32>,
-    /// Do nothing but this, again and again: floor, add, get, link or dump
-    #[arg(long)]
-    profile: Option<String>,
-    /// Print what the columns mean
-    #[arg(long)]
-    head: bool,
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// What requests, memory and loading cost, klips first, then af_key
+    Costs {
+        /// What this machine's clock counts
+        #[arg(long, value_enum)]
+        clock: Clock,
+        /// The largest table, in SAs
+        #[arg(long)]
+        largest: u32,
+    },
+    /// How long one request makes others wait; klips first, then af_key
+    Stalls {
+        /// What this machine's clock counts
+        #[arg(long, value_enum)]
+        clock: Clock,
+        /// The largest table, in SAs
+        #[arg(long)]
+        largest: u32,
+    },
+    /// How much work klips does with all the processors that there are
+    Parallel,
+    /// Do one thing again and again, for a profiler
+    Repeat {
+        /// The module to load
+        #[arg(long, value_enum, default_value = "klips")]
+        module: Module,
+        /// SAs in the table
+        #[arg(long, default_value_t = 1000)]
+        sas: u32,
+        /// What to do
+        #[arg(value_enum)]
+        what: repeat::What,
+    },
 }
 
 fn main() -> Result<()> {
-    let cli = Cli::parse();
-    if cli.head {
-        println!("{}", measure::COLUMNS);
-    }
-    let (module, groups) = match cli.module {
-        Module::Klips => ("klips", true),
-        Module::AfKey => ("af_key", false),
-    };
-    let gateways = match cli.gateways {
-        Spread::One => Gateways::One,
-        Spread::Many => Gateways::Many,
-    };
-    let workload = Workload {
-        module,
-        groups,
-        gateways,
-    };
-    match &cli.profile {
-        Some(what) => workload.profile(what, cli.sizes[0]),
-        None => workload.run(&cli.sizes, &cli.listeners),
+    match Cli::parse().task {
+        Task::Costs { clock, largest } => suite::costs(clock, largest),
+        Task::Stalls { clock, largest } => suite::stalls(clock, largest),
+        Task::Parallel => parallel::run(),
+        Task::Repeat { module, sas, what } => repeat::run(module, sas, what),
     }
 }

@@ -2,10 +2,19 @@
 
 //! The clock, and a line of output for each thing measured.
 //!
-//! In a guest that counts instructions the clock goes on by a nanosecond with each of them.
+//! In a guest that counts instructions the clock goes on by a nanosecond with each of them. (And
+//! while nobody has anything to do, up to the moment when somebody has.)
 
 use anyhow::Result;
+use clap::ValueEnum;
 use rustix::time::{ClockId, clock_gettime};
+
+/// What the clock counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Clock {
+    Instructions,
+    Nanoseconds,
+}
 
 /// Nanoseconds since some time in the past.
 pub(crate) fn now() -> u64 {
@@ -23,35 +32,56 @@ pub(crate) fn time(work: impl FnOnce() -> Result<()>) -> Result<u64> {
 
 /// Under which circumstances something is measured.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Setting<'a> {
+pub(crate) struct Setting {
+    pub(crate) clock: Clock,
     /// The module.
-    pub(crate) module: &'a str,
-    /// `one` or `many`.
-    pub(crate) gateways: &'a str,
+    pub(crate) module: &'static str,
+    /// `one` or `many`, or `-` where that makes no difference.
+    pub(crate) gateways: &'static str,
     /// SAs in the table.
     pub(crate) sas: u32,
     /// Sockets that are open and never read.
     pub(crate) listeners: u32,
+    /// Processors of the machine.
+    pub(crate) cpus: u32,
 }
 
 /// What the lines mean; the first one.
-pub(crate) const COLUMNS: &str = "module,gateways,sas,listeners,what,unit,value";
+pub(crate) const COLUMNS: &str = "module,gateways,sas,listeners,cpus,what,unit,value";
 
-impl Setting<'_> {
+impl Setting {
+    /// Nothing in the table yet, nobody there.
+    pub(crate) fn bare(clock: Clock, module: &'static str) -> Self {
+        Setting {
+            clock,
+            module,
+            gateways: "-",
+            sas: 0,
+            listeners: 0,
+            cpus: 1,
+        }
+    }
+
     /// Writes a line.
     pub(crate) fn tell(&self, what: &str, unit: &str, value: f64) {
         let Setting {
+            clock: _,
             module,
             gateways,
             sas,
             listeners,
+            cpus,
         } = self;
-        println!("{module},{gateways},{sas},{listeners},{what},{unit},{value:.1}");
+        println!("{module},{gateways},{sas},{listeners},{cpus},{what},{unit},{value:.1}");
     }
 
-    /// Writes a line about `count` operations that took `total` nanoseconds.
+    /// Writes a line about something that took `total` on the clock, once for each of `count`.
     pub(crate) fn tell_each(&self, what: &str, total: u64, count: u32) {
+        let unit = match self.clock {
+            Clock::Instructions => "instructions",
+            Clock::Nanoseconds => "ns",
+        };
         // CAST: exact up to 2^53, which is some months.
-        self.tell(what, "ns", total as f64 / f64::from(count));
+        self.tell(what, unit, total as f64 / f64::from(count));
     }
 }

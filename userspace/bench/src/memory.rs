@@ -5,10 +5,10 @@
 use anyhow::{Context, Result};
 use std::fs;
 
-/// What `/proc/meminfo` says, in bytes.
+/// What `/proc` says, in bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Memory {
-    /// Memory that nobody uses.
+    /// Memory that nobody uses, with what each processor has put aside for itself.
     pub(crate) free: f64,
     /// Memory of the slab allocator.
     pub(crate) slab: f64,
@@ -26,8 +26,21 @@ impl Memory {
             Ok(kilobytes * 1024.0)
         };
         Ok(Memory {
-            free: field("MemFree")?,
+            free: field("MemFree")? + put_aside()?,
             slab: field("Slab")?,
         })
     }
+}
+
+/// Bytes of free pages that are in the lists of single processors.
+fn put_aside() -> Result<f64> {
+    const PAGE: f64 = 4096.0;
+    let info = fs::read_to_string("/proc/zoneinfo")?;
+    let counts = info
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("count:"));
+    let pages: Vec<f64> = counts
+        .map(|count| count.trim().parse())
+        .collect::<Result<_, _>>()?;
+    Ok(pages.iter().sum::<f64>() * PAGE)
 }

@@ -28,6 +28,16 @@ pub(crate) enum Gateways {
     Many,
 }
 
+impl Gateways {
+    /// As it is in the output.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Gateways::One => "one",
+            Gateways::Many => "many",
+        }
+    }
+}
+
 /// An SA of the benchmark.
 #[derive(Clone, Copy)]
 pub(crate) struct Sa {
@@ -56,6 +66,8 @@ impl Sa {
 /// A request of one type about an SA, complete but for what only some types have.
 fn about(msg_type: MsgType, sa: &Sa, algorithms: [u8; 2]) -> Vec<u8> {
     let mut message = header(msg_type, ESP);
+    // Mainline looks a new SA up by this number as well: it must not be the same for all.
+    message[SEQ].copy_from_slice(&sa.spi.to_ne_bytes());
     let [auth, encrypt] = algorithms;
     extension(
         &mut message,
@@ -149,6 +161,11 @@ pub(crate) fn dump() -> Vec<u8> {
 /// FLUSH of all SAs.
 pub(crate) fn flush() -> Vec<u8> {
     finish(header(MsgType::Flush, 0))
+}
+
+/// FLUSH of all ESP SAs.
+pub(crate) fn flush_esp() -> Vec<u8> {
+    finish(header(MsgType::Flush, ESP))
 }
 
 /// X_GRPSA that links two SAs.

@@ -2,6 +2,7 @@
 
 //! A PF_KEY socket that wastes no instruction.
 
+use crate::message;
 use anyhow::{Context, Result, ensure};
 use rustix::{
     fd::OwnedFd,
@@ -61,8 +62,46 @@ impl Socket {
         }
     }
 
+    /// Writes a request whose answer may be a refusal, and reads up to that answer.
+    pub(crate) fn ask(&mut self, message: &[u8]) -> Result<()> {
+        match net::send(&self.fd, message, SendFlags::empty()) {
+            Ok(_) | Err(Errno::NOENT | Errno::SRCH) => (),
+            Err(errno) => anyhow::bail!("request of type {}: {errno}", message[1]),
+        }
+        while self.receive()?[1] != message[1] {}
+        Ok(())
+    }
+
+    /// Writes a request that is granted, and reads all that there is to read, for others write
+    /// too, and all are told.
+    pub(crate) fn request_among_others(&mut self, message: &[u8]) -> Result<()> {
+        self.send(message)?;
+        loop {
+            match net::recv(&self.fd, &mut *self.input, RecvFlags::DONTWAIT) {
+                // Messages were lost, which are of no interest.
+                Ok(_) | Err(Errno::NOBUFS) => (),
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// Asks for all SAs. Returns how many were told.
+    pub(crate) fn dump(&mut self) -> Result<u32> {
+        self.send(&message::dump())?;
+        let mut count = 0;
+        loop {
+            let answer = self.receive()?;
+            ensure!(answer[2] == 0, "refused with errno {}", answer[2]);
+            count += 1;
+            if message::seq_of(answer) == 0 {
+                return Ok(count);
+            }
+        }
+    }
+
     /// Reads a message.
-    pub(crate) fn receive(&mut self) -> Result<&[u8]> {
+    fn receive(&mut self) -> Result<&[u8]> {
         let (len, _) = net::recv(&self.fd, &mut *self.input, RecvFlags::empty())?;
         Ok(&self.input[..len])
     }

@@ -5,263 +5,199 @@
 use crate::{
     measure::{self, Setting},
     memory::Memory,
-    message::{self, Gateways, Sa},
+    message, program,
     socket::Socket,
+    table::Table,
 };
 use anyhow::{Context, Result, ensure};
-use std::{
-    fs::File,
-    io::Read,
-    ops::Range,
-    process::{Command, Stdio},
-};
+use std::{fs::File, io::Read};
 
 /// How often something is done to be measured.
 const COUNT: u32 = 400;
-/// How often a program is started.
-const RUNS: u32 = 5;
 /// SAs of the groups that are made at once.
 const GROUP: u32 = 4;
+/// How often a socket is closed.
+const CLOSES: u32 = 10;
 
-/// The module under test and how its table is filled.
-pub(crate) struct Workload<'a> {
-    pub(crate) module: &'a str,
-    /// Whether it knows groups.
-    pub(crate) groups: bool,
-    pub(crate) gateways: Gateways,
+/// The list of groups.
+pub(crate) const GROUPS: &str = "/proc/net/ipsec_spigrp";
+/// The list of SAs.
+pub(crate) const SAS: &str = "/proc/net/ipsec_spi";
+
+/// Fills the table to a size, measures everything there, and empties it.
+pub(crate) fn run(table: &Table, size: u32, listeners: &[u32]) -> Result<()> {
+    let setting = table.setting(size, 0);
+    let took = table.fill(0..size)?;
+    setting.tell_each("ADD while filling", took, size);
+    for &listeners in listeners {
+        requests(table, table.setting(size, listeners))?;
+    }
+    dump(setting)?;
+    if table.module.has_groups() {
+        list(setting)?;
+        tool(table, setting)?;
+    }
+    setting.tell_each("FLUSH per SA", table.flush()?, size);
+    Ok(())
 }
 
-impl Workload<'_> {
-    /// Fills the table to each of the sizes in turn, and measures everything there.
-    pub(crate) fn run(&self, sizes: &[u32], listeners: &[u32]) -> Result<()> {
-        let mut filled = 0;
-        for &size in sizes {
-            let before = Memory::now()?;
-            let took = self.fill(filled..size)?;
-            let after = Memory::now()?;
-            let setting = self.setting(size, 0);
-            let added = size - filled;
-            setting.tell_each("fill", took, added);
-            let each = |bytes: f64| bytes / f64::from(added);
-            setting.tell("memory-free", "B", each(before.free - after.free));
-            setting.tell("memory-slab", "B", each(after.slab - before.slab));
-            filled = size;
-            for &listeners in listeners {
-                self.requests(self.setting(size, listeners))?;
-            }
-            self.dump(setting)?;
-            if self.groups {
-                self.list(setting)?;
-                self.tool(setting)?;
-            }
-            eprintln!("bench: {} {:?} {size} done", self.module, self.gateways);
+/// Measures how much memory an SA takes, with keys and without. The table is empty.
+pub(crate) fn memory(table: &Table, size: u32) -> Result<()> {
+    for (what, fill) in [
+        ("with keys", Table::fill as fn(&_, _) -> _),
+        ("without keys", Table::fill_tunnels),
+    ] {
+        // Of mainline's there is no SA without keys that could be compared.
+        if what == "without keys" && !table.module.has_groups() {
+            continue;
         }
-        if filled > 0 {
-            let setting = self.setting(filled, 0);
-            let mut socket = Socket::open()?;
-            let took = measure::time(|| socket.request(&message::flush()))?;
-            setting.tell_each("FLUSH per SA", took, filled);
-        }
-        Ok(())
+        let before = Memory::now()?;
+        fill(table, 0..size)?;
+        let after = Memory::now()?;
+        let setting = table.setting(size, 0);
+        let each = |bytes: f64| bytes / f64::from(size);
+        setting.tell(
+            &format!("slab per SA {what}"),
+            "B",
+            each(after.slab - before.slab),
+        );
+        setting.tell(
+            &format!("memory per SA {what}"),
+            "B",
+            each(before.free - after.free),
+        );
+        table.flush()?;
     }
+    Ok(())
+}
 
-    /// Does one thing, again and again, until it is killed.
-    pub(crate) fn profile(&self, what: &str, size: u32) -> Result<()> {
-        self.fill(0..size)?;
-        let mut socket = Socket::open()?;
-        println!("ready");
-        let mut number = size;
-        loop {
-            number += 1;
-            let (sa, other) = (self.sa(number), self.sa(number + 1));
-            match what {
-                "floor" => socket.send_refused(&message::refused())?,
-                "get" => socket.request(&message::get(&self.sa(number % size)))?,
-                "add" => {
-                    socket.request(&message::add(&sa))?;
-                    socket.request(&message::delete(&sa))?;
-                }
-                "link" => {
-                    socket.request(&message::add(&sa))?;
-                    socket.request(&message::add(&other))?;
-                    for _ in 0..100 {
-                        socket.request(&message::link(&sa, &other))?;
-                        socket.request(&message::ungroup(&sa))?;
-                    }
-                    number += 1;
-                }
-                "dump" => self.dump(self.setting(size, 0))?,
-                _ => anyhow::bail!("{what}: unknown"),
-            }
-        }
+/// Measures one kind of request: all are made beforehand, and the answers read.
+fn requests_of(
+    setting: Setting,
+    what: &str,
+    messages: impl Iterator<Item = Vec<u8>>,
+) -> Result<()> {
+    let messages: Vec<_> = messages.collect();
+    let mut socket = Socket::open()?;
+    let idle = idle(setting.listeners)?;
+    let took = measure::time(|| {
+        messages
+            .iter()
+            .try_for_each(|message| socket.request(message))
+    })
+    .with_context(|| format!("{what} at {setting:?}"))?;
+    drop(idle);
+    setting.tell_each(what, took, u32::try_from(messages.len())?);
+    Ok(())
+}
+
+fn requests(table: &Table, setting: Setting) -> Result<()> {
+    floor(setting)?;
+    let size = setting.sas;
+    let new = || (size..size + COUNT).map(|number| table.sa(number));
+    // Far from each other, each once: a prime's multiples.
+    let old = || (0..COUNT).map(|index| table.sa((index * 7919 + 13) % size));
+    requests_of(setting, "ADD", new().map(|sa| message::add(&sa)))?;
+    requests_of(setting, "GET", old().map(|sa| message::get(&sa)))?;
+    if table.module.has_groups() {
+        // The new ones, for each of them is there just once.
+        let new: Vec<_> = new().collect();
+        let pairs = || new.chunks_exact(2);
+        let fours = || new.chunks_exact(GROUP as usize);
+        let pair = pairs().map(|pair| message::link(&pair[0], &pair[1]));
+        requests_of(setting, "X_GRPSA pair", pair)?;
+        let ungroup = pairs().map(|pair| message::ungroup(&pair[1]));
+        requests_of(setting, "ungroup", ungroup)?;
+        let group = fours().map(message::group);
+        requests_of(setting, "X_GRPSA of 4", group)?;
+        let ungroup = fours().map(|four| message::ungroup(&four[1]));
+        requests_of(setting, "ungroup of 4", ungroup)?;
     }
+    requests_of(setting, "DELETE", new().map(|sa| message::delete(&sa)))?;
+    close(setting)
+}
 
-    fn setting(&self, sas: u32, listeners: u32) -> Setting<'_> {
-        let gateways = match self.gateways {
-            Gateways::One => "one",
-            Gateways::Many => "many",
-        };
-        Setting {
-            module: self.module,
-            gateways,
-            sas,
-            listeners,
-        }
-    }
+/// Measures what even a request costs that is refused at once.
+fn floor(setting: Setting) -> Result<()> {
+    let mut socket = Socket::open()?;
+    let refused = message::refused();
+    let idle = idle(setting.listeners)?;
+    let took = measure::time(|| (0..COUNT).try_for_each(|_| socket.send_refused(&refused)))?;
+    drop(idle);
+    setting.tell_each("floor", took, COUNT);
+    Ok(())
+}
 
-    fn sa(&self, number: u32) -> Sa {
-        Sa::new(number, self.gateways)
-    }
-
-    fn fill(&self, numbers: Range<u32>) -> Result<u64> {
-        let mut socket = Socket::open()?;
-        measure::time(|| {
-            for number in numbers {
-                socket.request(&message::add(&self.sa(number)))?;
-            }
+fn close(setting: Setting) -> Result<()> {
+    let _idle = idle(setting.listeners)?;
+    let mut took = 0;
+    for _ in 0..CLOSES {
+        let socket = Socket::open()?;
+        took += measure::time(|| {
+            drop(socket);
             Ok(())
-        })
-    }
-
-    /// Measures one kind of request: all are made beforehand, and the answers read.
-    fn requests_of(
-        &self,
-        setting: Setting<'_>,
-        what: &str,
-        messages: impl Iterator<Item = Vec<u8>>,
-    ) -> Result<()> {
-        let messages: Vec<_> = messages.collect();
-        let mut socket = Socket::open()?;
-        let idle = idle(setting.listeners)?;
-        let took = measure::time(|| {
-            messages
-                .iter()
-                .try_for_each(|message| socket.request(message))
-        })
-        .with_context(|| format!("{what} at {setting:?}"))?;
-        drop(idle);
-        setting.tell_each(what, took, u32::try_from(messages.len())?);
-        Ok(())
-    }
-
-    fn requests(&self, setting: Setting<'_>) -> Result<()> {
-        let mut socket = Socket::open()?;
-        let size = setting.sas;
-        let refused = message::refused();
-        let idle_sockets = idle(setting.listeners)?;
-        let took = measure::time(|| (0..COUNT).try_for_each(|_| socket.send_refused(&refused)))?;
-        drop(idle_sockets);
-        setting.tell_each("floor", took, COUNT);
-
-        let new = || (size..size + COUNT).map(|number| self.sa(number));
-        // Far from each other, each once: a prime's multiples.
-        let old = || (0..COUNT).map(|index| self.sa((index * 7919 + 13) % size));
-        self.requests_of(setting, "ADD", new().map(|sa| message::add(&sa)))?;
-        self.requests_of(setting, "GET", old().map(|sa| message::get(&sa)))?;
-        if self.groups {
-            // The new ones, for each of them is there just once.
-            let new: Vec<_> = new().collect();
-            let pairs = || new.chunks_exact(2);
-            let fours = || new.chunks_exact(GROUP as usize);
-            let pair = pairs().map(|pair| message::link(&pair[0], &pair[1]));
-            self.requests_of(setting, "X_GRPSA pair", pair)?;
-            let ungroup = pairs().map(|pair| message::ungroup(&pair[1]));
-            self.requests_of(setting, "ungroup", ungroup)?;
-            let group = fours().map(message::group);
-            self.requests_of(setting, "X_GRPSA of 4", group)?;
-            let ungroup = fours().map(|four| message::ungroup(&four[1]));
-            self.requests_of(setting, "ungroup of 4", ungroup)?;
-        }
-        self.requests_of(setting, "DELETE", new().map(|sa| message::delete(&sa)))?;
-        self.close(setting)
-    }
-
-    fn close(&self, setting: Setting<'_>) -> Result<()> {
-        let _idle = idle(setting.listeners)?;
-        let mut took = 0;
-        for _ in 0..RUNS {
-            let socket = Socket::open()?;
-            took += measure::time(|| {
-                drop(socket);
-                Ok(())
-            })?;
-        }
-        setting.tell_each("close", took, RUNS);
-        Ok(())
-    }
-
-    fn dump(&self, setting: Setting<'_>) -> Result<()> {
-        let mut socket = Socket::open()?;
-        let mut count = 0;
-        let took = measure::time(|| {
-            socket.send(&message::dump())?;
-            loop {
-                let seq = message::seq_of(socket.receive()?);
-                count += 1;
-                if seq == 0 {
-                    return Ok(());
-                }
-            }
         })?;
-        ensure!(
-            count == setting.sas,
-            "DUMP of {} SAs told {count}",
-            setting.sas
-        );
-        setting.tell_each("DUMP per SA", took, count);
-        Ok(())
     }
+    setting.tell_each("close", took, CLOSES);
+    Ok(())
+}
 
-    /// Reads the list of groups, as `cat` does.
-    fn list(&self, setting: Setting<'_>) -> Result<()> {
-        let mut buffer = vec![0; 1 << 17];
-        let mut lines = 0;
-        let took = measure::time(|| {
-            let mut file = File::open("/proc/net/ipsec_spigrp")?;
-            loop {
-                let len = file.read(&mut buffer)?;
-                if len == 0 {
-                    return Ok(());
-                }
-                lines += buffer[..len].iter().filter(|byte| **byte == b'\n').count();
-            }
-        })?;
-        let lines = u32::try_from(lines)?;
-        ensure!(
-            lines == setting.sas,
-            "{lines} lines for {} SAs",
-            setting.sas
-        );
-        setting.tell_each("/proc per line", took, lines);
+fn dump(setting: Setting) -> Result<()> {
+    let mut socket = Socket::open()?;
+    let mut count = 0;
+    let took = measure::time(|| {
+        count = socket.dump()?;
         Ok(())
-    }
+    })?;
+    ensure!(
+        count == setting.sas,
+        "DUMP of {} SAs told {count}",
+        setting.sas
+    );
+    setting.tell_each("DUMP per SA", took, count);
+    Ok(())
+}
 
-    /// Starts `ipsec spigrp`, which groups two SAs, and waits for its end.
-    fn tool(&self, setting: Setting<'_>) -> Result<()> {
-        let (inner, outer) = (self.sa(0).said(), self.sa(1).said());
-        let mut took = 0;
-        for _ in 0..RUNS {
-            took += measure::time(|| spigrp(&["--said", &inner, &outer]))?;
-            spigrp(&["--said", &inner])?;
+/// Reads one of the lists, as `cat` does. Returns the number of lines.
+pub(crate) fn read_list(path: &str) -> Result<u32> {
+    let mut buffer = vec![0; 1 << 17];
+    let mut lines = 0;
+    let mut file = File::open(path)?;
+    loop {
+        let len = file.read(&mut buffer)?;
+        if len == 0 {
+            return Ok(u32::try_from(lines)?);
         }
-        setting.tell_each("ipsec spigrp", took, RUNS);
-        Ok(())
+        lines += buffer[..len].iter().filter(|byte| **byte == b'\n').count();
     }
+}
+
+fn list(setting: Setting) -> Result<()> {
+    let mut lines = 0;
+    let took = measure::time(|| {
+        lines = read_list(GROUPS)?;
+        Ok(())
+    })?;
+    ensure!(
+        lines == setting.sas,
+        "{lines} lines for {} SAs",
+        setting.sas
+    );
+    setting.tell_each("/proc per line", took, lines);
+    Ok(())
+}
+
+/// Starts `ipsec spigrp`, which groups two SAs, and waits for its end.
+fn tool(table: &Table, setting: Setting) -> Result<()> {
+    let (inner, outer) = (table.sa(0).said(), table.sa(1).said());
+    let took = program::time(&["ipsec", "spigrp", "--said", &inner, &outer], || {
+        program::run(&["ipsec", "spigrp", "--said", &inner])
+    })?;
+    setting.tell_each("ipsec spigrp", took, 1);
+    Ok(())
 }
 
 /// Sockets that nobody reads.
 fn idle(count: u32) -> Result<Vec<Socket>> {
     (0..count).map(|_| Socket::open()).collect()
-}
-
-fn spigrp(args: &[&str]) -> Result<()> {
-    let status = Command::new("ipsec")
-        .arg("spigrp")
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .status()
-        .context("ipsec spigrp")?;
-    ensure!(status.success(), "ipsec spigrp {args:?}: {status}");
-    Ok(())
 }

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The modules, and what it costs to have one.
+
+use crate::{
+    measure::{Clock, Setting},
+    program,
+};
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use std::fs;
+
+/// A module that makes PF_KEY sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Module {
+    /// Ours.
+    Klips,
+    /// Mainline's.
+    AfKey,
+}
+
+impl Module {
+    /// As the kernel calls it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Module::Klips => "klips",
+            Module::AfKey => "af_key",
+        }
+    }
+
+    /// Whether it knows groups.
+    pub(crate) fn has_groups(self) -> bool {
+        self == Module::Klips
+    }
+
+    /// Its file, where the harness puts it.
+    fn file(self) -> Result<String> {
+        match self {
+            Module::Klips => std::env::var("KLIPS_KO").context("KLIPS_KO"),
+            Module::AfKey => Ok("/lib/modules/extra/af_key.ko".to_owned()),
+        }
+    }
+
+    /// Loads it.
+    pub(crate) fn load(self) -> Result<()> {
+        program::run(&["insmod", &self.file()?])
+    }
+
+    /// Unloads it.
+    pub(crate) fn unload(self) -> Result<()> {
+        program::run(&["rmmod", self.name()])
+    }
+
+    /// Measures how long loading and unloading take, without what it takes to start a program that
+    /// does nothing, and how large it is. It is not loaded before and not afterwards.
+    pub(crate) fn measure(self, clock: Clock) -> Result<()> {
+        let setting = Setting::bare(clock, self.name());
+        let file = self.file()?;
+        let nothing = program::time(&["true"], || Ok(()))?;
+        let load = program::time(&["insmod", &file], || self.unload())?;
+        self.load()?;
+        setting.tell("size in memory", "B", self.size()?);
+        let unload = program::time(&["rmmod", self.name()], || self.load())?;
+        self.unload()?;
+        setting.tell_each("load", load.saturating_sub(nothing), 1);
+        setting.tell_each("unload", unload.saturating_sub(nothing), 1);
+        // CAST: far below 2^53.
+        setting.tell("size of file", "B", fs::metadata(file)?.len() as f64);
+        Ok(())
+    }
+
+    /// Bytes of memory of the loaded module's code and data.
+    fn size(self) -> Result<f64> {
+        let list = fs::read_to_string("/proc/modules")?;
+        let size = list.lines().find_map(|line| {
+            let mut fields = line.split(' ');
+            (fields.next() == Some(self.name())).then(|| fields.next())?
+        });
+        Ok(size.context("it is not in /proc/modules")?.parse()?)
+    }
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How long one request makes others wait.
+//!
+//! While one thread makes a request that takes long, another one asks for an SA again and again.
+//! It has real-time priority: on a machine with one processor it waits only for locks, and for
+//! sections of the kernel that can't be interrupted.
+
+use crate::{
+    measure,
+    memory::Memory,
+    message,
+    socket::Socket,
+    table::Table,
+    workload::{GROUPS, SAS, read_list},
+};
+use anyhow::{Context, Result, anyhow};
+use nix::sched::{CloneFlags, unshare};
+use rustix::{
+    thread::clock_nanosleep_absolute,
+    time::{ClockId, Timespec},
+};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+use thread_priority::{
+    RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
+
+/// Nanoseconds between an answer and the next request.
+const PAUSE: u64 = 20_000;
+/// How long the undisturbed case takes.
+const QUIET: Duration = Duration::from_millis(100);
+/// Time between two looks at whether a namespace's memory has come back.
+const LOOK: Duration = Duration::from_millis(10);
+/// How many such looks there are at most.
+const LOOKS: u32 = 10_000;
+
+/// The longest that the asking thread had to wait, in nanoseconds.
+#[derive(Clone, Copy, Default)]
+struct Longest {
+    /// From when it was to wake up until it had its answer.
+    due: u64,
+    /// From its request to the answer.
+    answer: u64,
+}
+
+/// Measures all requests that take long with a table of this size.
+pub(crate) fn run(table: &Table, sas: u32) -> Result<()> {
+    table.fill(0..sas)?;
+    measure_one(table, sas, "nothing", spin)?;
+    measure_one(table, sas, "ADD", || table.fill(sas..sas + 1000).map(drop))?;
+    measure_one(table, sas, "DUMP", || Socket::open()?.dump().map(drop))?;
+    if table.module.has_groups() {
+        for list in [GROUPS, SAS] {
+            let name = list.rsplit('/').next().unwrap_or(list);
+            measure_one(table, sas, name, || read_list(list).map(drop))?;
+        }
+    }
+    for (what, flush) in [
+        ("FLUSH of one type", message::flush_esp()),
+        ("FLUSH", message::flush()),
+    ] {
+        // What the other thread asks for is gone then; all sockets are told that.
+        measure_one(table, sas, what, || {
+            Socket::open()?.request_among_others(&flush)
+        })?;
+        table.flush()?;
+        table.fill(0..sas)?;
+    }
+    measure_one(table, sas, "end of a namespace", || {
+        in_namespace(table, sas)
+    })
+}
+
+/// Asks while `work` is done, and writes what came of it.
+fn measure_one(
+    table: &Table,
+    sas: u32,
+    what: &str,
+    work: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let over = AtomicBool::new(false);
+    let longest = thread::scope(|scope| {
+        let asking = scope.spawn(|| ask(table, &over));
+        let worked = work();
+        over.store(true, Ordering::Relaxed);
+        let longest = asking
+            .join()
+            .map_err(|_| anyhow!("the asking thread panicked"))?;
+        worked.and(longest)
+    })
+    .with_context(|| format!("{what} with {sas} SAs"))?;
+    let setting = table.setting(sas, 0);
+    setting.tell_each(&format!("stall by {what}: GET"), longest.answer, 1);
+    setting.tell_each(&format!("stall by {what}: due"), longest.due, 1);
+    Ok(())
+}
+
+/// Asks for an SA until it is over.
+fn ask(table: &Table, over: &AtomicBool) -> Result<Longest> {
+    set_thread_priority_and_policy(
+        thread_native_id(),
+        ThreadPriority::Crossplatform(50_u8.try_into().map_err(|error: String| anyhow!(error))?),
+        ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo),
+    )
+    .map_err(|error| anyhow!("no real-time priority: {error:?}"))?;
+    let mut socket = Socket::open()?;
+    let get = message::get(&table.sa(0));
+    let mut longest = Longest::default();
+    // Once before, so that all memory is there.
+    socket.ask(&get)?;
+    while !over.load(Ordering::Relaxed) {
+        let due = measure::now() + PAUSE;
+        sleep_until(due)?;
+        let asked = measure::now();
+        socket.ask(&get)?;
+        let answered = measure::now();
+        longest.answer = longest.answer.max(answered - asked);
+        longest.due = longest.due.max(answered - due);
+    }
+    Ok(longest)
+}
+
+fn sleep_until(nanoseconds: u64) -> Result<()> {
+    let time = Timespec {
+        tv_sec: i64::try_from(nanoseconds / 1_000_000_000)?,
+        tv_nsec: i64::try_from(nanoseconds % 1_000_000_000)?,
+    };
+    Ok(clock_nanosleep_absolute(ClockId::Monotonic, &time)?)
+}
+
+/// Keeps the processor busy outside the kernel.
+fn spin() -> Result<()> {
+    let end = measure::now() + u64::try_from(QUIET.as_nanos())?;
+    while measure::now() < end {
+        std::hint::spin_loop();
+    }
+    Ok(())
+}
+
+/// Fills the table of a namespace of its own, and waits until the kernel has given that back.
+fn in_namespace(table: &Table, sas: u32) -> Result<()> {
+    let before = Memory::now()?;
+    let filled = thread::scope(|scope| {
+        let filling = scope.spawn(|| -> Result<Memory> {
+            unshare(CloneFlags::CLONE_NEWNET)?;
+            table.fill(0..sas)?;
+            Memory::now()
+        });
+        filling
+            .join()
+            .map_err(|_| anyhow!("the filling thread panicked"))?
+    })?;
+    // Some of it stays with the allocator.
+    let half = f64::midpoint(before.slab, filled.slab);
+    let mut last = filled.slab;
+    for _ in 0..LOOKS {
+        thread::sleep(LOOK);
+        let slab = Memory::now()?.slab;
+        if slab < half && slab >= last {
+            return Ok(());
+        }
+        last = slab;
+    }
+    Err(anyhow!("the namespace's memory does not come back"))
+}

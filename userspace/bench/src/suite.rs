@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is measured, in which order.
+
+use crate::{
+    measure::{COLUMNS, Clock},
+    message::Gateways,
+    module::Module,
+    program, stall,
+    table::Table,
+    workload,
+};
+use anyhow::Result;
+
+/// Sizes of the table.
+const SIZES: [u32; 4] = [1_000, 10_000, 100_000, 1_000_000];
+/// Numbers of sockets that are open and never read.
+const LISTENERS: [u32; 3] = [0, 1, 16];
+/// SAs of the tables that are made to see how much memory they take.
+const FOR_MEMORY: u32 = 10_000;
+
+/// The largest table that a module can be asked for within minutes: mainline's ADD looks at all
+/// SAs that go to the same gateway, and for a large one of many gateways it is only waited for.
+fn largest_of(module: Module, gateways: Gateways) -> u32 {
+    match (module, gateways) {
+        (Module::Klips, _) => u32::MAX,
+        (Module::AfKey, Gateways::One) => 10_000,
+        (Module::AfKey, Gateways::Many) => 100_000,
+    }
+}
+
+/// What requests, memory and loading cost.
+pub(crate) fn costs(clock: Clock, largest: u32) -> Result<()> {
+    println!("{COLUMNS}");
+    for module in [Module::Klips, Module::AfKey] {
+        module.measure(clock)?;
+        module.load()?;
+        for gateways in [Gateways::One, Gateways::Many] {
+            let table = Table {
+                clock,
+                module,
+                gateways,
+            };
+            let largest = largest.min(largest_of(module, gateways));
+            for size in SIZES.into_iter().filter(|size| *size <= largest) {
+                workload::run(&table, size, &LISTENERS)?;
+                eprintln!("bench: {} {} {size} done", module.name(), gateways.name());
+            }
+            workload::memory(&table, FOR_MEMORY)?;
+        }
+        if module == Module::Klips {
+            for (what, words) in [
+                ("start of true", ["true"].as_slice()),
+                ("ipsec --version", &["ipsec", "--version"]),
+            ] {
+                let took = program::time(words, || Ok(()))?;
+                let setting = crate::measure::Setting::bare(clock, module.name());
+                setting.tell_each(what, took, 1);
+            }
+        }
+        module.unload()?;
+    }
+    Ok(())
+}
+
+/// How long one request makes others wait.
+pub(crate) fn stalls(clock: Clock, largest: u32) -> Result<()> {
+    println!("{COLUMNS}");
+    for module in [Module::Klips, Module::AfKey] {
+        let table = Table {
+            clock,
+            module,
+            gateways: Gateways::Many,
+        };
+        let largest = largest.min(largest_of(module, Gateways::Many));
+        module.load()?;
+        stall::run(&table, largest)?;
+        module.unload()?;
+        eprintln!("bench: stalls of {} done", module.name());
+    }
+    Ok(())
+}
