@@ -22,6 +22,8 @@ module := $(module_dir)/klips.ko
 # Modules for the tests, most of them broken on purpose.
 test_module_dir := build/test-modules$(variant)
 bin_dir := build/bin
+# Other names of the program ipsec: itself beside another of that name, and its commands.
+links := klips $(foreach tool,spigrp spi pf_key klipsdebug,$(tool) ipsec_$(tool))
 ifneq ($(filter debian debian-%,$(CONFIG)),)
 # They have no drivers for the simpler computer that the other guests are.
 machine := --machine q35
@@ -102,7 +104,7 @@ tools:
 	@mkdir -p $(bin_dir)
 	@find build/cargo/release -maxdepth 1 -type f -executable ! -name vm ! -name '*.so' \
 		-exec cp --link -t $(bin_dir) {} +
-	@for name in ipsec_spigrp spigrp ipsec_spi spi; do ln -s ipsec $(bin_dir)/$$name; done
+	@for name in $(links); do ln -s ipsec $(bin_dir)/$$name; done
 
 .PHONY: test-modules
 test-modules: $(if $(KDIR),,kernel)

@@ -16,6 +16,7 @@ mod ktap;
 mod load;
 mod messages;
 mod namespaces;
+mod pf_key;
 mod proc;
 mod requests;
 mod sockets;
@@ -36,6 +37,7 @@ fn tests() -> Vec<Test> {
     tests.extend(tools::all());
     tests.extend(spi_tool::all());
     tests.extend(spigrp_tool::all());
+    tests.extend(pf_key::all());
     tests.extend(golden::all());
     tests.extend(messages::waiting());
     tests.extend(spigrp_tool::waiting());

@@ -19,6 +19,8 @@ pub fn all() -> Vec<Test> {
         a_grouped_sa_and_its_group_are_named,
         five_sas_are_refused_before_anything_is_sent,
         deleting_and_clearing,
+        debugging_masks_are_set_and_listed,
+        a_debugging_mask_makes_the_kernel_talk,
     ]
 }
 
@@ -170,8 +172,17 @@ fn called_by_its_historic_names() -> Result<()> {
             &[&format!("{name} --label here: "), "tun.999@10.0.0.2"],
         )?;
     }
-    for name in ["spi", "ipsec_spi"] {
+    for name in ["spi", "ipsec_spi", "klips spi"] {
         ensure!(run(name)?.stdout.lines().count() == 3, "{name}");
+    }
+    fails(
+        "klips spigrp --said tun.999@gw2",
+        1,
+        &["klips spigrp: ", "tun.999@10.0.0.2"],
+    )?;
+    for name in ["pf_key", "ipsec_pf_key", "klipsdebug", "ipsec_klipsdebug"] {
+        let version = run(&format!("{name} --version"))?.stdout;
+        ensure!(version.starts_with(&format!("{name}, ")), "{version}");
     }
     Ok(())
 }
@@ -246,4 +257,55 @@ fn deleting_and_clearing() -> Result<()> {
     )?;
     quiet("ipsec spi --clear")?;
     expect_spigrp(&[])
+}
+
+/// The masks that are not zero.
+fn masks() -> Result<Vec<String>> {
+    let outcome = run("ipsec klipsdebug")?;
+    ensure!(outcome.code == Some(0) && outcome.stderr.is_empty());
+    ensure!(outcome.stdout == crate::support::proc_net("ipsec_klipsdebug")?);
+    ensure!(outcome.stdout.lines().count() == 9, "{}", outcome.stdout);
+    let lines = outcome.stdout.lines();
+    Ok(lines
+        .filter(|line| !line.ends_with("=00000000."))
+        .map(str::to_owned)
+        .collect())
+}
+
+fn debugging_masks_are_set_and_listed() -> Result<()> {
+    ensure!(masks()?.is_empty(), "{:?}", masks()?);
+    quiet("ipsec klipsdebug --set eroute")?;
+    quiet("ipsec klipsdebug --set tunnel-xmit")?;
+    ensure!(masks()? == ["debug_tunnel=00000010.", "debug_eroute=ffffffff."]);
+    quiet("ipsec klipsdebug --clear eroute")?;
+    ensure!(masks()? == ["debug_tunnel=00000010."]);
+    let json = run("ipsec klipsdebug --json")?.stdout;
+    ensure!(
+        json.contains("\"tunnel\":16") && json.contains("\"spi\":0"),
+        "{json}"
+    );
+    quiet("ipsec klipsdebug --all")?;
+    ensure!(masks()?.len() == 9, "{:?}", masks()?);
+    quiet("ipsec klipsdebug --none")?;
+    ensure!(masks()?.is_empty(), "{:?}", masks()?);
+    fails(
+        "ipsec klipsdebug --set pf_key",
+        2,
+        &["did you mean 'pfkey'?"],
+    )
+}
+
+fn a_debugging_mask_makes_the_kernel_talk() -> Result<()> {
+    let said = || -> Result<usize> {
+        let log = run("dmesg")?.stdout;
+        Ok(log.matches("tun0x7e57@10.0.0.2: added").count())
+    };
+    let add = "ipsec spi --ip4 --said tun.7e57@gw2 --src 10.0.0.1";
+    quiet(add)?;
+    quiet("ipsec spi --clear")?;
+    ensure!(said()? == 0, "it talks unasked");
+    quiet("ipsec klipsdebug --set spi")?;
+    quiet(add)?;
+    ensure!(said()? == 1, "{}", said()?);
+    Ok(())
 }

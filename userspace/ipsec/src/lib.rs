@@ -1,51 +1,78 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The commands `ipsec spigrp` and `ipsec spi`.
+//! The commands of `ipsec`: `spigrp`, `spi` and what goes with them.
 //!
-//! Each works in three steps: its arguments are read into a command, which is turned into the
+//! Each that asks something of the kernel works in three steps: its arguments are read into a command, which is turned into the
 //! messages to be sent, which are sent. What is outside of the program is behind [`System`], so
 //! that all of it can be tested against the request engine of the module.
 
+mod background;
 mod batch;
+mod completions;
 mod failure;
 mod json;
+mod klipsdebug;
 mod listen;
 mod listing;
 mod options;
+mod pf_key;
 mod program;
 mod spi;
 mod spigrp;
+mod suggest;
 mod system;
 mod text;
+mod tool;
 
 pub use self::{
     program::Console,
-    system::{Linux, ProcFile, Secret, System, Wake},
+    system::{Detached, Linux, ProcFile, Secret, System, Wake},
 };
 
-use self::{
-    failure::Failure,
-    program::{Program, Tool},
-};
-use std::ffi::OsString;
-
-const HELP: &str = "\
-Usage: ipsec COMMAND [ARGUMENT...]
-
-Commands:
-  spigrp  group and ungroup IPsec Security Associations, list groups
-  spi     add and delete IPsec Security Associations, list them
-
-  ipsec COMMAND --help  says more of a command
-  ipsec --version       says which version this is
-";
+use self::{failure::Failure, program::Program, tool::Tool};
+use clap::{Arg, Command};
+use std::{ffi::OsString, fmt::Write};
 
 /// The options of every command, for what is made from them: completions, checks of manual pages.
-pub fn commands() -> Vec<clap::Command> {
-    vec![
-        spigrp::definition("ipsec spigrp"),
-        spi::definition("ipsec spi"),
-    ]
+pub fn commands() -> Vec<Command> {
+    Tool::ALL
+        .iter()
+        .map(|tool| tool.definition(&format!("ipsec {}", tool.name())))
+        .collect()
+}
+
+/// The whole program with its commands.
+pub fn definition() -> Command {
+    Command::new("ipsec")
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .disable_help_subcommand(true)
+        .subcommands(commands())
+        .subcommand(
+            Command::new("help")
+                .about(HELP_ABOUT)
+                .disable_help_flag(true)
+                .arg(Arg::new("command").value_parser(Tool::ALL.map(Tool::name))),
+        )
+        .args(options::help_and_version())
+}
+
+const HELP_ABOUT: &str = "Prints this list, or the help of a command";
+
+/// What `ipsec --help` prints.
+fn help(program: &Program) -> String {
+    let commands = Tool::ALL.map(|tool| (tool.name(), tool.about()));
+    let help = ("help", HELP_ABOUT.to_owned());
+    let mut text = format!("Usage: {program} COMMAND [ARGUMENT...]\n\nCommands:\n");
+    for (name, about) in commands.into_iter().chain([help]) {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "  {name:11}  {about}");
+    }
+    text + &format!(
+        "\n  {program} COMMAND --help  says more of a command\n  \
+           {program} --version       says which version this is\n"
+    )
 }
 
 /// Runs the command that `args` ask for; the first of them is the name of the program. Returns
@@ -85,14 +112,12 @@ fn dispatch<S: System>(
                 "no command given.  See '{program} --help' for a list."
             )));
         }
-        (None, [command, args @ ..]) => match command.as_str() {
-            "--help" | "-h" | "help" => return console.print(HELP),
-            "--version" | "-V" => return console.print(&program.version()),
-            command => (program.enter(command)?, args),
+        (None, [command, args @ ..]) => match (command.as_str(), args) {
+            ("--help" | "-h", _) | ("help", []) => return console.print(&help(program)),
+            ("--version" | "-V", _) => return console.print(&program.version()),
+            ("help", [command, ..]) => (program.enter(command)?, &["--help".to_owned()][..]),
+            (command, args) => (program.enter(command)?, args),
         },
     };
-    match tool {
-        Tool::SpiGrp => spigrp::run(program, args, system, console),
-        Tool::Spi => spi::run(program, args, system, console),
-    }
+    tool.run(program, args, system, console)
 }

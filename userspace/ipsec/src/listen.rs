@@ -9,7 +9,7 @@ use crate::{
 };
 use klips::{errno::Errno, pfkey::types::WORD};
 use pfkey::{Error, Transport};
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 /// No message is longer, for its length is 16 bits of words.
 const LONGEST: usize = WORD * u16::MAX as usize;
@@ -22,11 +22,11 @@ pub(crate) enum Heard<'a> {
     Lost,
 }
 
-/// Calls `hear` with what a socket hears, until SIGINT or SIGTERM.
+/// Calls `hear` with what a socket hears, until that wants no more or the user wants an end.
 pub(crate) fn listen<S: System>(
     system: &mut S,
     socket: &mut S::Transport,
-    mut hear: impl FnMut(&mut S, Heard<'_>) -> Result<(), Failure>,
+    mut hear: impl FnMut(&mut S, Heard<'_>) -> Result<ControlFlow<()>, Failure>,
 ) -> Result<(), Failure> {
     let mut buffer = vec![0; LONGEST];
     loop {
@@ -45,6 +45,8 @@ pub(crate) fn listen<S: System>(
             Err(Errno::ENOBUFS) => Heard::Lost,
             Err(errno) => return Err(text::failure(Error::Receive(errno))),
         };
-        hear(system, heard)?;
+        if hear(system, heard)?.is_break() {
+            return Ok(());
+        }
     }
 }

@@ -20,6 +20,7 @@ pub(crate) fn open(system: &mut impl System, file: ProcFile) -> Result<Box<dyn R
     let name = match file {
         ProcFile::SpiGrp => "spigrp",
         ProcFile::Spi => "spi",
+        ProcFile::KlipsDebug => "klipsdebug",
     };
     system.open(file).map_err(|error| {
         Failure::refused(match error.kind() {

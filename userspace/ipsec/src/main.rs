@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `ipsec spigrp` and `ipsec spi`.
+//! The program `ipsec`.
 
 use ipsec_tools::{Console, Linux, run};
 use std::{

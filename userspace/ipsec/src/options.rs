@@ -12,8 +12,9 @@ use crate::{
     text,
 };
 use clap::{
-    Arg, ArgAction, ArgMatches,
+    Arg, ArgAction, ArgMatches, Command,
     builder::{PossibleValuesParser, TypedValueParser},
+    error::{ContextKind, ContextValue, ErrorKind},
 };
 
 /// An option without a value; to give it twice is to give it once.
@@ -38,6 +39,34 @@ pub(crate) fn value(name: &'static str, value: &'static str, help: &'static str)
 /// `--json`.
 pub(crate) fn json() -> Arg {
     flag("json", "Print lists and results as JSON")
+}
+
+/// `--help` and `--version`.
+pub(crate) fn help_and_version() -> [Arg; 2] {
+    [
+        Arg::new("help")
+            .long("help")
+            .short('h')
+            .help("Print this text")
+            .action(ArgAction::Help),
+        Arg::new("version")
+            .long("version")
+            .short('V')
+            .help("Print the version")
+            .action(ArgAction::Version),
+    ]
+}
+
+/// `--debug`, `--label`, `--help` and `--version`.
+pub(crate) fn general() -> [Arg; 4] {
+    let [help, version] = help_and_version();
+    let label = value("label", "LABEL", "Begin all messages with this label");
+    [
+        flag("debug", "Tell of progress"),
+        label.overrides_with("label"),
+        help,
+        version,
+    ]
 }
 
 /// `--batch` and `--keep-going`.
@@ -112,6 +141,49 @@ pub(crate) fn batch_of(matches: &ArgMatches) -> Result<Option<batch::Options>, F
     }
 }
 
+/// What arguments ask for.
+pub(crate) enum Parsed {
+    /// To be told of the command: its help or its version.
+    Text(String),
+    /// To run it with these options.
+    Options(ArgMatches),
+}
+
+/// Takes the arguments of a command that has the [`general`] options apart. Label and debugging are
+/// set in `program`, and whether there is to be JSON.
+pub(crate) fn parse(
+    definition: fn(&str) -> Command,
+    program: &mut Program,
+    args: &[String],
+) -> Result<Parsed, Failure> {
+    let result = definition(program.name())
+        .no_binary_name(true)
+        .try_get_matches_from(args);
+    match result {
+        Ok(matches) => {
+            if let Some(label) = matches.get_one::<String>("label") {
+                program.set_label(label);
+            }
+            program.debug |= matches.get_flag("debug");
+            program.json |= matches!(matches.try_get_one::<bool>("json"), Ok(Some(true)));
+            Ok(Parsed::Options(matches))
+        }
+        Err(error) => {
+            if let Some(label) = find_label(args) {
+                program.set_label(label);
+            }
+            program.json = wants_json(args);
+            match error.kind() {
+                ErrorKind::DisplayHelp => Ok(Parsed::Text(
+                    definition(&program.to_string()).render_help().to_string(),
+                )),
+                ErrorKind::DisplayVersion => Ok(Parsed::Text(program.version())),
+                _ => Err(explain(program, &error)),
+            }
+        }
+    }
+}
+
 /// Whether results are to be told as JSON, of arguments that may make no sense.
 pub(crate) fn wants_json(args: &[String]) -> bool {
     args.iter().any(|arg| arg == "--json")
@@ -126,10 +198,25 @@ pub(crate) fn find_label(args: &[String]) -> Option<&str> {
     }
 }
 
-/// The first line of what is wrong; the rest is usage.
+/// The first line of what is wrong, with what may have been meant; the rest is usage.
 pub(crate) fn explain(program: &Program, error: &clap::Error) -> Failure {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
     let line = line.strip_prefix("error: ").unwrap_or(line);
-    Failure::usage(format!("{line}.{}", text::see_help(program)))
+    let guess = guess(error);
+    Failure::usage(format!("{line}{guess}{}", text::see_help(program)))
+}
+
+/// The end of a sentence about something unknown: what may have been meant.
+pub(crate) fn guess(error: &clap::Error) -> String {
+    let known = [ContextKind::SuggestedArg, ContextKind::SuggestedValue];
+    let word = known.into_iter().find_map(|kind| match error.get(kind)? {
+        ContextValue::String(word) => Some(word),
+        ContextValue::Strings(words) => words.first(),
+        _ => None,
+    });
+    match word {
+        Some(word) => format!(", did you mean '{word}'?"),
+        None => ".".to_owned(),
+    }
 }

@@ -2,7 +2,7 @@
 
 //! The program as its user called it, and where it writes.
 
-use crate::failure::Failure;
+use crate::{failure::Failure, suggest, tool::Tool};
 use std::{
     ffi::OsStr,
     fmt,
@@ -10,34 +10,11 @@ use std::{
     path::Path,
 };
 
-/// A command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tool {
-    /// `ipsec spigrp`.
-    SpiGrp,
-    /// `ipsec spi`.
-    Spi,
-}
-
-impl Tool {
-    fn from_command(name: &str) -> Option<Self> {
-        match name {
-            "spigrp" => Some(Tool::SpiGrp),
-            "spi" => Some(Tool::Spi),
-            _ => None,
-        }
-    }
-
-    /// The command that a program of this name is, under which it may be linked.
-    fn from_program(name: &str) -> Option<Self> {
-        Tool::from_command(name.strip_prefix("ipsec_").unwrap_or(name))
-    }
-}
-
 /// What all messages begin with, the program's name and, when given, its label; and how it tells
 /// of what it does.
 #[derive(Clone)]
 pub(crate) struct Program {
+    called: String,
     name: String,
     tool: Option<Tool>,
     label: Option<String>,
@@ -54,6 +31,7 @@ impl Program {
         let name = name.to_string_lossy().into_owned();
         Program {
             tool: Tool::from_program(&name),
+            called: name.clone(),
             name,
             label: None,
             debug: false,
@@ -69,13 +47,24 @@ impl Program {
     /// Goes on as one of its commands.
     pub(crate) fn enter(&mut self, command: &str) -> Result<Tool, Failure> {
         let Some(tool) = Tool::from_command(command) else {
+            let names = Tool::ALL.map(Tool::name).into_iter();
+            let others = ["help", "--help", "--version"];
+            let guess = match suggest::nearest(command, names.chain(others)) {
+                Some(name) => format!(", did you mean '{name}'?"),
+                None => String::new(),
+            };
             return Err(Failure::usage(format!(
-                "unknown IPsec command '{command}' ('{self} --help' for list)"
+                "unknown IPsec command '{command}'{guess} ('{self} --help' for list)"
             )));
         };
         self.tool = Some(tool);
         self.name = format!("{} {command}", self.name);
         Ok(tool)
+    }
+
+    /// The name that it was called by, without a command.
+    pub(crate) fn called_by(&self) -> &str {
+        &self.called
     }
 
     /// Its name without the label.

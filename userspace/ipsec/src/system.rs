@@ -2,6 +2,7 @@
 
 //! What the commands need of the system that they run on.
 
+use crate::background;
 use dns_lookup::AddrInfoHints;
 use klips::address::Family;
 use pfkey::{Client, Transport};
@@ -34,6 +35,8 @@ pub enum ProcFile {
     SpiGrp,
     /// The SAs.
     Spi,
+    /// The debugging masks.
+    KlipsDebug,
 }
 
 impl ProcFile {
@@ -42,6 +45,7 @@ impl ProcFile {
         match self {
             ProcFile::SpiGrp => "/proc/net/ipsec_spigrp",
             ProcFile::Spi => "/proc/net/ipsec_spi",
+            ProcFile::KlipsDebug => "/proc/net/ipsec_klipsdebug",
         }
     }
 }
@@ -63,6 +67,17 @@ pub struct Secret {
     pub mode: Option<u32>,
 }
 
+/// Where a program is that was to go to the background.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detached {
+    /// There; this process is what goes on.
+    Here,
+    /// There; this process is what it was started by, and is done.
+    Ready,
+    /// Nowhere; it has ended and said why.
+    Failed,
+}
+
 /// What the commands need of the system that they run on.
 pub trait System {
     /// What carries messages to the kernel.
@@ -79,6 +94,10 @@ pub trait System {
     fn wants_end(&mut self) -> bool;
     /// Waits until there is something to be read, or the user wants an end.
     fn wait(&mut self, socket: &Self::Transport) -> io::Result<Wake>;
+    /// Goes to the background; what is there goes on as if it had been called the same way.
+    fn detach(&mut self) -> io::Result<Detached>;
+    /// In the background, tells the process in the foreground that all is well.
+    fn settle(&mut self) -> io::Result<()>;
     /// The time.
     fn now(&mut self) -> SystemTime;
     /// Opens a file of the user's that has secrets in it, or standard input for `-`.
@@ -160,6 +179,14 @@ impl System for Linux {
                 [true, true] => continue,
             }
         }
+    }
+
+    fn detach(&mut self) -> io::Result<Detached> {
+        background::detach()
+    }
+
+    fn settle(&mut self) -> io::Result<()> {
+        background::settle()
     }
 
     fn now(&mut self) -> SystemTime {

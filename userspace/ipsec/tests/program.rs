@@ -25,6 +25,8 @@ fn commands() {
         ipsec foo
         other-name --foo
         ipsec spigrp --version
+        klips spigrp --version
+        /usr/libexec/klips/klips --help
         ipsec spi --version
         ipsec ipsec_spi --version
         ipsec_spi --version
@@ -58,6 +60,36 @@ fn every_option_that_is_defined_is_known() {
         let mut machine = Machine::new();
         assert_eq!(machine.run(&format!("ipsec {name} --no-such-option")), 2);
     }
+}
+
+/// The help of a command by both ways, and what was meant by those that are none.
+#[test]
+fn help_and_suggestions() {
+    let mut machine = Machine::new();
+    for command in ["spigrp", "spi", "pf_key", "klipsdebug", "completions"] {
+        let help = |machine: &mut Machine, line: &str| {
+            let text = machine.session(&format!("ipsec {line}"));
+            text.lines().skip(1).collect::<Vec<_>>().join("\n")
+        };
+        let text = help(&mut machine, &format!("help {command}"));
+        assert!(text.contains(&format!("ipsec {command}")), "{text}");
+        assert_eq!(text, help(&mut machine, &format!("{command} --help")));
+    }
+    assert_snapshot!(machine.session(
+        "ipsec spigrps
+        ipsec SPI
+        ipsec spigroup
+        klips pfkey
+        ipsec klips-debug
+        ipsec completion bash
+        ipsec --versoin
+        ipsec help spigrps
+        ipsec start
+        ipsec \"\"
+        ipsec spigrp --siad tun.113@gw2
+        ipsec spi --lable x
+        ipsec pf_key --espp"
+    ));
 }
 
 #[test]

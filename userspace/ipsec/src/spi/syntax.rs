@@ -37,6 +37,7 @@ pub fn definition(name: &str) -> Command {
         .arg(options::json())
         .arg(options::color())
         .args(general())
+        .args(options::help_and_version())
         .after_help(after_help())
 }
 
@@ -126,7 +127,7 @@ fn describing() -> [Arg; 13] {
     ]
 }
 
-fn general() -> [Arg; 7] {
+fn general() -> [Arg; 5] {
     [
         value(
             optionsfrom::OPTION,
@@ -141,16 +142,6 @@ fn general() -> [Arg; 7] {
         ),
         flag("debug", "Tell of progress"),
         value("label", "label", "Begin all messages with this label"),
-        Arg::new("help")
-            .long("help")
-            .short('h')
-            .help("Print this text")
-            .action(ArgAction::Help),
-        Arg::new("version")
-            .long("version")
-            .short('V')
-            .help("Print the version")
-            .action(ArgAction::Version),
     ]
 }
 
@@ -264,7 +255,7 @@ pub(super) fn parse(
     }
 }
 
-/// What is wrong, and which option may have been meant.
+/// What is wrong, without what may be a key.
 fn explain(program: &Program, mut error: clap::Error) -> Failure {
     for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue] {
         if let Some(ContextValue::String(text)) = error.get(kind) {
@@ -272,11 +263,7 @@ fn explain(program: &Program, mut error: clap::Error) -> Failure {
             error.insert(kind, ContextValue::String(text));
         }
     }
-    let failure = options::explain(program, &error);
-    match error.get(ContextKind::SuggestedArg) {
-        Some(ContextValue::String(near)) => failure.and(&format!("  Did you mean '{near}'?")),
-        _ => failure,
-    }
+    options::explain(program, &error)
 }
 
 /// An argument that has no place, without what may be a key: one whose option was forgotten, or

@@ -12,7 +12,7 @@ use crate::{
     text,
 };
 use serde::Serialize;
-use std::time::SystemTime;
+use std::{ops::ControlFlow, time::SystemTime};
 
 /// A line of `--json`.
 #[derive(Serialize)]
@@ -61,7 +61,7 @@ pub(super) fn monitor<S: System>(
     listen::listen(system, &mut socket, |system, heard| {
         let change = match heard {
             Heard::Message(bytes) => match Change::told_by(bytes) {
-                None => return Ok(()),
+                None => return Ok(ControlFlow::Continue(())),
                 change => change,
             },
             Heard::Lost => None,
@@ -71,6 +71,7 @@ pub(super) fn monitor<S: System>(
             true => console.object(&Event::new(time, change.as_ref())),
             false => console.print(&line(time, change.as_ref())),
         }
+        .map(ControlFlow::Continue)
     })
 }
 

@@ -44,25 +44,7 @@ pub(crate) fn definition(name: &str) -> Command {
         ))
         .arg(options::json())
         .arg(options::color())
-        .arg(options::flag("debug", "Tell of progress"))
-        .arg(
-            options::value("label", "LABEL", "Begin all messages with this label")
-                .overrides_with("label"),
-        )
-        .arg(
-            Arg::new("help")
-                .long("help")
-                .short('h')
-                .help("Print this text")
-                .action(ArgAction::Help),
-        )
-        .arg(
-            Arg::new("version")
-                .long("version")
-                .short('V')
-                .help("Print the version")
-                .action(ArgAction::Version),
-        )
+        .args(options::general())
         .after_help(EXAMPLES)
 }
 
@@ -146,7 +128,8 @@ fn explain(program: &Program, error: &clap::Error) -> Failure {
     let see = text::see_help(program);
     match (error.kind(), error.get(ContextKind::InvalidArg)) {
         (ErrorKind::UnknownArgument, Some(ContextValue::String(option))) => {
-            Failure::usage(format!("unknown option '{option}'.{see}"))
+            let guess = options::guess(error);
+            Failure::usage(format!("unknown option '{option}'{guess}{see}"))
         }
         (ErrorKind::InvalidValue, Some(ContextValue::String(option))) if no_value(error) => {
             let name = option.split([' ', '=']).next().unwrap_or(option);

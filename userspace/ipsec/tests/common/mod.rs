@@ -9,10 +9,11 @@
 #[allow(unused_imports)]
 pub use testbed::{TestHost, hex};
 
-use ipsec_tools::{Console, ProcFile, Secret, System, Wake};
+use ipsec_tools::{Console, Detached, ProcFile, Secret, System, Wake};
 use klips::{
     address::Family,
     errno::Errno,
+    listing::Listing,
     pfkey::{Content, Ext, Header},
     request,
 };
@@ -174,6 +175,13 @@ pub struct Machine {
     pub end_after: Option<usize>,
     /// What waiting for messages fails with.
     pub wait_error: Option<io::ErrorKind>,
+    /// Whether signals are watched for.
+    pub watches: bool,
+    /// Where a program is that goes to the background.
+    pub detached: Detached,
+    /// How often something has settled there, and what that fails with.
+    pub settled: usize,
+    pub settle_error: Option<io::ErrorKind>,
     /// What happens while a command listens: one after the other, then the user wants an end.
     pub meanwhile: VecDeque<Meanwhile>,
     pub transcript: String,
@@ -209,6 +217,10 @@ impl System for Machine {
                 Some(list) => list.clone(),
                 None => self.kernel.host.spi(),
             },
+            ProcFile::KlipsDebug => match &self.list {
+                Some(list) => list.clone(),
+                None => self.kernel.host.listing(Listing::KlipsDebug),
+            },
         };
         Ok(Box::new(Cursor::new(text)))
     }
@@ -221,6 +233,7 @@ impl System for Machine {
     }
 
     fn wants_end(&mut self) -> bool {
+        self.watches = true;
         let sent = self.kernel.sent.borrow().len();
         self.end_after.is_some_and(|end| sent >= end)
     }
@@ -236,6 +249,16 @@ impl System for Machine {
             }
         }
         Ok(Wake::Readable)
+    }
+
+    fn detach(&mut self) -> io::Result<Detached> {
+        Ok(self.detached)
+    }
+
+    fn settle(&mut self) -> io::Result<()> {
+        assert!(self.watches, "a signal would find nobody");
+        self.settled += 1;
+        self.settle_error.map_or(Ok(()), |kind| Err(kind.into()))
     }
 
     fn now(&mut self) -> SystemTime {
@@ -303,6 +326,10 @@ impl Machine {
             no_color: false,
             end_after: None,
             wait_error: None,
+            watches: false,
+            detached: Detached::Ready,
+            settled: 0,
+            settle_error: None,
             meanwhile: VecDeque::new(),
             transcript: String::new(),
         }

@@ -13,6 +13,7 @@ mod used;
 
 pub(super) use used::{AllUsed, Used, all_used, of_transform};
 
+use crate::suggest;
 use klips::pfkey::algorithm::encrypt;
 use names::{AUTHS, Auth, CIPHERS, COMPRESSIONS, NO_AUTH, auth_key_bits, find_auth};
 
@@ -41,13 +42,8 @@ pub(super) enum Unusable {
 }
 
 fn unknown(name: &str, known: impl Iterator<Item = String>) -> Unusable {
-    let near = known
-        .map(|known| (strsim::damerau_levenshtein(name, &known), known))
-        .min_by_key(|(distance, _)| *distance);
     Unusable::Unknown {
-        nearest: near
-            .filter(|(distance, _)| *distance <= name.len().div_ceil(4))
-            .map(|(_, known)| known),
+        nearest: suggest::nearest(name, known),
     }
 }
 

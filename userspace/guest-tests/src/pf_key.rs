@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `ipsec pf_key` against the module: what it hears, how it ends, what it does in the background.
+
+use crate::{
+    ktap::Test,
+    support::{KeySocket, add, expect_spigrp, flush, group, make, manual_sas, naming, proc_net},
+    tests,
+    tools::quiet,
+};
+use anyhow::{Context, Result, bail, ensure};
+use klips::pfkey::MsgType;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// All of them.
+pub fn all() -> Vec<Test> {
+    tests![
+        adds_and_groups_are_heard,
+        json_has_a_line_for_each_message,
+        what_others_are_told_is_heard_with_promisc,
+        signals_end_it,
+        lost_messages_are_told_of,
+        a_daemon_has_a_pidfile_until_it_is_told_to_end,
+        a_daemon_that_cannot_write_its_pidfile_is_none,
+    ]
+}
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A program that prints lines.
+struct Watcher {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Watcher {
+    /// Starts `ipsec pf_key` with these arguments, and waits until it has registered `count` times.
+    fn start(args: &str, count: usize) -> Result<Self> {
+        let mut child = Command::new("ipsec")
+            .arg("pf_key")
+            .args(args.split_ascii_whitespace())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let stdout = BufReader::new(child.stdout.take().context("no output")?);
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let watcher = Watcher { child, lines };
+        for _ in 0..count {
+            watcher.expect(&["register", "errno"])?;
+        }
+        Ok(watcher)
+    }
+
+    /// The next line, `None` at the end.
+    fn line(&self) -> Result<Option<String>> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => Ok(Some(line)),
+            Err(RecvTimeoutError::Disconnected) => Ok(None),
+            Err(RecvTimeoutError::Timeout) => bail!("no line comes"),
+        }
+    }
+
+    /// Waits for a line with all of the words in it.
+    fn expect(&self, words: &[&str]) -> Result<String> {
+        let mut seen = String::new();
+        while let Some(line) = self.line()? {
+            if words.iter().all(|word| line.contains(word)) {
+                return Ok(line);
+            }
+            seen = seen + &line + "\n";
+        }
+        bail!("expected {words:?}, there is only\n{seen}")
+    }
+
+    /// All that is still to come.
+    fn rest(&self) -> Result<Vec<String>> {
+        let mut lines = Vec::new();
+        while let Some(line) = self.line()? {
+            lines.push(line);
+        }
+        Ok(lines)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill(Pid::from_raw(self.child.id().try_into()?), signal)?)
+    }
+
+    /// Waits for its end, which is a success.
+    fn end(mut self) -> Result<()> {
+        let status = self.child.wait()?;
+        ensure!(status.success(), "{status:?}");
+        Ok(())
+    }
+}
+
+impl Drop for Watcher {
+    /// Nothing of a test that has failed stays.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn adds_and_groups_are_heard() -> Result<()> {
+    let watcher = Watcher::start("--count 9", 4)?;
+    let sas = manual_sas();
+    make(&sas)?;
+    for (said, satype) in [
+        ("said=tun.113@10.0.0.2", "satype=9(IPIP)"),
+        ("said=esp.115@10.0.0.2", "satype=3(ESP)"),
+        ("said=ah.116@10.0.0.2", "satype=2(AH)"),
+    ] {
+        watcher.expect(&[
+            "pfkey v2 msg. type=3(add) seq=7 ",
+            " errno=0 ",
+            satype,
+            said,
+        ])?;
+        watcher.expect(&["  ext=1(security-association) ", "state=1(mature)"])?;
+        watcher.expect(&["  ext=6(destination-address) ", "address=10.0.0.2 "])?;
+    }
+    quiet("ipsec spigrp --said tun.113@gw2 esp.115@gw2 ah.116@gw2")?;
+    watcher.expect(&["type=13(x-groupsa)", "said=tun.113@10.0.0.2"])?;
+    watcher.expect(&["  ext=48(X-group) len=7 count=2"])?;
+    watcher.expect(&["    spi=0x115 ", "said=esp.115@10.0.0.2"])?;
+    watcher.expect(&["    spi=0x116 ", "said=ah.116@10.0.0.2"])?;
+    // Once more: a refusal, the last message that it was to print.
+    let again = KeySocket::open()?.send(&group(&sas));
+    ensure!(again.is_err(), "{again:?}");
+    watcher.expect(&["type=13(x-groupsa)", "errno=17(EEXIST)"])?;
+    watcher.expect(&["  ext=49(X-fault) len=1 member=0 reason=2(grouped)"])?;
+    ensure!(watcher.rest()?.is_empty(), "it goes on");
+    watcher.end()
+}
+
+fn json_has_a_line_for_each_message() -> Result<()> {
+    let watcher = Watcher::start("--json --count 3 --ah --ipcomp", 2)?;
+    make(&manual_sas()[1..2])?;
+    let line = watcher.expect(&["{\"version\":2,\"type\":3,\"type_name\":\"add\","])?;
+    ensure!(
+        line.contains("\"said\":\"esp.115@10.0.0.2\"") && line.ends_with("]}"),
+        "{line}"
+    );
+    ensure!(watcher.rest()?.is_empty(), "it goes on");
+    watcher.end()
+}
+
+fn what_others_are_told_is_heard_with_promisc() -> Result<()> {
+    let watcher = Watcher::start("--promisc --count 4 --esp", 1)?;
+    watcher.expect(&["type=11(x-promisc)", "satype=1"])?;
+    make(&manual_sas()[1..2])?;
+    KeySocket::open()?.ask(&naming(MsgType::Get, &manual_sas()[1]))?;
+    watcher.expect(&["type=11(x-promisc)", "satype=0"])?;
+    watcher.expect(&["  pfkey v2 msg. type=5(get)", "said=esp.115@10.0.0.2"])?;
+    let rest = watcher.rest()?.concat();
+    ensure!(!rest.contains("-key)"), "{rest}");
+    watcher.end()
+}
+
+fn signals_end_it() -> Result<()> {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let watcher = Watcher::start("--label here", 4)?;
+        watcher.signal(signal)?;
+        watcher.expect(&["ipsec pf_key --label here: Exiting on a signal"])?;
+        watcher.end()?;
+    }
+    let watcher = Watcher::start("--json --ah", 1)?;
+    watcher.signal(Signal::SIGTERM)?;
+    ensure!(watcher.rest()?.is_empty(), "not only JSON");
+    watcher.end()
+}
+
+fn lost_messages_are_told_of() -> Result<()> {
+    let watcher = Watcher::start("--ah", 1)?;
+    watcher.signal(Signal::SIGSTOP)?;
+    let socket = KeySocket::open()?;
+    // Far more than its socket has room for.
+    for _ in 0..2000 {
+        socket.ask(&flush(0))?;
+    }
+    watcher.signal(Signal::SIGCONT)?;
+    watcher.expect(&["ipsec pf_key: messages were lost here"])?;
+    // It goes on nevertheless.
+    make(&manual_sas()[..1])?;
+    watcher.expect(&["type=3(add)"])?;
+    watcher.signal(Signal::SIGTERM)?;
+    watcher.end()
+}
+
+/// A folder of this test.
+fn folder(name: &str) -> Result<PathBuf> {
+    let folder = PathBuf::from("/tmp").join(name);
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// Starts a daemon, whose output goes to a file, and returns its exit status in the foreground.
+fn daemon(pidfile: &Path, output: &Path) -> Result<Option<i32>> {
+    let output = File::create(output)?;
+    let status = Command::new("ipsec")
+        .args(["pf_key", "--ah", "--daemon"])
+        .arg(pidfile)
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .status()?;
+    Ok(status.code())
+}
+
+/// Process IDs of the sockets that there are.
+fn owners() -> Result<Vec<String>> {
+    Ok(proc_net("pf_key")?
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_ascii_whitespace().nth(1))
+        .map(str::to_owned)
+        .collect())
+}
+
+/// Waits until something is so.
+fn wait_until(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
+    let start = Instant::now();
+    while !is_so()? {
+        ensure!(start.elapsed() < PATIENCE, "{what}: that does not come");
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+fn a_daemon_has_a_pidfile_until_it_is_told_to_end() -> Result<()> {
+    let folder = folder("pf_key-daemon")?;
+    let (pidfile, output) = (folder.join("pid"), folder.join("output"));
+    ensure!(daemon(&pidfile, &output)? == Some(0), "it did not start");
+    // All is there when the command is done: the file, the socket, the registration.
+    let content = fs::read_to_string(&pidfile)?;
+    let pid: i32 = content.trim_end().parse()?;
+    ensure!(content == format!("{pid}\n"), "{content:?}");
+    ensure!(owners()? == [pid.to_string()], "{:?}", owners()?);
+    ensure!(proc_net("pf_key_registered")?.lines().count() == 2);
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let session = stat.split_ascii_whitespace().nth(5);
+    ensure!(session == Some(&pid.to_string()), "{stat}");
+    let stdin = fs::read_link(format!("/proc/{pid}/fd/0"))?;
+    ensure!(stdin == Path::new("/dev/null"), "{stdin:?}");
+
+    make(&manual_sas()[..1])?;
+    wait_until("the ADD", || {
+        Ok(fs::read_to_string(&output)?.contains("type=3(add)"))
+    })?;
+    kill(Pid::from_raw(pid), Signal::SIGTERM)?;
+    wait_until("the end of the file", || Ok(!pidfile.exists()))?;
+    wait_until("the end of the socket", || Ok(owners()?.is_empty()))?;
+    let output = fs::read_to_string(output)?;
+    ensure!(
+        output.ends_with("\nipsec pf_key: Exiting on a signal\n"),
+        "{output}"
+    );
+    expect_spigrp(&["tun0x113@10.0.0.2"])
+}
+
+fn a_daemon_that_cannot_write_its_pidfile_is_none() -> Result<()> {
+    let folder = folder("pf_key-none")?;
+    let output = folder.join("output");
+    ensure!(daemon(&folder.join("none/pid"), &output)? == Some(1));
+    let output = fs::read_to_string(output)?;
+    ensure!(
+        output.lines().count() == 1
+            && output.starts_with("ipsec pf_key: /tmp/pf_key-none/none/pid: "),
+        "{output}"
+    );
+    ensure!(owners()?.is_empty(), "{:?}", owners()?);
+    // A request is answered all the same: nobody is in the way.
+    KeySocket::open()?.ask(&add(&manual_sas()[0])).map(drop)
+}
