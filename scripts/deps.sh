@@ -45,7 +45,11 @@ check_packages() {
 	need_file /usr/include/gelf.h libelf-dev
 	need_file "/usr/lib/llvm-$llvm/lib/libclang-$llvm.so.1" "libclang1-$llvm"
 	need_file /etc/ssl/certs/ca-certificates.crt ca-certificates
-	[[ $mode != lint ]] || need_command shellcheck
+	if [[ $mode == lint ]]; then
+		need_command shellcheck
+		need_command mandoc
+		need_command groff groff-base
+	fi
 }
 
 check_debian_kernel_packages() {

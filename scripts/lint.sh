@@ -60,5 +60,6 @@ check "module: rustfmt" kernel_rustfmt
 check "module: checkpatch" kernel_checkpatch
 check "userspace: clippy" user_clippy
 check "userspace: rustfmt" user_rustfmt
+check "manual pages: mandoc, groff" scripts/man.sh
 check "scripts: shellcheck" shellcheck -x scripts/*.sh .ci/run
 exit $((bad > 0))
