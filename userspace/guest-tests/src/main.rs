@@ -10,6 +10,7 @@
 //! `guest-tests --golden` prints what the module does in the recorded cases that it does not
 //! answer as recorded, in the format of the files in `golden/`.
 
+mod command_lines;
 mod golden;
 mod helper;
 mod ktap;
@@ -39,6 +40,7 @@ fn tests() -> Vec<Test> {
     tests.extend(spigrp_tool::all());
     tests.extend(pf_key::all());
     tests.extend(golden::all());
+    tests.extend(command_lines::all());
     tests.extend(messages::waiting());
     tests.extend(spigrp_tool::waiting());
     tests.extend(load::after());
