@@ -16,6 +16,7 @@ mod helper;
 mod ktap;
 mod load;
 mod messages;
+mod model;
 mod namespaces;
 mod pf_key;
 mod proc;
@@ -33,6 +34,7 @@ fn tests() -> Vec<Test> {
     tests.extend(sockets::all());
     tests.extend(requests::all());
     tests.extend(messages::all());
+    tests.extend(model::all());
     tests.extend(proc::all());
     tests.extend(namespaces::all());
     tests.extend(tools::all());

@@ -14,6 +14,7 @@ use klips::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
+    cell::RefCell,
     fs, io,
     io::{Read, Write},
     net::IpAddr,
@@ -25,6 +26,11 @@ use std::{
 pub const PF_KEY: i32 = 15;
 /// The directory of the thread's own network namespace.
 pub const PROC: &str = "/proc/thread-self/net";
+
+thread_local! {
+    /// Room for the longest message, which takes long to clear where processors are emulated.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 1 << 16]);
+}
 
 /// A PF_KEY socket.
 pub struct KeySocket(pub Socket);
@@ -56,15 +62,11 @@ impl KeySocket {
     /// The next message that is there now, or `None`.
     pub fn read(&self) -> Result<Option<Vec<u8>>> {
         self.0.set_nonblocking(true)?;
-        let mut buffer = vec![0; 1 << 16];
-        match (&self.0).read(&mut buffer) {
-            Ok(len) => {
-                buffer.truncate(len);
-                Ok(Some(buffer))
-            }
+        BUFFER.with_borrow_mut(|buffer| match (&self.0).read(buffer) {
+            Ok(len) => Ok(Some(buffer[..len].to_vec())),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error).context("can't read from a PF_KEY socket"),
-        }
+        })
     }
 
     /// All messages that are there now.
