@@ -126,12 +126,12 @@ impl<'a> Message<'a> {
     /// Checks the whole message, of which [`Header::parse`] has checked the header (reference 2.1,
     /// checks 12 to 25).
     pub fn parse(header: Header, bytes: &'a [u8], direction: Direction) -> Result<Self, Errno> {
+        let is_acquire = header.msg_type == MsgType::Acquire;
         // A refusal carries the header of what was refused, right or wrong, and at most a fault.
-        let refusal =
-            direction == Direction::Out && header.errno != 0 && header.msg_type != MsgType::Acquire;
+        let refusal = direction == Direction::Out && header.errno != 0;
         if !refusal {
             check_satype(&header)?;
-            if header.errno != 0 && header.msg_type != MsgType::Acquire {
+            if header.errno != 0 && !is_acquire {
                 return Err(Errno::EINVAL);
             }
         }
@@ -142,7 +142,8 @@ impl<'a> Message<'a> {
             present: 0,
         };
         let rule = table::extensions(header.msg_type, direction);
-        message.parse_extensions(match refusal {
+        // With an errno, ACQUIRE also tells of a negotiation that failed, with what it was about.
+        message.parse_extensions(match refusal && !is_acquire {
             true => Ext::Fault.bit(),
             false => rule.permitted,
         })?;
