@@ -99,7 +99,7 @@ tools:
 	@echo '  TOOLS   $(bin_dir)'
 	@me=tools; . scripts/common.sh; use_cargo; export CARGO_TARGET_DIR='$(CURDIR)/build/cargo'; \
 		logged build/log/tools.log \
-		cargo build --release --manifest-path userspace/Cargo.toml --workspace
+		cargo build --release --manifest-path userspace/Cargo.toml --workspace --exclude testbed
 	@rm -rf $(bin_dir)
 	@mkdir -p $(bin_dir)
 	@find build/cargo/release -maxdepth 1 -type f -executable ! -name vm ! -name '*.so' \
