@@ -3,7 +3,8 @@
 //! Memory as the module's sources ask for it, from the host's allocator. `rust/memory.rs` has the
 //! same for the kernel.
 //!
-//! Allocations can be made to fail on purpose, with [`fail_after`].
+//! Allocations can be made to fail on purpose, with [`fail_after`], and it can be told whether
+//! secrets stay behind, with [`secrets`].
 
 use std::cell::Cell;
 use zeroize::Zeroizing;
@@ -26,6 +27,7 @@ pub type Array<T> = Box<[Option<T>; ARRAY_LEN]>;
 
 thread_local! {
     static REMAINING: Cell<Option<u64>> = const { Cell::new(None) };
+    static SECRETS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Makes every allocation of this thread fail after `count` more; `None` ends that.
@@ -63,6 +65,11 @@ pub fn push<T>(vector: &mut Vector<T>, value: T) -> Result<(), OutOfMemory> {
     Ok(())
 }
 
+/// How many [`Secret`]s this thread has.
+pub fn secrets() -> usize {
+    SECRETS.get()
+}
+
 /// Bytes that are wiped before their memory is freed.
 pub struct Secret(Zeroizing<Vec<u8>>);
 
@@ -75,11 +82,18 @@ impl Secret {
     /// A copy of some bytes and some more.
     pub fn of_both(front: &[u8], back: &[u8]) -> Result<Self, OutOfMemory> {
         allocate()?;
+        SECRETS.set(SECRETS.get() + 1);
         Ok(Secret(Zeroizing::new([front, back].concat())))
     }
 
     /// The bytes.
     pub fn as_slice(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        SECRETS.set(SECRETS.get() - 1);
     }
 }

@@ -16,7 +16,8 @@ use model::{
 /// The socket that reads DUMPs.
 const DUMPER: Socket = 3;
 
-/// A host and a model to which the same is done.
+/// A host and a model to which the same is done. A thread has one at a time, for it looks at all
+/// the secrets that there are.
 pub struct Twin {
     /// The host.
     pub host: TestHost,
@@ -143,6 +144,8 @@ impl Twin {
         for chain in self.model.chains() {
             compare_links(sadb, chain);
         }
+        let keys = self.model.described().iter().map(keys).sum();
+        assert_eq!(memory::secrets(), keys, "no key outlives its SA");
         // Somebody is called in time; too early does no harm.
         if let Some(next) = self.model.next() {
             assert!(self.host.wake.get().is_some_and(|second| second <= next));
@@ -167,6 +170,15 @@ impl Twin {
             assert_clean(message);
         }
         heard.iter().map(|message| Described::of(message)).collect()
+    }
+}
+
+/// How many keys an SA has.
+fn keys(sa: &Described) -> usize {
+    match sa.algorithms {
+        (0, _) => 0,
+        (_, 0) => 1,
+        _ => 2,
     }
 }
 
