@@ -8,6 +8,7 @@
 #   scripts/deps.sh lint    also for "make lint"
 #   scripts/deps.sh debian-kernel
 #                           for a module for Debian 13's own kernel
+#   scripts/deps.sh fuzz    also for scripts/fuzz.sh
 #   scripts/deps.sh check   installs nothing, fails if something is missing
 
 set -euo pipefail
@@ -50,6 +51,7 @@ check_packages() {
 		need_command mandoc
 		need_command groff groff-base
 	fi
+	[[ $mode != fuzz ]] || need_command g++
 }
 
 check_debian_kernel_packages() {
@@ -159,9 +161,9 @@ install_bindgen() {
 main() {
 	mode=${1:-install}
 	case $mode in
-	install | lint | check) check_packages ;;
+	install | lint | fuzz | check) check_packages ;;
 	debian-kernel) check_debian_kernel_packages ;;
-	*) die "usage: scripts/deps.sh [lint|debian-kernel|check]" ;;
+	*) die "usage: scripts/deps.sh [lint|fuzz|debian-kernel|check]" ;;
 	esac
 	if ((${#missing[@]} == 0)) && have_rust && have_bindgen; then
 		return
