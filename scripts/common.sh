@@ -19,6 +19,8 @@ readonly rustc=/usr/bin/rustc
 # What building for Debian 13's own kernel needs there.
 readonly debian_kernel_packages=(make gcc-14-for-host libc6-dev rustc rust-src bindgen flex bison bc
 	libelf-dev libssl-dev openssl pahole perl python3-minimal xz-utils)
+# AddressSanitizer of clang: not every rustc comes with one.
+readonly asan_runtime=/usr/lib/llvm-$llvm/lib/clang/$llvm/lib/linux/libclang_rt.asan-x86_64.a
 readonly clippy_driver=/usr/bin/clippy-driver rustfmt=/usr/bin/rustfmt
 
 scripts=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)

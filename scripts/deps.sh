@@ -9,6 +9,7 @@
 #   scripts/deps.sh debian-kernel
 #                           for a module for Debian 13's own kernel
 #   scripts/deps.sh fuzz    also for scripts/fuzz.sh
+#   scripts/deps.sh asan    also for scripts/asan.sh
 #   scripts/deps.sh check   installs nothing, fails if something is missing
 
 set -euo pipefail
@@ -52,6 +53,7 @@ check_packages() {
 		need_command groff groff-base
 	fi
 	[[ $mode != fuzz ]] || need_command g++
+	[[ $mode != asan ]] || need_file "$asan_runtime" "libclang-rt-$llvm-dev"
 }
 
 check_debian_kernel_packages() {
@@ -161,9 +163,9 @@ install_bindgen() {
 main() {
 	mode=${1:-install}
 	case $mode in
-	install | lint | fuzz | check) check_packages ;;
+	install | lint | fuzz | asan | check) check_packages ;;
 	debian-kernel) check_debian_kernel_packages ;;
-	*) die "usage: scripts/deps.sh [lint|fuzz|debian-kernel|check]" ;;
+	*) die "usage: scripts/deps.sh [lint|fuzz|asan|debian-kernel|check]" ;;
 	esac
 	if ((${#missing[@]} == 0)) && have_rust && have_bindgen; then
 		return

@@ -6,7 +6,9 @@
 use klips::{
     group::ListReason,
     pfkey::{
-        build,
+        algorithm, build,
+        debug::{Masks, PARTS},
+        types::SAFLAG_CLEARFLOW,
         value::{GroupList, Second},
         Address, Content, Direction, Ext, Fault, Header, Ident, Key, Lifetime, LifetimeForm,
         Message, MsgType, Sa, SaRefs, SaState, SaType,
@@ -365,8 +367,10 @@ struct Owned {
     addresses: [Option<Address>; 4],
     keys: [Option<(u16, Vec<u8>)>; 2],
     idents: [Option<(u16, u64, Vec<u8>)>; 2],
+    supported: Option<SaType>,
     spi_range: Option<(u32, u32)>,
     second: Option<Second>,
+    debug: Option<[u32; PARTS]>,
     natt: (Option<u8>, Option<u16>, Option<u16>),
     group: Option<GroupList>,
     fault: Option<Fault>,
@@ -398,8 +402,10 @@ impl Owned {
             key_encrypt: key(&self.keys[1]),
             ident_src: ident(&self.idents[0]),
             ident_dst: ident(&self.idents[1]),
+            supported: self.supported,
             spi_range: self.spi_range,
             second: self.second,
+            debug: self.debug.map(Masks),
             natt_type: self.natt.0,
             natt_sport: self.natt.1,
             natt_dport: self.natt.2,
@@ -424,6 +430,15 @@ impl Owned {
                 sa.spi |= 256;
             }
         }
+        if msg_type == MsgType::DelFlow {
+            // There are no eroutes to be written; all of them can be removed.
+            let sa = self.sa.get_or_insert(Sa::naming(1));
+            sa.flags |= SAFLAG_CLEARFLOW;
+        }
+        if msg_type == MsgType::Acquire {
+            // No proposals either; but it tells of negotiations that failed.
+            self.header.errno = self.header.errno.max(1);
+        }
         for (lifetime, ext) in self.lifetimes.iter_mut().zip([
             Ext::LifetimeCurrent,
             Ext::LifetimeHard,
@@ -445,6 +460,8 @@ impl Owned {
         if !may(Ext::IdentitySrc) {
             self.idents = [None, None];
         }
+        self.supported = self.supported.filter(|_| may(Ext::SupportedAuth));
+        self.debug = may(Ext::Debug).then(|| self.debug.unwrap_or_default());
         self.spi_range = may(Ext::SpiRange).then(|| self.spi_range.unwrap_or((256, 256)));
         self.second = self.second.filter(|_| may(Ext::Sa2));
         self.natt.0 = self.natt.0.filter(|_| may(Ext::NatTType));
@@ -562,8 +579,10 @@ fn any_owned() -> impl Strategy<Value = Owned> {
         prop::array::uniform2(option::of(any_ident())),
     );
     let rest = (
+        option::of(any_satype()),
         option::of(range),
         option::of(second),
+        option::of(any::<[u32; PARTS]>()),
         any::<(Option<u8>, Option<u16>, Option<u16>)>(),
         option::of(group),
         option::of(fault),
@@ -571,7 +590,7 @@ fn any_owned() -> impl Strategy<Value = Owned> {
     (first, rest).prop_map(
         |(
             (header, sa, lifetimes, form, addresses, keys, idents),
-            (spi_range, second, natt, group, fault),
+            (supported, spi_range, second, debug, natt, group, fault),
         )| Owned {
             header,
             sa,
@@ -580,8 +599,10 @@ fn any_owned() -> impl Strategy<Value = Owned> {
             addresses,
             keys,
             idents,
+            supported,
             spi_range,
             second,
+            debug,
             natt,
             group,
             fault,
@@ -589,23 +610,20 @@ fn any_owned() -> impl Strategy<Value = Owned> {
     )
 }
 
-const KINDS: [(MsgType, Direction); 15] = [
-    (MsgType::GetSpi, Direction::In),
-    (MsgType::GetSpi, Direction::Out),
-    (MsgType::Update, Direction::In),
-    (MsgType::Update, Direction::Out),
-    (MsgType::Add, Direction::In),
-    (MsgType::Add, Direction::Out),
-    (MsgType::Delete, Direction::In),
-    (MsgType::Get, Direction::In),
-    (MsgType::Get, Direction::Out),
-    (MsgType::Dump, Direction::Out),
-    (MsgType::Expire, Direction::Out),
-    (MsgType::Flush, Direction::In),
-    (MsgType::GrpSa, Direction::In),
-    (MsgType::GrpSa, Direction::Out),
-    (MsgType::NatTNewMapping, Direction::Out),
-];
+/// Every type of message that can be written, in both directions: there is nobody who writes
+/// eroutes, nor interfaces, nor what X_PCHANGE would need.
+fn kinds() -> Vec<(MsgType, Direction)> {
+    let unwritten = |kind: &(MsgType, Direction)| match kind {
+        (MsgType::AddFlow | MsgType::PlumbIf | MsgType::UnplumbIf | MsgType::PChange, _) => true,
+        (MsgType::DelFlow, direction) => *direction == Direction::Out,
+        _ => false,
+    };
+    let directions = [Direction::In, Direction::Out];
+    let all = MsgType::ALL
+        .iter()
+        .flat_map(|kind| directions.map(|to| (*kind, to)));
+    all.filter(|kind| !unwritten(kind)).collect()
+}
 
 /// The given text, with zeros up to a word.
 fn padded(text: &[u8]) -> Vec<u8> {
@@ -670,7 +688,20 @@ fn reads_back(owned: &Owned, message: &Message<'_>) {
         message.spi_range(),
         owned.spi_range.map(|(min, max)| min..=max)
     );
+    for (ext, for_auth) in [(Ext::SupportedAuth, true), (Ext::SupportedEncrypt, false)] {
+        let read: Vec<u8> = message
+            .supported(ext)
+            .map(|algorithm| algorithm.id)
+            .collect();
+        let satype = owned.supported.into_iter();
+        let known = satype.flat_map(|satype| algorithm::supported(satype, for_auth));
+        assert_eq!(
+            read,
+            known.map(|algorithm| algorithm.id).collect::<Vec<_>>()
+        );
+    }
     assert_eq!(message.second(), owned.second);
+    assert_eq!(message.debug_masks(), owned.debug.map(Masks));
     assert_eq!(message.has_second(), owned.second.is_some());
     assert_eq!(message.natt_type(), owned.natt.0);
     assert_eq!(message.natt_port(Ext::NatTSport), owned.natt.1);
@@ -693,7 +724,7 @@ proptest! {
     #[test]
     fn what_is_written_reads_back_equal(
         owned in any_owned(),
-        (msg_type, direction) in prop::sample::select(&KINDS[..]),
+        (msg_type, direction) in prop::sample::select(kinds()),
     ) {
         let owned = owned.fit(msg_type, direction);
         let bytes = write(&owned.content());
@@ -704,6 +735,25 @@ proptest! {
         // Ascending, as KLIPS's builders write them.
         let numbers: Vec<u16> = exts_of(&bytes).into_iter().map(|(number, _)| number).collect();
         prop_assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", numbers);
+    }
+
+    #[test]
+    fn refusal_of_anything_reads_back_equal(
+        owned in any_owned(),
+        msg_type in prop::sample::select(MsgType::ALL),
+        (errno, satype) in (1..=255u8, any::<u8>()),
+    ) {
+        let header = Header { msg_type, errno, satype, ..owned.header };
+        let refusal = msg_type != MsgType::Acquire;
+        let content = Content {
+            fault: owned.fault.filter(|_| refusal),
+            ..Content::new(header)
+        };
+        let bytes = write(&content);
+        prop_assert_eq!(Header::parse(&bytes), Ok(header));
+        let message = Message::parse(header, &bytes, Direction::Out).expect("a right message");
+        prop_assert_eq!(message.fault(), content.fault);
+        prop_assert_eq!(message.present() & !Ext::Fault.bit(), 0);
     }
 
     #[test]
