@@ -89,6 +89,7 @@ main() {
 	PREFIX=/usr DESTDIR=$work/klips-tools "$scripts/install.sh" install
 	# dpkg has a list of its own.
 	rm "$work/klips-tools/usr/libexec/klips/installed"
+	strip --remove-section=.comment --remove-section=.note "$work/klips-tools/usr/libexec/klips/ipsec"
 	[[ ! -d $work/klips-tools/usr/share/man ]] || find "$work/klips-tools/usr/share/man" -type f -exec gzip -9n {} +
 	mkdir -p "$work/klips-dkms"/{usr,etc}
 	mv "$work/klips-tools/usr/src" "$work/klips-dkms/usr"

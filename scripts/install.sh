@@ -103,10 +103,17 @@ put_tools() {
 	[[ ${INSTALL_IPSEC:-} != 1 ]] || put_link ../libexec/klips/ipsec "$prefix/sbin/ipsec"
 }
 
+# ipsec(8) is a page of other IPsec software, too: here it goes by the program's own name.
 put_manual() {
-	local page
+	local page name
 	for page in "$project"/userspace/ipsec/man/*.[1-9]; do
-		[[ ! -e $page ]] || put_file 644 "$page" "$prefix/share/man/man${page##*.}/${page##*/}"
+		[[ -e $page ]] || continue
+		name=${page##*/}
+		if [[ $name == ipsec.8 ]]; then
+			put_file 644 "$page" "$prefix/share/man/man8/klips.8"
+			[[ ${INSTALL_IPSEC:-} == 1 ]] || continue
+		fi
+		put_file 644 "$page" "$prefix/share/man/man${name##*.}/$name"
 	done
 }
 
