@@ -91,6 +91,8 @@ main() {
 	rm "$work/klips-tools/usr/libexec/klips/installed"
 	strip --remove-section=.comment --remove-section=.note "$work/klips-tools/usr/libexec/klips/ipsec"
 	[[ ! -d $work/klips-tools/usr/share/man ]] || find "$work/klips-tools/usr/share/man" -type f -exec gzip -9n {} +
+	# Where Debian's zsh looks.
+	mv "$work/klips-tools/usr/share/zsh"/{site-functions,vendor-completions}
 	mkdir -p "$work/klips-dkms"/{usr,etc}
 	mv "$work/klips-tools/usr/src" "$work/klips-dkms/usr"
 	mv "$work/klips-tools/etc/modprobe.d" "$work/klips-dkms/etc"

@@ -30,6 +30,7 @@ begin() {
 begin
 check "installs" run install
 for file in libexec/klips/ipsec libexec/klips/spigrp libexec/klips/ipsec_spi sbin/klips include/klips/klips.h \
+	share/bash-completion/completions/klips share/zsh/site-functions/_klips share/fish/vendor_completions.d/klips.fish \
 	lib/systemd/system/klips.service "src/klips-$version/Kbuild" "src/klips-$version/rust/sys/shim.c"; do
 	check "there is $file" test -e "$root/usr/local/$file"
 done

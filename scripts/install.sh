@@ -117,6 +117,18 @@ put_manual() {
 	done
 }
 
+put_completions() {
+	local shell path
+	while read -r shell path; do
+		"$bin/ipsec" completions "$shell" klips >"$work/completions"
+		put_file 644 "$work/completions" "$prefix/share/$path"
+	done <<-PATHS
+		bash bash-completion/completions/klips
+		zsh zsh/site-functions/_klips
+		fish fish/vendor_completions.d/klips.fish
+	PATHS
+}
+
 # What builds the module, and no more.
 put_source() {
 	local dir=$prefix/src/klips-$version file
@@ -133,6 +145,7 @@ put_source() {
 put_everything() {
 	put_tools
 	put_manual
+	put_completions
 	put_file 644 "$project/include/uapi/linux/klips.h" "$prefix/include/klips/klips.h"
 	put_filled_in "$templates/klips.service.in" "$prefix/lib/systemd/system/klips.service"
 	make_dir /etc/klips 700
