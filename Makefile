@@ -61,6 +61,7 @@ help:
 	@echo '  install    put the tools, and the source of the module for DKMS, below PREFIX'
 	@echo '  uninstall  remove exactly what was installed there'
 	@echo '  deb        Debian packages of the tools and of the module for DKMS, in build/deb'
+	@echo '  bench      measure klips.ko beside mainline'"'"'s af_key.ko, and write tables and a plot'
 	@echo '  demo       watch the module and the tools work, in a virtual machine'
 	@echo '  shell      a shell in a virtual machine with the module and the tools'
 	@echo '  lint       every static check'
@@ -78,7 +79,7 @@ help:
 	@echo '  PREFIX=DIR      install below DIR instead of /usr/local; DESTDIR=DIR for packages'
 	@echo '  INSTALL_IPSEC=1 install as PREFIX/sbin/ipsec, too'
 	@echo '  CLIPPY=1 W=1    more warnings from the module build; V=1 shows its commands'
-	@echo '  ARGS=...        further arguments for test, demo and shell'
+	@echo '  ARGS=...        further arguments for test, demo and shell; bench: --quick'
 
 .PHONY: deps
 deps:
@@ -133,6 +134,10 @@ install uninstall:
 .PHONY: deb
 deb: tools
 	@scripts/deb.sh
+
+.PHONY: bench
+bench:
+	@scripts/bench.sh $(ARGS)
 
 .PHONY: demo
 demo:

@@ -10,6 +10,7 @@
 #                           for a module for Debian 13's own kernel
 #   scripts/deps.sh fuzz    also for scripts/fuzz.sh
 #   scripts/deps.sh asan    also for scripts/asan.sh
+#   scripts/deps.sh bench   also for "make bench"
 #   scripts/deps.sh check   installs nothing, fails if something is missing
 
 set -euo pipefail
@@ -54,6 +55,7 @@ check_packages() {
 	fi
 	[[ $mode != fuzz ]] || need_command g++
 	[[ $mode != asan ]] || need_file "$asan_runtime" "libclang-rt-$llvm-dev"
+	[[ $mode != bench ]] || need_file /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
 }
 
 check_debian_kernel_packages() {
@@ -163,9 +165,9 @@ install_bindgen() {
 main() {
 	mode=${1:-install}
 	case $mode in
-	install | lint | fuzz | asan | check) check_packages ;;
+	install | lint | fuzz | asan | bench | check) check_packages ;;
 	debian-kernel) check_debian_kernel_packages ;;
-	*) die "usage: scripts/deps.sh [lint|fuzz|asan|debian-kernel|check]" ;;
+	*) die "usage: scripts/deps.sh [lint|fuzz|asan|bench|debian-kernel|check]" ;;
 	esac
 	if ((${#missing[@]} == 0)) && have_rust && have_bindgen; then
 		return

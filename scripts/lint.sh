@@ -50,6 +50,15 @@ user_rustfmt() {
 	cargo fmt --manifest-path userspace/Cargo.toml --all -- --check --color never
 }
 
+bench_clippy() {
+	cargo clippy --manifest-path scripts/bench/Cargo.toml --target-dir build/cargo-bench \
+		--release --all-targets --quiet -- -D warnings
+}
+
+bench_rustfmt() {
+	cargo fmt --manifest-path scripts/bench/Cargo.toml -- --check --color never
+}
+
 scripts/deps.sh lint
 use_cargo
 scripts/kernel.sh build >/dev/null
@@ -61,5 +70,7 @@ check "module: checkpatch" kernel_checkpatch
 check "userspace: clippy" user_clippy
 check "userspace: rustfmt" user_rustfmt
 check "manual pages: mandoc, groff" scripts/man.sh
+check "benchmark report: clippy" bench_clippy
+check "benchmark report: rustfmt" bench_rustfmt
 check "scripts: shellcheck" shellcheck -x scripts/*.sh .ci/run
 exit $((bad > 0))

@@ -26,6 +26,8 @@ finish() {
 	trap - EXIT
 	# A step that did not get as far as counting.
 	((status == 0 || failed > 0)) || failed=1
+	# For the report of "make bench".
+	printf '%d\n' "$SECONDS" >"$logs/seconds" || true
 	printf '%d passed, %d failed\n' "$passed" "$failed"
 	exit $((failed > 0))
 }

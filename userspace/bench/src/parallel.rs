@@ -26,7 +26,10 @@ const SAS: u32 = 10_000;
 /// How far apart the numbers of the SAs are that threads make.
 const APART: u32 = 1_000_000;
 /// How long the threads work.
-const TIME: Duration = Duration::from_secs(2);
+const TIME: Duration = Duration::from_millis(250);
+/// How often they do, for the processors of an emulator wait for those of its machine: what counts
+/// is the time in which most was done.
+const TIMES: u32 = 12;
 
 /// What a thread does again and again.
 #[derive(Clone, Copy)]
@@ -58,8 +61,17 @@ pub(crate) fn run() -> Result<()> {
     // The first thread's rate, and that of the others together.
     let rates = |first, others| -> Result<(f64, f64)> {
         let works = (0..cpus).map(|index| if index == 0 { first } else { others });
-        let rates = at_once(&table, &works.collect::<Vec<_>>())?;
-        Ok((rates[0], rates[1..].iter().sum()))
+        let works: Vec<_> = works.collect();
+        let mut best = (0.0_f64, 0.0_f64);
+        for _ in 0..TIMES {
+            let rates = at_once(&table, &works)?;
+            let now = (rates[0], rates[1..].iter().sum::<f64>());
+            // The product, for a line and a request are not the same amount of work.
+            if now.0 * now.1.max(1.0) > best.0 * best.1.max(1.0) {
+                best = now;
+            }
+        }
+        Ok(best)
     };
     for (what, work) in [
         ("own namespaces", Work::Alone),
@@ -79,7 +91,9 @@ pub(crate) fn run() -> Result<()> {
     ] {
         let (first, others) = rates(Work::Together, work)?;
         setting.tell(writer, "1/s", first);
-        setting.tell(reader, "1/s", others);
+        if cpus > 1 {
+            setting.tell(reader, "1/s", others);
+        }
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::{
     table::Table,
 };
 use anyhow::{Context, Result, ensure};
-use std::{fs::File, io::Read};
+use std::{fs::File, io::Read, thread, time::Duration};
 
 /// How often something is done to be measured.
 const COUNT: u32 = 400;
@@ -18,6 +18,9 @@ const COUNT: u32 = 400;
 const GROUP: u32 = 4;
 /// How often a socket is closed.
 const CLOSES: u32 = 10;
+
+/// How long memory may take to come back.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// The list of groups.
 pub(crate) const GROUPS: &str = "/proc/net/ipsec_spigrp";
@@ -51,6 +54,8 @@ pub(crate) fn memory(table: &Table, size: u32) -> Result<()> {
         if what == "without keys" && !table.module.has_groups() {
             continue;
         }
+        // Mainline frees what it was rid of some time later.
+        thread::sleep(SETTLE);
         let before = Memory::now()?;
         fill(table, 0..size)?;
         let after = Memory::now()?;

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Makes the report of what the bench program measured: tables in Markdown, a plot, and all
+//! figures in one file.
+
+mod arithmetic;
+mod figures;
+mod harness;
+mod markdown;
+mod plot;
+mod report;
+mod sections;
+mod targets;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use figures::Figures;
+use report::Report;
+use std::{fs, path::PathBuf};
+
+/// Makes the report of what the bench program measured
+#[derive(Parser)]
+struct Cli {
+    /// What the bench program wrote
+    #[arg(required = true)]
+    figures: Vec<PathBuf>,
+    /// What it wrote when it did some of that again
+    #[arg(long)]
+    again: Option<PathBuf>,
+    /// Where "make test" leaves its logs
+    #[arg(long)]
+    logs: PathBuf,
+    /// Something that the reader should know about this run
+    #[arg(long)]
+    about: Vec<String>,
+    /// The directory of the report
+    #[arg(long)]
+    out: PathBuf,
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    let figures = Figures::read(&cli.figures)?;
+    let again = Figures::read(cli.again.as_slice())?;
+    fs::create_dir_all(&cli.out).with_context(|| cli.out.display().to_string())?;
+
+    figures.write(&cli.out.join("figures.csv"))?;
+    let svg = plot::svg(&figures)?;
+    fs::write(cli.out.join("requests.svg"), &svg)?;
+    plot::write_png(&svg, &cli.out.join("requests.png"))?;
+    let report = Report {
+        figures: &figures,
+        again: &again,
+        logs: &cli.logs,
+        about: &cli.about,
+    };
+    let text = report.to_string();
+    fs::write(cli.out.join("README.md"), &text)?;
+    print!("{text}");
+    Ok(())
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The page: what the tables mean, around them.
+
+use crate::{
+    arithmetic::difference,
+    figures::{AF_KEY, Figures, GATEWAYS, INSTRUCTIONS, KLIPS, NANOSECONDS},
+    harness,
+    markdown::{Table, number, percent},
+    sections, targets,
+};
+use std::{
+    fmt::{self, Display, Formatter},
+    path::Path,
+};
+
+/// Everything the page is made of.
+pub struct Report<'a> {
+    /// What was measured.
+    pub figures: &'a Figures,
+    /// What was measured a second time.
+    pub again: &'a Figures,
+    /// Where the logs of the tests are.
+    pub logs: &'a Path,
+    /// What the reader should know about this run.
+    pub about: &'a [String],
+}
+
+impl Display for Report<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.head(f)?;
+        section(f, "Targets", TARGETS, &targets::table(self.figures))?;
+        for (module, text) in [(KLIPS, COSTS), (AF_KEY, COSTS_OF_AF_KEY)] {
+            for gateways in GATEWAYS {
+                let plural = if gateways == "one" { "" } else { "s" };
+                let title = format!("{module}: instructions, {gateways} gateway{plural}");
+                let text = if gateways == "one" { text } else { "" };
+                let table = sections::costs(self.figures, module, gateways, INSTRUCTIONS);
+                section(f, &title, text, &table)?;
+            }
+        }
+        let table = sections::comparison(self.figures, INSTRUCTIONS);
+        section(f, "klips to af_key", COMPARISON, &table)?;
+        for module in [KLIPS, AF_KEY] {
+            let title = format!("{module}: instructions with idle listeners");
+            let text = if module == KLIPS { LISTENERS } else { "" };
+            section(f, &title, text, &sections::listeners(self.figures, module))?;
+        }
+        section(f, "Stalls", STALLS, &sections::stalls(self.figures))?;
+        section(f, "Memory", MEMORY, &sections::memory(self.figures))?;
+        let table = sections::processors(self.figures);
+        section(f, "Processors", PROCESSORS, &table)?;
+        for (module, text) in [(KLIPS, TIMES), (AF_KEY, "")] {
+            let title = format!("{module}: nanoseconds, many gateways");
+            let table = sections::costs(self.figures, module, "many", NANOSECONDS);
+            section(f, &title, text, &table)?;
+        }
+        let table = sections::comparison(self.figures, NANOSECONDS);
+        section(f, "klips to af_key, by time", "", &table)?;
+        let table = sections::loading(self.figures);
+        section(f, "Loading and starting", LOADING, &table)?;
+        section(f, "The harness", HARNESS, &harness::table(self.logs))?;
+        self.repeatability(f)
+    }
+}
+
+impl Report<'_> {
+    fn head(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{HEAD}")?;
+        for line in self.about {
+            writeln!(f, "- {line}")?;
+        }
+        Ok(())
+    }
+
+    fn repeatability(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Some(difference) = difference(self.figures, self.again, INSTRUCTIONS) else {
+            return Ok(());
+        };
+        let (most, by) = difference.largest;
+        writeln!(f, "\n## Repeatability\n\n{REPEATABILITY}")?;
+        writeln!(
+            f,
+            "Of {} instruction counts, half differ by less than {}, nine out of ten by less than {}. \
+             The one that differs most, by {}, is \"{}\" of {} ({} SAs, gateways: {}, listeners: {}).",
+            difference.count,
+            percent(difference.median),
+            percent(difference.ninth),
+            percent(by),
+            most.what,
+            most.module,
+            number(Some(f64::from(most.sas))),
+            most.gateways,
+            most.listeners,
+        )
+    }
+}
+
+/// A section, unless nothing of it was measured.
+fn section(f: &mut Formatter<'_>, title: &str, text: &str, table: &Table) -> fmt::Result {
+    if table.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\n## {title}\n")?;
+    if !text.is_empty() {
+        writeln!(f, "{text}\n")?;
+    }
+    write!(f, "{table}")
+}
+
+const HEAD: &str = "\
+# What requests cost
+
+`make bench` measures `klips.ko` and mainline's `af_key.ko` in a virtual machine: on the same
+kernel, by the same client, with the same messages. It also wrote this page; the figures are in
+[figures.csv](figures.csv).
+
+The main figure is the number of instructions that the guest executes, kernel and client together,
+counted by QEMU on one processor. Where processes sleep the count goes on up to the moment when one
+wakes. A request is a write and the read of its answer, except for the floor: a message that is
+refused as soon as its header was looked at. \"One gateway\" means that all SAs have the same
+destination, \"many\" that each has its own.
+
+![Cost against number of SAs](requests.png)
+";
+
+const TARGETS: &str = "\
+What was to be reached, against the worst of all sizes and gateways. \"To the floor\" is relative to
+the floor of the same run, without listeners; growth is the largest of a row divided by its
+smallest.";
+
+const COSTS: &str = "\
+Columns are the number of SAs in the table. \"ADD while filling\" is the average over all that filled
+it, the other rows are of 400 requests each, DUMP, FLUSH and `/proc` of the whole table. The last
+column is relative to the floor at the largest size.";
+
+const COSTS_OF_AF_KEY: &str = "\
+Mainline's ADD looks at all SAs that go to the same gateway, so with one gateway it is not measured
+beyond 10,000. It frees what was deleted or flushed later, in a worker, which is not counted in
+DELETE and FLUSH.";
+
+const COMPARISON: &str = "\
+Our instructions divided by mainline's, where both know the request: below 1 we are ahead. The last
+column is relative to the floor of mainline's at the largest size.";
+
+const LISTENERS: &str = "\
+With sockets that are open but never read, at the largest size.";
+
+const STALLS: &str = "\
+While something takes long, a thread of real-time priority sleeps 20 µs and then asks for one SA,
+again and again. On one processor it waits only for locks and for what the kernel doesn't
+interrupt. The longest wait from its request to the answer (\"GET\"), and from the moment when it was
+to wake up (\"since due\"), in instructions. At most 1,000,000 are wanted.";
+
+const MEMORY: &str = "\
+What the slab allocator takes for an SA, and what is missing from the free memory.";
+
+const PROCESSORS: &str = "\
+As many threads as the guest has processors, each emulated by a thread of QEMU. Each thread adds,
+gets and deletes SAs, in a network namespace of its own or all in one, or they only get; or one does
+and the others only get SAs or read `/proc/net/ipsec_spigrp`. In one namespace each is told of the
+others' requests, so there is more work to do. Requests (or lines) a second, of the best of some
+short intervals; they depend on what else the machine does. A guest with more processors than its
+machine shows only that nothing collapses.";
+
+const TIMES: &str = "\
+The same without counting instructions. The times are those of an emulator, unless the machine has
+KVM: their ratios say more than the figures.";
+
+const LOADING: &str = "\
+The time from the start to the end of `insmod` and `rmmod`, less that of `true`. Unloading waits for
+the kernel's other parts, so its count is mostly time in which nothing is executed. Starting a
+program includes its end.";
+
+const HARNESS: &str = "\
+From the logs of the last `make test` on this machine.";
+
+const REPEATABILITY: &str = "\
+The same was measured again in another guest, up to 10,000 SAs.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figures::tests::figures;
+
+    #[test]
+    fn only_what_was_measured_has_a_section() {
+        let all = Figures(figures(
+            KLIPS,
+            &[(1000, "floor", 100.0), (1000, "GET", 300.0)],
+        ));
+        let page = |again: &Figures| {
+            let report = Report {
+                figures: &all,
+                again,
+                logs: Path::new("/nonexistent"),
+                about: &["a line".to_owned()],
+            };
+            report.to_string()
+        };
+        let text = page(&Figures::default());
+        let titles: Vec<_> = text
+            .lines()
+            .filter(|line| line.starts_with("## "))
+            .collect();
+        assert_eq!(
+            titles,
+            [
+                "## Targets",
+                "## klips: instructions, many gateways",
+                "## The harness"
+            ]
+        );
+        assert!(text.contains("- a line\n"));
+        assert!(page(&all).contains("## Repeatability"));
+    }
+}

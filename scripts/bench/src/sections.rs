@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tables of the report.
+
+use crate::{
+    arithmetic::{growth, ratio},
+    figures::{AF_KEY, At, Figures, GATEWAYS, INSTRUCTIONS, KLIPS, NANOSECONDS},
+    markdown::{Table, number, times},
+};
+
+/// What costs something at each size of the table, in the order of the tables.
+pub const REQUESTS: [&str; 14] = [
+    "floor",
+    "GET",
+    "ADD",
+    "ADD while filling",
+    "DELETE",
+    "X_GRPSA pair",
+    "X_GRPSA of 4",
+    "ungroup",
+    "ungroup of 4",
+    "DUMP per SA",
+    "FLUSH per SA",
+    "/proc per line",
+    "close",
+    "ipsec spigrp",
+];
+
+/// A module's costs at each size: how much they grow, and what they are to its own floor at the
+/// largest size.
+pub fn costs(figures: &Figures, module: &str, gateways: &str, unit: &str) -> Table {
+    let sizes = figures.sizes(module, gateways, unit);
+    let mut head = vec![String::new()];
+    head.extend(sizes.iter().map(|size| number(Some(f64::from(*size)))));
+    head.extend(["growth".to_owned(), "to the floor".to_owned()]);
+    let mut table = Table::new(head);
+    for what in REQUESTS {
+        let at = |sas: &u32| At {
+            unit,
+            ..At::new(module, gateways, *sas)
+        };
+        let values: Vec<_> = sizes.iter().map(|sas| figures.get(at(sas), what)).collect();
+        let floor = sizes.last().and_then(|sas| figures.get(at(sas), "floor"));
+        let last = values.last().copied().flatten();
+        let mut cells: Vec<_> = values.iter().copied().map(number).collect();
+        cells.extend([times(growth(&values)), times(ratio(last, floor))]);
+        table.row(what, cells);
+    }
+    table
+}
+
+/// What our costs are to mainline's: to the same row's and to the floor's.
+pub fn comparison(figures: &Figures, unit: &str) -> Table {
+    let mut columns = Vec::new();
+    let mut head = vec![String::new()];
+    for gateways in GATEWAYS {
+        for sas in figures.sizes(AF_KEY, gateways, unit) {
+            columns.push((gateways, sas));
+            head.push(format!("{gateways}, {}", number(Some(f64::from(sas)))));
+        }
+    }
+    head.push("to its floor".to_owned());
+    let mut table = Table::new(head);
+    let at = |module, (gateways, sas): (&'static str, u32)| At {
+        unit,
+        ..At::new(module, gateways, sas)
+    };
+    for what in REQUESTS {
+        let of = |column| {
+            let ours = figures.get(at(KLIPS, column), what);
+            ratio(ours, figures.get(at(AF_KEY, column), what))
+        };
+        let mut cells: Vec<_> = columns.iter().map(|column| times(of(*column))).collect();
+        let to_floor = columns.last().and_then(|column| {
+            let ours = figures.get(at(KLIPS, *column), what);
+            ratio(ours, figures.get(at(AF_KEY, *column), "floor"))
+        });
+        cells.push(times(to_floor));
+        table.row(what, cells);
+    }
+    table
+}
+
+/// What listeners cost who speaks.
+pub fn listeners(figures: &Figures, module: &str) -> Table {
+    let gateways = "many";
+    let sas = figures.sizes(module, gateways, INSTRUCTIONS).pop();
+    let counts = figures.all(INSTRUCTIONS, |figure| figure.listeners);
+    let mut head = vec![String::new()];
+    head.extend(counts.iter().map(|count| format!("{count} listeners")));
+    let mut table = Table::new(head);
+    for what in REQUESTS {
+        let value = |listeners: &u32| {
+            let at = At {
+                listeners: *listeners,
+                ..At::new(module, gateways, sas?)
+            };
+            figures.get(at, what)
+        };
+        let values: Vec<_> = counts.iter().map(value).collect();
+        if values.iter().flatten().count() > 1 {
+            table.row(what, values.into_iter().map(number));
+        }
+    }
+    table
+}
+
+/// Bytes per SA.
+pub fn memory(figures: &Figures) -> Table {
+    let mut table = Table::new([
+        "bytes per SA",
+        "klips, one",
+        "klips, many",
+        "af_key, one",
+        "af_key, many",
+    ]);
+    for what in [
+        "slab per SA without keys",
+        "memory per SA without keys",
+        "slab per SA with keys",
+        "memory per SA with keys",
+    ] {
+        let sizes = figures.all("B", |figure| figure.sas);
+        let mut cells = Vec::new();
+        for module in [KLIPS, AF_KEY] {
+            for gateways in GATEWAYS {
+                let value = sizes.last().and_then(|sas| {
+                    let at = At {
+                        unit: "B",
+                        ..At::new(module, gateways, *sas)
+                    };
+                    figures.get(at, what)
+                });
+                cells.push(number(value));
+            }
+        }
+        table.row(what, cells);
+    }
+    table
+}
+
+/// The beginning of the names of figures about stalls.
+const STALL: &str = "stall by ";
+
+/// What makes others wait, in the order in which it was measured.
+pub fn stalling(figures: &Figures) -> Vec<&str> {
+    let mut all = Vec::new();
+    for figure in &figures.0 {
+        let name = figure.what.strip_prefix(STALL);
+        if let Some(name) = name.and_then(|name| name.strip_suffix(": due")) {
+            if !all.contains(&name) {
+                all.push(name);
+            }
+        }
+    }
+    all
+}
+
+/// The longest that somebody had to wait while something went on.
+pub fn stall(figures: &Figures, module: &str, sas: u32, by: &str, part: &str) -> Option<f64> {
+    let at = At::new(module, "many", sas);
+    figures.get(at, &format!("{STALL}{by}: {part}"))
+}
+
+/// The largest table with which a module was asked for stalls.
+pub fn stall_size(figures: &Figures, module: &str) -> Option<u32> {
+    let figures = figures.0.iter().filter(|figure| figure.module == module);
+    figures
+        .filter(|figure| figure.what.starts_with(STALL))
+        .map(|figure| figure.sas)
+        .max()
+}
+
+/// How long each kind of request makes others wait.
+pub fn stalls(figures: &Figures) -> Table {
+    let sizes = [KLIPS, AF_KEY].map(|module| (module, stall_size(figures, module)));
+    let mut head = vec!["while there is".to_owned()];
+    for (module, sas) in sizes {
+        let sas = number(sas.map(f64::from));
+        head.push(format!("{module}, {sas} SAs: GET"));
+        head.push(format!("{module}: since due"));
+    }
+    let mut table = Table::new(head);
+    for by in stalling(figures) {
+        let cells = sizes.into_iter().flat_map(|(module, sas)| {
+            ["GET", "due"]
+                .map(|part| number(sas.and_then(|sas| stall(figures, module, sas, by, part))))
+        });
+        table.row(by, cells);
+    }
+    table
+}
+
+/// Work done a second, by the number of processors.
+pub fn processors(figures: &Figures) -> Table {
+    let unit = "1/s";
+    let cpus = figures.all(unit, |figure| figure.cpus);
+    let mut head = vec!["a second".to_owned()];
+    head.extend(cpus.iter().map(|cpus| format!("{cpus} CPUs")));
+    head.extend(
+        cpus.iter()
+            .skip(1)
+            .map(|cpus| format!("{cpus} to {}", cpus / 2)),
+    );
+    let mut table = Table::new(head);
+    for what in [
+        "own namespaces",
+        "one namespace",
+        "GET",
+        "writer beside GET",
+        "GET beside a writer",
+        "writer beside /proc",
+        "/proc lines beside a writer",
+    ] {
+        let values = cpus.iter().map(|cpus| {
+            let same = |figure: &&crate::figures::Figure| {
+                figure.unit == unit && figure.cpus == *cpus && figure.what == what
+            };
+            figures.0.iter().find(same).map(|figure| figure.value)
+        });
+        let values: Vec<_> = values.collect();
+        let mut cells: Vec<_> = values.iter().copied().map(number).collect();
+        cells.extend(values.windows(2).map(|pair| times(ratio(pair[1], pair[0]))));
+        table.row(what, cells);
+    }
+    table
+}
+
+/// Loading, sizes, and starting programs.
+pub fn loading(figures: &Figures) -> Table {
+    let mut table = Table::new(["", "unit", "klips", "af_key"]);
+    for (what, units) in [
+        ("load", [INSTRUCTIONS, NANOSECONDS].as_slice()),
+        ("unload", &[INSTRUCTIONS, NANOSECONDS]),
+        ("size in memory", &["B"]),
+        ("size of file", &["B"]),
+        ("start of true", &[INSTRUCTIONS, NANOSECONDS]),
+        ("ipsec --version", &[INSTRUCTIONS, NANOSECONDS]),
+    ] {
+        for unit in units {
+            let values = [KLIPS, AF_KEY].map(|module| figures.get(At::bare(module, unit), what));
+            if values.iter().any(Option::is_some) {
+                let mut cells = vec![(*unit).to_owned()];
+                cells.extend(values.into_iter().map(number));
+                table.row(what, cells);
+            }
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figures::tests::figures;
+
+    #[test]
+    fn a_row_has_its_growth_and_its_ratio_to_the_floor() {
+        let all = Figures(figures(
+            KLIPS,
+            &[
+                (1000, "floor", 100.0),
+                (10_000, "floor", 200.0),
+                (1000, "GET", 300.0),
+                (10_000, "GET", 500.0),
+                (1000, "ADD", 700.0),
+            ],
+        ));
+        let text = costs(&all, KLIPS, "many", INSTRUCTIONS).to_string();
+        let rows: Vec<_> = text.lines().collect();
+        assert_eq!(
+            rows[0],
+            "|       | 1,000 | 10,000 | growth | to the floor |"
+        );
+        assert_eq!(
+            rows[3],
+            "| GET   |   300 |    500 |  1.67× |        2.50× |"
+        );
+        // No ratio where the largest size was not measured.
+        assert_eq!(
+            rows[4],
+            "| ADD   |   700 |      – |      – |            – |"
+        );
+        assert_eq!(rows.len(), 5);
+        assert!(costs(&all, KLIPS, "one", INSTRUCTIONS).is_empty());
+    }
+
+    #[test]
+    fn only_what_both_have_is_compared() {
+        let mut all = figures(
+            KLIPS,
+            &[
+                (1000, "floor", 100.0),
+                (1000, "GET", 300.0),
+                (1000, "ungroup", 1.0),
+            ],
+        );
+        all.extend(figures(
+            AF_KEY,
+            &[(1000, "floor", 200.0), (1000, "GET", 400.0)],
+        ));
+        let text = comparison(&Figures(all), INSTRUCTIONS).to_string();
+        let rows: Vec<_> = text.lines().collect();
+        assert_eq!(rows[0], "|         | many, 1,000 | to its floor |");
+        assert_eq!(rows[3], "| GET     |       0.75× |        1.50× |");
+        assert_eq!(rows[4], "| ungroup |           – |       0.005× |");
+    }
+
+    #[test]
+    fn stalls_are_found_by_their_names() {
+        let all = Figures(figures(
+            KLIPS,
+            &[
+                (10, "stall by FLUSH: GET", 5.0),
+                (10, "stall by FLUSH: due", 7.0),
+                (20, "stall by FLUSH: due", 9.0),
+            ],
+        ));
+        assert_eq!(stalling(&all), ["FLUSH"]);
+        assert_eq!(stall_size(&all, KLIPS), Some(20));
+        assert_eq!(stall_size(&all, AF_KEY), None);
+        assert_eq!(stall(&all, KLIPS, 10, "FLUSH", "GET"), Some(5.0));
+        assert_eq!(stall(&all, KLIPS, 20, "FLUSH", "GET"), None);
+    }
+}
