@@ -21,6 +21,7 @@ mod namespaces;
 mod pf_key;
 mod proc;
 mod requests;
+mod running;
 mod sockets;
 mod spi_tool;
 mod spigrp_tool;

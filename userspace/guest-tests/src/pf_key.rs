@@ -4,11 +4,12 @@
 
 use crate::{
     ktap::Test,
+    running::{PATIENCE, Running},
     support::{KeySocket, add, expect_spigrp, flush, group, make, manual_sas, naming, proc_net},
     tests,
     tools::quiet,
 };
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use klips::pfkey::MsgType;
 use nix::{
     sys::signal::{Signal, kill},
@@ -16,10 +17,8 @@ use nix::{
 };
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -37,91 +36,29 @@ pub fn all() -> Vec<Test> {
     ]
 }
 
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A program that prints lines.
-struct Watcher {
-    child: Child,
-    lines: Receiver<String>,
+/// Starts `ipsec pf_key` with these arguments, and waits until it has registered `count` times.
+fn start(args: &str, count: usize) -> Result<Running> {
+    let child = Command::new("ipsec")
+        .arg("pf_key")
+        .args(args.split_ascii_whitespace())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut running = Running::of(child)?;
+    for _ in 0..count {
+        running.line_with(&["register", "errno"])?;
+    }
+    Ok(running)
 }
 
-impl Watcher {
-    /// Starts `ipsec pf_key` with these arguments, and waits until it has registered `count` times.
-    fn start(args: &str, count: usize) -> Result<Self> {
-        let mut child = Command::new("ipsec")
-            .arg("pf_key")
-            .args(args.split_ascii_whitespace())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let stdout = BufReader::new(child.stdout.take().context("no output")?);
-        let (sender, lines) = channel();
-        thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        let watcher = Watcher { child, lines };
-        for _ in 0..count {
-            watcher.expect(&["register", "errno"])?;
-        }
-        Ok(watcher)
-    }
-
-    /// The next line, `None` at the end.
-    fn line(&self) -> Result<Option<String>> {
-        match self.lines.recv_timeout(PATIENCE) {
-            Ok(line) => Ok(Some(line)),
-            Err(RecvTimeoutError::Disconnected) => Ok(None),
-            Err(RecvTimeoutError::Timeout) => bail!("no line comes"),
-        }
-    }
-
-    /// Waits for a line with all of the words in it.
-    fn expect(&self, words: &[&str]) -> Result<String> {
-        let mut seen = String::new();
-        while let Some(line) = self.line()? {
-            if words.iter().all(|word| line.contains(word)) {
-                return Ok(line);
-            }
-            seen = seen + &line + "\n";
-        }
-        bail!("expected {words:?}, there is only\n{seen}")
-    }
-
-    /// All that is still to come.
-    fn rest(&self) -> Result<Vec<String>> {
-        let mut lines = Vec::new();
-        while let Some(line) = self.line()? {
-            lines.push(line);
-        }
-        Ok(lines)
-    }
-
-    fn signal(&self, signal: Signal) -> Result<()> {
-        Ok(kill(Pid::from_raw(self.child.id().try_into()?), signal)?)
-    }
-
-    /// Waits for its end, which is a success.
-    fn end(mut self) -> Result<()> {
-        let status = self.child.wait()?;
-        ensure!(status.success(), "{status:?}");
-        Ok(())
-    }
-}
-
-impl Drop for Watcher {
-    /// Nothing of a test that has failed stays.
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Waits until it ends by itself, without another message.
+fn end(watcher: Running) -> Result<String> {
+    let rest = watcher.finish(0)?;
+    ensure!(!rest.contains("pfkey v2 msg."), "it goes on: {rest}");
+    Ok(rest)
 }
 
 fn adds_and_groups_are_heard() -> Result<()> {
-    let watcher = Watcher::start("--count 9", 4)?;
+    let mut watcher = start("--count 9", 4)?;
     let sas = manual_sas();
     make(&sas)?;
     for (said, satype) in [
@@ -129,68 +66,66 @@ fn adds_and_groups_are_heard() -> Result<()> {
         ("said=esp.115@10.0.0.2", "satype=3(ESP)"),
         ("said=ah.116@10.0.0.2", "satype=2(AH)"),
     ] {
-        watcher.expect(&[
+        watcher.line_with(&[
             "pfkey v2 msg. type=3(add) seq=7 ",
             " errno=0 ",
             satype,
             said,
         ])?;
-        watcher.expect(&["  ext=1(security-association) ", "state=1(mature)"])?;
-        watcher.expect(&["  ext=6(destination-address) ", "address=10.0.0.2 "])?;
+        watcher.line_with(&["  ext=1(security-association) ", "state=1(mature)"])?;
+        watcher.line_with(&["  ext=6(destination-address) ", "address=10.0.0.2 "])?;
     }
     quiet("ipsec spigrp --said tun.113@gw2 esp.115@gw2 ah.116@gw2")?;
-    watcher.expect(&["type=13(x-groupsa)", "said=tun.113@10.0.0.2"])?;
-    watcher.expect(&["  ext=48(X-group) len=7 count=2"])?;
-    watcher.expect(&["    spi=0x115 ", "said=esp.115@10.0.0.2"])?;
-    watcher.expect(&["    spi=0x116 ", "said=ah.116@10.0.0.2"])?;
+    watcher.line_with(&["type=13(x-groupsa)", "said=tun.113@10.0.0.2"])?;
+    watcher.line_with(&["  ext=48(X-group) len=7 count=2"])?;
+    watcher.line_with(&["    spi=0x115 ", "said=esp.115@10.0.0.2"])?;
+    watcher.line_with(&["    spi=0x116 ", "said=ah.116@10.0.0.2"])?;
     // Once more: a refusal, the last message that it was to print.
     let again = KeySocket::open()?.send(&group(&sas));
     ensure!(again.is_err(), "{again:?}");
-    watcher.expect(&["type=13(x-groupsa)", "errno=17(EEXIST)"])?;
-    watcher.expect(&["  ext=49(X-fault) len=1 member=0 reason=2(grouped)"])?;
-    ensure!(watcher.rest()?.is_empty(), "it goes on");
-    watcher.end()
+    watcher.line_with(&["type=13(x-groupsa)", "errno=17(EEXIST)"])?;
+    watcher.line_with(&["  ext=49(X-fault) len=1 member=0 reason=2(grouped)"])?;
+    end(watcher).map(drop)
 }
 
 fn json_has_a_line_for_each_message() -> Result<()> {
-    let watcher = Watcher::start("--json --count 3 --ah --ipcomp", 2)?;
+    let mut watcher = start("--json --count 3 --ah --ipcomp", 2)?;
     make(&manual_sas()[1..2])?;
-    let line = watcher.expect(&["{\"version\":2,\"type\":3,\"type_name\":\"add\","])?;
+    let line = watcher.line_with(&["{\"version\":2,\"type\":3,\"type_name\":\"add\","])?;
     ensure!(
         line.contains("\"said\":\"esp.115@10.0.0.2\"") && line.ends_with("]}"),
         "{line}"
     );
-    ensure!(watcher.rest()?.is_empty(), "it goes on");
-    watcher.end()
+    end(watcher).map(drop)
 }
 
 fn what_others_are_told_is_heard_with_promisc() -> Result<()> {
-    let watcher = Watcher::start("--promisc --count 4 --esp", 1)?;
-    watcher.expect(&["type=11(x-promisc)", "satype=1"])?;
+    let mut watcher = start("--promisc --count 4 --esp", 1)?;
+    watcher.line_with(&["type=11(x-promisc)", "satype=1"])?;
     make(&manual_sas()[1..2])?;
     KeySocket::open()?.ask(&naming(MsgType::Get, &manual_sas()[1]))?;
-    watcher.expect(&["type=11(x-promisc)", "satype=0"])?;
-    watcher.expect(&["  pfkey v2 msg. type=5(get)", "said=esp.115@10.0.0.2"])?;
-    let rest = watcher.rest()?.concat();
+    watcher.line_with(&["type=11(x-promisc)", "satype=0"])?;
+    watcher.line_with(&["  pfkey v2 msg. type=5(get)", "said=esp.115@10.0.0.2"])?;
+    let rest = end(watcher)?;
     ensure!(!rest.contains("-key)"), "{rest}");
-    watcher.end()
+    Ok(())
 }
 
 fn signals_end_it() -> Result<()> {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let watcher = Watcher::start("--label here", 4)?;
+        let watcher = start("--label here", 4)?;
         watcher.signal(signal)?;
-        watcher.expect(&["ipsec pf_key --label here: Exiting on a signal"])?;
-        watcher.end()?;
+        let rest = end(watcher)?;
+        ensure!(
+            rest.ends_with("\nipsec pf_key --label here: Exiting on a signal\n"),
+            "{rest}"
+        );
     }
-    let watcher = Watcher::start("--json --ah", 1)?;
-    watcher.signal(Signal::SIGTERM)?;
-    ensure!(watcher.rest()?.is_empty(), "not only JSON");
-    watcher.end()
+    start("--json --ah", 1)?.end(Signal::SIGTERM)
 }
 
 fn lost_messages_are_told_of() -> Result<()> {
-    let watcher = Watcher::start("--ah", 1)?;
+    let mut watcher = start("--ah", 1)?;
     watcher.signal(Signal::SIGSTOP)?;
     let socket = KeySocket::open()?;
     // Far more than its socket has room for.
@@ -198,12 +133,12 @@ fn lost_messages_are_told_of() -> Result<()> {
         socket.ask(&flush(0))?;
     }
     watcher.signal(Signal::SIGCONT)?;
-    watcher.expect(&["ipsec pf_key: messages were lost here"])?;
+    watcher.line_with(&["ipsec pf_key: messages were lost here"])?;
     // It goes on nevertheless.
     make(&manual_sas()[..1])?;
-    watcher.expect(&["type=3(add)"])?;
+    watcher.line_with(&["type=3(add)"])?;
     watcher.signal(Signal::SIGTERM)?;
-    watcher.end()
+    end(watcher).map(drop)
 }
 
 /// A folder of this test.

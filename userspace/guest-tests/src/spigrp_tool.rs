@@ -4,21 +4,17 @@
 
 use crate::{
     ktap::Test,
+    running::{PATIENCE, Running},
     support::{KeySocket, expect_spigrp, group, make, manual_sas, proc_net, said, ungroup},
     tests,
     tools::{IPV4, KEY16, fails, make_ipv4, quiet, run},
 };
 use anyhow::{Context, Result, bail, ensure};
-use nix::{
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    os::fd::AsFd,
-    process::{Child, ChildStdout, Command, Stdio},
+    io::Write,
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -46,20 +42,6 @@ pub fn waiting() -> Vec<Test> {
         .collect()
 }
 
-/// A command that runs beside the test.
-struct Running {
-    child: Child,
-    out: BufReader<ChildStdout>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It has ended already, unless a check has failed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// Starts a monitor, and waits until it listens.
 fn start_monitor(options: &[&str]) -> Result<Child> {
     let before = sockets()?;
@@ -82,59 +64,9 @@ fn sockets() -> Result<usize> {
 
 impl Running {
     fn monitor(options: &[&str]) -> Result<Self> {
-        let mut child = start_monitor(options)?;
-        let out = child.stdout.take().context("its output is piped")?;
-        Ok(Running {
-            child,
-            out: BufReader::new(out),
-        })
-    }
-
-    /// Whether a line comes in time.
-    fn has_line(&self, timeout: Duration) -> Result<bool> {
-        let mut fds = [PollFd::new(self.out.get_ref().as_fd(), PollFlags::POLLIN)];
-        Ok(!self.out.buffer().is_empty() || poll(&mut fds, PollTimeout::try_from(timeout)?)? == 1)
-    }
-
-    /// The next line, which has to come while the command still runs.
-    fn line(&mut self) -> Result<String> {
-        ensure!(self.has_line(PATIENCE)?, "no line came");
-        let mut line = String::new();
-        self.out.read_line(&mut line)?;
-        ensure!(line.ends_with('\n'), "no whole line: {line:?}");
-        line.pop();
-        Ok(line)
-    }
-
-    fn expect(&mut self, lines: &[&str]) -> Result<()> {
-        for expected in lines {
-            let line = self.line()?;
-            ensure!(line == *expected, "expected {expected:?}, found {line:?}");
-        }
-        Ok(())
-    }
-
-    fn signal(&self, signal: Signal) -> Result<()> {
-        kill(Pid::from_raw(self.child.id().try_into()?), signal)?;
-        Ok(())
-    }
-
-    /// Sends a signal that ends it; it succeeds, with nothing else to say.
-    fn end(mut self, signal: Signal) -> Result<()> {
-        self.signal(signal)?;
-        let mut rest = String::new();
-        self.out.read_to_string(&mut rest)?;
-        let status = self.child.wait()?;
-        ensure!(
-            status.code() == Some(0) && rest.is_empty(),
-            "{status}, {rest:?}"
-        );
-        Ok(())
+        Running::of(start_monitor(options)?)
     }
 }
-
-/// How long to wait for what takes no time.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn a_monitor_prints_changes_as_they_happen() -> Result<()> {
     let mut monitor = Running::monitor(&[])?;
@@ -342,8 +274,7 @@ fn a_batch_answers_line_by_line() -> Result<()> {
         .stderr(Stdio::null())
         .spawn()?;
     let mut input = child.stdin.take().context("its input is piped")?;
-    let out = BufReader::new(child.stdout.take().context("its output is piped")?);
-    let mut session = Running { child, out };
+    let mut session = Running::of(child)?;
     for (line, answer) in [
         (
             "--said tun.113@gw2 esp.115@gw2",
@@ -367,7 +298,7 @@ fn a_batch_answers_line_by_line() -> Result<()> {
     session.expect(&[
         "{\"action\":\"batch\",\"result\":\"usage\",\"done\":2,\"failed\":2,\"not_tried\":0}",
     ])?;
-    ensure!(session.child.wait()?.code() == Some(2));
+    ensure!(session.finish(2)?.is_empty(), "there is more");
     Ok(())
 }
 

@@ -298,9 +298,9 @@ fn debugging_masks_are_set_and_listed() -> Result<()> {
 fn a_debugging_mask_makes_the_kernel_talk() -> Result<()> {
     let said = || -> Result<usize> {
         let log = run("dmesg")?.stdout;
-        Ok(log.matches("tun0x7e57@10.0.0.2: added").count())
+        Ok(log.matches("tun0x7e58@10.0.0.2: added").count())
     };
-    let add = "ipsec spi --ip4 --said tun.7e57@gw2 --src 10.0.0.1";
+    let add = "ipsec spi --ip4 --said tun.7e58@gw2 --src 10.0.0.1";
     quiet(add)?;
     quiet("ipsec spi --clear")?;
     ensure!(said()? == 0, "it talks unasked");

@@ -2,9 +2,10 @@
 
 //! The commands of `ipsec`: `spigrp`, `spi` and what goes with them.
 //!
-//! Each that asks something of the kernel works in three steps: its arguments are read into a command, which is turned into the
-//! messages to be sent, which are sent. What is outside of the program is behind [`System`], so
-//! that all of it can be tested against the request engine of the module.
+//! Each that asks something of the kernel works in three steps: its arguments are read into a
+//! command, which is turned into the messages to be sent, which are sent. What is outside of the
+//! program is behind [`System`], so that all of it can be tested against the request engine of the
+//! module.
 
 mod background;
 mod batch;

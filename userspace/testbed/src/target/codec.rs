@@ -89,12 +89,10 @@ fn values(message: &Message<'_>) -> Vec<String> {
         Ext::NatTSport | Ext::NatTDport => format!("{:?}", message.natt_port(ext)),
         Ext::Group => format!("{:?}", message.group_list()),
         Ext::Fault => format!("{:?}", message.fault()),
-        Ext::Sensitivity
-        | Ext::Proposal
-        | Ext::KmPrivate
-        | Ext::Protocol
-        | Ext::PlumbIf
-        | Ext::SaRef => format!("{:?}", message.ext(ext)),
+        Ext::Sensitivity | Ext::Proposal | Ext::KmPrivate | Ext::Protocol | Ext::PlumbIf => {
+            format!("{:?}", message.ext(ext))
+        }
+        Ext::SaRef => format!("{:?}", message.sa_refs()),
         // The rest are addresses.
         _ => format!("{:?}", message.address(ext)),
     };
@@ -140,6 +138,9 @@ fn content_of<'a>(message: &Message<'a>) -> Option<Content<'a>> {
         natt_oa: message.address(Ext::NatTOa),
         group: message.group_list(),
         fault: message.fault(),
+        sa_refs: message.sa_refs(),
+        // Written for historic kernels, but read by nobody.
+        outif: None,
         header: message.header,
     };
     // Only the algorithms that there are can be written.
