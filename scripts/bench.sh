@@ -24,6 +24,7 @@ case $* in
 esac
 
 unset MAKEFLAGS MFLAGS MAKELEVEL # of the make that runs this
+readonly profiles=(floor get add pair four dump list)
 readonly raw=build/bench results=userspace/bench/results
 readonly module=build/module-bench/klips.ko bin=build/bin
 export CARGO_TARGET_DIR=$PWD/build/cargo
@@ -46,6 +47,12 @@ measure() { # NAME ACCELERATOR PROCESSORS ARGUMENT...
 		>"$raw/$1.csv" || status=$?
 	((status == 0)) || say "$1: exit status $status (logs: $raw/$1)"
 	return $status
+}
+
+# Counts the instructions that something takes, function by function.
+profile() { # WHAT
+	"${priority[@]}" "$CARGO_TARGET_DIR/release/vm" profile --kernel "$kernel/arch/x86/boot/bzImage" \
+		--timeout 1800 --out "$raw/profile/$1" --module "$module" --bin "$bin" -- bench repeat "$1"
 }
 
 # A guest with a thread of QEMU for each processor now and then dies of an int3 while it boots.
@@ -94,6 +101,10 @@ step "stalls (up to $largest SAs)"
 measure stalls icount 1 stalls --clock instructions --largest $largest
 step "times (up to $largest_timed SAs)"
 measure times auto 1 costs --clock nanoseconds --largest $largest_timed
+step "where the instructions go"
+for what in "${profiles[@]}"; do
+	profile "$what"
+done
 step processors
 for cpus in 1 2 4; do
 	measure_processors $cpus
@@ -102,4 +113,4 @@ done
 step "report ($results)"
 mapfile -t facts < <(about)
 build/cargo-bench/release/bench-report "$raw"/{costs,stalls,times,processors-{1,2,4}}.csv \
-	--again "$raw/again.csv" --logs build/log --out "$results" "${facts[@]}"
+	--again "$raw/again.csv" "${profiles[@]/#/--profile=$raw/profile/}" --logs build/log --out "$results" "${facts[@]}"

@@ -8,6 +8,7 @@ mod figures;
 mod harness;
 mod markdown;
 mod plot;
+mod profile;
 mod report;
 mod sections;
 mod targets;
@@ -15,6 +16,7 @@ mod targets;
 use anyhow::{Context, Result};
 use clap::Parser;
 use figures::Figures;
+use profile::Profile;
 use report::Report;
 use std::{fs, path::PathBuf};
 
@@ -27,6 +29,9 @@ struct Cli {
     /// What it wrote when it did some of that again
     #[arg(long)]
     again: Option<PathBuf>,
+    /// A directory with what "vm profile" counted, named after what was done
+    #[arg(long)]
+    profile: Vec<PathBuf>,
     /// Where "make test" leaves its logs
     #[arg(long)]
     logs: PathBuf,
@@ -42,6 +47,8 @@ fn main() -> Result<()> {
     let cli = Cli::parse();
     let figures = Figures::read(&cli.figures)?;
     let again = Figures::read(cli.again.as_slice())?;
+    let profiles = cli.profile.iter().map(|directory| Profile::read(directory));
+    let profiles = profiles.collect::<Result<Vec<_>>>()?;
     fs::create_dir_all(&cli.out).with_context(|| cli.out.display().to_string())?;
 
     figures.write(&cli.out.join("figures.csv"))?;
@@ -51,6 +58,7 @@ fn main() -> Result<()> {
     let report = Report {
         figures: &figures,
         again: &again,
+        profiles: &profiles,
         logs: &cli.logs,
         about: &cli.about,
     };

@@ -7,6 +7,7 @@ use crate::{
     figures::{AF_KEY, Figures, GATEWAYS, INSTRUCTIONS, KLIPS, NANOSECONDS},
     harness,
     markdown::{Table, number, percent},
+    profile::{self, Profile},
     sections, targets,
 };
 use std::{
@@ -20,6 +21,8 @@ pub struct Report<'a> {
     pub figures: &'a Figures,
     /// What was measured a second time.
     pub again: &'a Figures,
+    /// Where the instructions of some requests went.
+    pub profiles: &'a [Profile],
     /// Where the logs of the tests are.
     pub logs: &'a Path,
     /// What the reader should know about this run.
@@ -41,6 +44,11 @@ impl Display for Report<'_> {
         }
         let table = sections::comparison(self.figures, INSTRUCTIONS);
         section(f, "klips to af_key", COMPARISON, &table)?;
+        let table = profile::owners(self.profiles);
+        section(f, "Where the instructions go", PROFILES, &table)?;
+        for profile in self.profiles {
+            section(f, &profile.title(), "", &profile.table())?;
+        }
         for module in [KLIPS, AF_KEY] {
             let title = format!("{module}: instructions with idle listeners");
             let text = if module == KLIPS { LISTENERS } else { "" };
@@ -143,6 +151,11 @@ const COMPARISON: &str = "\
 Our instructions divided by mainline's, where both know the request: below 1 we are ahead. The last
 column is relative to the floor of mainline's at the largest size.";
 
+const PROFILES: &str = "\
+Each instruction that the guest executes is counted, not sampled, while a client does the same thing
+again and again with 1,000 SAs in the table. \"Kernel\" is what is not the module's: the system
+calls, the memory allocators, the socket's queue.";
+
 const LISTENERS: &str = "\
 With sockets that are open but never read, at the largest size.";
 
@@ -194,6 +207,7 @@ mod tests {
             let report = Report {
                 figures: &all,
                 again,
+                profiles: &[],
                 logs: Path::new("/nonexistent"),
                 about: &["a line".to_owned()],
             };

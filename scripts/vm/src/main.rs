@@ -19,6 +19,7 @@ mod initramfs;
 mod ktap;
 mod libraries;
 mod qemu;
+mod recorder;
 mod selftest;
 mod verdict;
 
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::Result;
+use anyhow::ensure;
 use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
@@ -39,6 +41,7 @@ use crate::initramfs::Job;
 use crate::qemu::Accel;
 use crate::qemu::Board;
 use crate::qemu::Boot;
+use crate::qemu::End;
 use crate::qemu::Machine;
 use crate::qemu::Stream;
 use crate::selftest::Bench;
@@ -67,11 +70,14 @@ enum Task {
     Demo(DemoArgs),
     /// Run one command in the guest with its stdout and stderr; exits with its exit code
     Run(RunArgs),
+    /// Run one command that never ends, in a guest that counts instructions, and count how often
+    /// each is executed once the command has written the line "ready": DIR/counts.csv
+    Profile(ProfileArgs),
     /// Use a guest from this terminal; Ctrl-A X ends it
     Shell(GuestArgs),
 }
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct MachineArgs {
     /// The kernel image (bzImage)
     #[arg(long)]
@@ -177,6 +183,24 @@ struct RunArgs {
     command: Vec<String>,
 }
 
+#[derive(Args)]
+struct ProfileArgs {
+    #[command(flatten)]
+    guest: GuestArgs,
+    /// Where to leave the counts, and the command's output in output.log
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Seconds it may take once the guest has booted
+    #[arg(long, value_name = "SECS", default_value_t = 600)]
+    timeout: u64,
+    /// About how many instructions to record
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    instructions: u64,
+    /// The command and its arguments
+    #[arg(last = true, required = true)]
+    command: Vec<String>,
+}
+
 fn share(text: &str) -> Result<(PathBuf, String), String> {
     let (file, guest) = text.rsplit_once(':').ok_or("expected FILE:GUESTPATH")?;
     Ok((PathBuf::from(file), guest.to_owned()))
@@ -201,6 +225,7 @@ impl MachineArgs {
             cpus: self.cpus,
             append: self.append.clone(),
             accel: self.accel,
+            record: None,
         };
         if machine.accel == Accel::Icount {
             machine.cpus = 1;
@@ -236,6 +261,7 @@ fn main() -> ExitCode {
         Task::Selftest(args) => (self_test(args), 1),
         Task::Demo(args) => (demo(args), NO_EXIT_CODE),
         Task::Run(args) => (run(args), NO_EXIT_CODE),
+        Task::Profile(args) => (profile(args), NO_EXIT_CODE),
         Task::Shell(args) => (shell(args), NO_EXIT_CODE),
     };
     result.unwrap_or_else(|error| {
@@ -327,6 +353,25 @@ fn demo(args: &DemoArgs) -> Result<ExitCode> {
 
 fn run(args: &RunArgs) -> Result<ExitCode> {
     perform(&args.job, &Job::Run(&args.command), &|_| Ok(()))
+}
+
+fn profile(args: &ProfileArgs) -> Result<ExitCode> {
+    let machine = MachineArgs {
+        accel: Accel::Icount,
+        ..args.guest.machine.clone()
+    };
+    let (mut machine, release) = machine.settle()?;
+    machine.record = Some(args.instructions);
+    let image = args.guest.image(&release)?;
+    let limit = Duration::from_secs(args.timeout);
+    let job = Job::Run(&args.command);
+    let mut unseen = |stream, data: &[u8]| match stream {
+        Stream::Out => Ok(()),
+        Stream::Err => pass_on(stream, data),
+    };
+    let boot = machine.boot(image, &job, &args.out, limit, &mut unseen)?;
+    ensure!(boot.end == End::Recorded, "{} ({})", boot.end, args.out.display());
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Does a job whose output and exit code become ours.

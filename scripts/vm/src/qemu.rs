@@ -28,6 +28,7 @@ use anyhow::ensure;
 use crate::initramfs::Image;
 use crate::initramfs::Job;
 use crate::initramfs::find_program;
+use crate::recorder::Recorder;
 use crate::verdict::Control;
 
 /// Kernel parameters every guest gets: all of its messages on the serial port, none of them
@@ -116,6 +117,9 @@ pub struct Machine {
     pub append: String,
     /// What executes it; never [`Accel::Auto`] once it boots.
     pub accel: Accel,
+    /// How many instructions are recorded once the job's output ends with the line "ready"; then
+    /// the guest has done its work.
+    pub record: Option<u64>,
 }
 
 /// How a guest ended.
@@ -127,6 +131,8 @@ pub enum End {
     TimedOut(Duration),
     /// It was killed because it did not go off after its work.
     Stuck,
+    /// It was killed because enough of its instructions had been recorded.
+    Recorded,
     /// QEMU failed.
     Died {
         /// How it exited.
@@ -142,6 +148,7 @@ impl fmt::Display for End {
             Self::Off => f.write_str("the guest went down"),
             Self::TimedOut(after) => write!(f, "time-out after {} s", after.as_secs()),
             Self::Stuck => f.write_str("the guest did not end after its work"),
+            Self::Recorded => f.write_str("enough was recorded"),
             Self::Died { status, said } => write!(f, "QEMU died: {status}: {}", said.join("; ")),
         }
     }
@@ -249,6 +256,15 @@ impl Machine {
         let mut control = add_port("control", "klips.ctl", "control.log")?;
         let mut out = add_port("out", job.port(), "output.log")?;
         let mut err = add_port("err", "klips.err", "errors.log")?;
+        let mut recorder = match self.record {
+            Some(instructions) => Some(Recorder::new(directory, instructions)?),
+            None => None,
+        };
+        if let Some(recorder) = &recorder {
+            let socket = recorder.socket();
+            command.arg("-monitor");
+            command.arg(format!("unix:{},server=on,wait=off", socket.display()));
+        }
         let said = directory.join("qemu.log");
         command
             .stdin(Stdio::null())
@@ -283,6 +299,11 @@ impl Machine {
                     },
                 };
             }
+            if let Some(recorder) = &mut recorder {
+                if recorder.look(&out.data)? {
+                    break End::Recorded;
+                }
+            }
             // The limit is for the job, not for how long an emulator takes to boot.
             let (since, limit) = answered.map_or((Duration::ZERO, boot_limit), |at| (at, limit));
             if done.is_some_and(|at| now > at + POWER_OFF_LIMIT) {
@@ -293,6 +314,10 @@ impl Machine {
             }
             thread::sleep(POLL);
         };
+        drop(qemu);
+        if let Some(recorder) = recorder.filter(|_| end == End::Recorded) {
+            recorder.finish()?;
+        }
         Ok(Boot {
             end,
             out: out.data,

@@ -251,7 +251,7 @@ impl Judge<'_> {
                 let title = format!("the machine went down{during}, no exit code arrived");
                 self.fail(Reason::NoExitCode, title, &[], tail);
             }
-            End::TimedOut(_) | End::Off => {}
+            End::TimedOut(_) | End::Off | End::Recorded => {}
         }
     }
 

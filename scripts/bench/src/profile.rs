@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where the instructions go: which functions execute them, and how many for one request.
+
+use crate::markdown::{Table, number, percent};
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use std::{collections::BTreeMap, fs, path::Path};
+
+/// Where user space ends.
+const USER: u64 = 1 << 47;
+/// How many functions a table has at most.
+const FUNCTIONS: usize = 16;
+/// Functions with a smaller part of the instructions are left out.
+const SMALLEST: f64 = 0.01;
+
+/// The instructions of a guest that did one thing again and again.
+pub struct Profile {
+    /// What it did.
+    name: String,
+    /// How many instructions each function executed.
+    functions: BTreeMap<Function, u64>,
+    /// How often each function began.
+    begun: BTreeMap<String, u64>,
+}
+
+/// A function of the guest, or all that is not the kernel's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Function {
+    owner: String,
+    name: String,
+}
+
+/// A line of the counts.
+#[derive(Deserialize)]
+struct Count {
+    address: String,
+    count: u64,
+}
+
+/// What a profile of each kind is divided by: the function that begins once for each part, and
+/// what the part is called.
+fn part(name: &str) -> (&'static str, &'static str, f64) {
+    let write = "__x64_sys_sendto";
+    match name {
+        "add" => (write, "ADD and its DELETE", 2.0),
+        "pair" => (write, "X_GRPSA of a pair and its undoing", 2.0),
+        "four" => (write, "X_GRPSA of four and its undoing", 2.0),
+        "get" => (write, "GET", 1.0),
+        "floor" => (write, "refused message", 1.0),
+        "dump" => ("__x64_sys_recvfrom", "SA of a DUMP", 1.0),
+        "list" => ("klips_listing_page", "page of /proc/net/ipsec_spigrp", 1.0),
+        _ => (write, "request", 1.0),
+    }
+}
+
+impl Profile {
+    /// Reads what "vm profile" left in a directory, named after what was done.
+    pub fn read(directory: &Path) -> Result<Self> {
+        let context = || directory.display().to_string();
+        let name = directory.file_name().with_context(context)?;
+        let name = name.to_string_lossy().into_owned();
+        let symbols = fs::read_to_string(directory.join("output.log")).with_context(context)?;
+        let symbols = symbols_of(&symbols);
+        ensure!(!symbols.is_empty(), "{}: no symbols", directory.display());
+        let mut reader =
+            csv::Reader::from_path(directory.join("counts.csv")).with_context(context)?;
+        let mut counts = Vec::new();
+        for count in reader.deserialize() {
+            let Count { address, count } = count.with_context(context)?;
+            counts.push((u64::from_str_radix(&address, 16)?, count));
+        }
+        Ok(Self::new(name, &symbols, &counts))
+    }
+
+    fn new(name: String, symbols: &BTreeMap<u64, Function>, counts: &[(u64, u64)]) -> Self {
+        let mut functions = BTreeMap::new();
+        let mut begun = BTreeMap::new();
+        for (address, count) in counts {
+            let function = match symbols.range(..=address).next_back() {
+                _ if *address < USER => Function::new("user space", "client"),
+                Some((start, function)) => {
+                    if start == address {
+                        begun.insert(function.name.clone(), *count);
+                    }
+                    function.clone()
+                }
+                None => Function::new("kernel", "?"),
+            };
+            *functions.entry(function).or_default() += count;
+        }
+        Profile {
+            name,
+            functions,
+            begun,
+        }
+    }
+
+    /// How many instructions one of what was done takes, and what that is.
+    fn each(&self, instructions: u64) -> Option<f64> {
+        let (function, _, number) = part(&self.name);
+        let begun = *self.begun.get(function)?;
+        // CAST: far below what a f64 holds exactly.
+        Some(instructions as f64 / begun as f64 * number)
+    }
+
+    fn total(&self) -> u64 {
+        self.functions.values().sum()
+    }
+
+    fn of(&self, owned: impl Fn(&str) -> bool) -> u64 {
+        let functions = self.functions.iter();
+        functions
+            .filter(|(function, _)| owned(&function.owner))
+            .map(|(_, count)| count)
+            .sum()
+    }
+
+    /// What it is a profile of.
+    pub fn title(&self) -> String {
+        format!("Instructions of one {}", part(&self.name).1)
+    }
+
+    /// The functions that execute most.
+    pub fn table(&self) -> Table {
+        let mut functions: Vec<_> = self.functions.iter().collect();
+        functions.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let mut table = Table::new(["function", "instructions", "part", "of"]);
+        let total = self.total();
+        let part = |count: u64| count as f64 / total as f64;
+        let mut rest = total;
+        for (function, count) in functions.into_iter().take(FUNCTIONS) {
+            if part(*count) < SMALLEST {
+                break;
+            }
+            rest -= count;
+            let cells = [
+                number(self.each(*count)),
+                percent(part(*count)),
+                function.owner.clone(),
+            ];
+            table.row(&format!("`{}`", function.name), cells);
+        }
+        let cells = [number(self.each(rest)), percent(part(rest)), String::new()];
+        table.row("all others", cells);
+        table
+    }
+}
+
+impl Function {
+    fn new(owner: &str, name: &str) -> Self {
+        Function {
+            owner: owner.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+}
+
+/// Whose instructions they are, for each thing that was done.
+pub fn owners(profiles: &[Profile]) -> Table {
+    let mut table = Table::new(["one …", "client", "kernel", "module", "all"]);
+    for profile in profiles {
+        let user = profile.of(|owner| owner == "user space");
+        let kernel = profile.of(|owner| owner == "kernel");
+        let module = profile.of(|owner| owner.starts_with('['));
+        let cells = [user, kernel, module, profile.total()];
+        let cells = cells.map(|count| number(profile.each(count)));
+        table.row(part(&profile.name).1, cells);
+    }
+    table
+}
+
+/// Reads the lines of /proc/kallsyms.
+fn symbols_of(text: &str) -> BTreeMap<u64, Function> {
+    let mut symbols = BTreeMap::new();
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        let (Some(address), Some(kind), Some(name)) = (words.next(), words.next(), words.next())
+        else {
+            continue;
+        };
+        let Ok(address) = u64::from_str_radix(address, 16) else {
+            continue;
+        };
+        if matches!(kind, "t" | "T" | "w" | "W") {
+            let owner = words.next().unwrap_or("kernel");
+            symbols.insert(address, Function::new(owner, &demangled(name)));
+        }
+    }
+    symbols
+}
+
+/// A function's name as its source has it, without what clang appends to some.
+fn demangled(name: &str) -> String {
+    let name = name.split(".llvm.").next().unwrap_or(name);
+    format!("{:#}", rustc_demangle::demangle(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SYMBOLS: &str = "ffffffff81000000 T __x64_sys_sendto\n\
+                           ffffffff81000100 D data\n\
+                           ffffffff81000200 t copy.llvm.123\n\
+                           ffffffffc0000000 t klips_sendmsg\t[klips]\n\
+                           not a symbol\n\
+                           ready\n";
+
+    fn profile(name: &str) -> Profile {
+        let counts = [
+            (0x40_1000, 30),
+            (0xffff_ffff_8100_0000, 10),
+            (0xffff_ffff_8100_0104, 10),
+            (0xffff_ffff_8100_0204, 20),
+            (0xffff_ffff_c000_0010, 130),
+        ];
+        Profile::new(name.to_owned(), &symbols_of(SYMBOLS), &counts)
+    }
+
+    #[test]
+    fn instructions_are_those_of_the_function_before() {
+        let text = profile("get").table().to_string();
+        let rows: Vec<_> = text.lines().skip(2).collect();
+        assert_eq!(
+            rows,
+            [
+                "| `klips_sendmsg`   |           13 | 65.0 % |    [klips] |",
+                "| `client`          |         3.00 | 15.0 % | user space |",
+                "| `__x64_sys_sendto` |         2.00 | 10.0 % |     kernel |",
+                "| `copy`            |         2.00 | 10.0 % |     kernel |",
+                "| all others        |         0.00 |  0.0 % |            |",
+            ]
+        );
+    }
+
+    #[test]
+    fn two_requests_are_one_part_where_one_undoes_the_other() {
+        let text = owners(&[profile("get"), profile("add")]).to_string();
+        let rows: Vec<_> = text.lines().skip(2).collect();
+        assert_eq!(
+            rows,
+            [
+                "| GET                |   3.00 |   4.00 |     13 |  20 |",
+                "| ADD and its DELETE |   6.00 |   8.00 |     26 |  40 |",
+            ]
+        );
+    }
+}
