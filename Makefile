@@ -55,6 +55,8 @@ help:
 	@echo '  module     klips.ko, for the cached kernel or the one KDIR names'
 	@echo '  tools      the user space programs'
 	@echo '  test       install what is missing, build everything, run every test'
+	@echo '  check-all  the same for hours, on kernels that report what others pass over, and more;'
+	@echo '             PARTS=... for some of: tests, model, asan, fuzz, debug, kcsan'
 	@echo '  debian-kernel'
 	@echo '             the same with the kernel that Debian 13 backports has as a package'
 	@echo '  doctor     look for everything that building for KDIR and loading take'
@@ -74,7 +76,7 @@ help:
 	@echo '  KDIR=DIR        build the module for the kernel built in DIR,'
 	@echo '                  such as /lib/modules/VERSION/build'
 	@echo '  KERNEL_SRC=DIR  build the kernel from this tree (it is not written to)'
-	@echo '  CONFIG=NAME     use the kernel of this configuration: main, debug, or as packaged:'
+	@echo '  CONFIG=NAME     use the kernel of this configuration: main, debug, kcsan, or as packaged:'
 	@echo '                  debian, debian-cloud, debian-rt'
 	@echo '  PREFIX=DIR      install below DIR instead of /usr/local; DESTDIR=DIR for packages'
 	@echo '  INSTALL_IPSEC=1 install as PREFIX/sbin/ipsec, too'
@@ -115,8 +117,12 @@ test-modules: $(if $(KDIR),,kernel)
 
 .PHONY: test
 test:
-	@CONFIG='$(CONFIG)' MODULE='$(module)' TEST_MODULES='$(test_module_dir)' BIN='$(bin_dir)' \
+	@CONFIG='$(CONFIG)' PARTS='$(PARTS)' MODULE='$(module)' TEST_MODULES='$(test_module_dir)' BIN='$(bin_dir)' \
 		scripts/test.sh $(machine) $(ARGS)
+
+.PHONY: check-all
+check-all:
+	@scripts/check-all.sh $(PARTS)
 
 .PHONY: debian-kernel
 debian-kernel:

@@ -4,7 +4,8 @@
 # Builds and runs every test, on this machine and in virtual machines.  Whatever happens,
 # the last line says "N passed, N failed"; the exit status is 0 only if nothing failed.
 #
-# "make test" runs this and says where things are; arguments are for "vm test".
+# "make test" runs this and says where things are; arguments are for "vm test".  PARTS is what is
+# run of: host, scripts, guests.
 
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -16,6 +17,10 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 exec </dev/null
 
 : "${CONFIG:?run \"make test\" instead}" "${MODULE:?}" "${TEST_MODULES:?}" "${BIN:?}"
+readonly parts=" ${PARTS:-host scripts guests} "
+for part in $parts; do
+	[[ $part == @(host|scripts|guests) ]] || die "there is no part \"$part\"." "The parts are: host, scripts, guests."
+done
 unset MAKEFLAGS MFLAGS MAKELEVEL # of the make that runs this
 readonly logs=build/log
 export CARGO_TARGET_DIR=$PWD/build/cargo
@@ -92,10 +97,20 @@ step modules
 make module test-modules
 step tools
 make tools
-step "tests on this machine"
-host_tests
-step "tests of the scripts"
-script_tests install-test doctor-test
-step "tests in virtual machines"
-guest_tests "$kernel" "$@"
+if [[ $parts == *' host '* ]]; then
+	step "tests on this machine"
+	host_tests
+fi
+if [[ $parts == *' scripts '* ]]; then
+	step "tests of the scripts"
+	script_tests install-test doctor-test
+fi
+if [[ $parts == *' guests '* ]]; then
+	step "tests in virtual machines"
+	case $CONFIG in
+	# They need more of everything.
+	debug | kcsan) set -- --memory 2048 --timeout 14400 "$@" ;;
+	esac
+	guest_tests "$kernel" "$@"
+fi
 step result

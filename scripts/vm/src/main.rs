@@ -370,7 +370,12 @@ fn profile(args: &ProfileArgs) -> Result<ExitCode> {
         Stream::Err => pass_on(stream, data),
     };
     let boot = machine.boot(image, &job, &args.out, limit, &mut unseen)?;
-    ensure!(boot.end == End::Recorded, "{} ({})", boot.end, args.out.display());
+    ensure!(
+        boot.end == End::Recorded,
+        "{} ({})",
+        boot.end,
+        args.out.display()
+    );
     Ok(ExitCode::SUCCESS)
 }
 

@@ -29,7 +29,8 @@ const COUNTS: &str = "counts.csv";
 const READY: &[u8] = b"\nready\n";
 /// The monitor's commands.  How to get blocks of one instruction depends on QEMU's version; of a
 /// command that it does not know it only says so.
-const COMMANDS: &str = "singlestep on\none-insn-per-tb on\nlogfile instructions.log\nlog exec,nochain\n";
+const COMMANDS: &str =
+    "singlestep on\none-insn-per-tb on\nlogfile instructions.log\nlog exec,nochain\n";
 /// About how long a line of the log is.
 const LINE: u64 = 80;
 
@@ -85,7 +86,11 @@ impl Recorder {
         let context = || self.log.display().to_string();
         let log = BufReader::new(File::open(&self.log).with_context(context)?);
         let counts = count(log)?;
-        ensure!(!counts.is_empty(), "{}: no instructions", self.log.display());
+        ensure!(
+            !counts.is_empty(),
+            "{}: no instructions",
+            self.log.display()
+        );
         let mut file = io::BufWriter::new(File::create(self.log.with_file_name(COUNTS))?);
         writeln!(file, "address,count")?;
         for (address, count) in counts {

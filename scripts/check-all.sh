@@ -1,0 +1,66 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Tries at length to break what "make test" tries for seconds, on kernels that report what others
+# pass over.  Takes hours.  Whatever happens, the last line says "N passed, N failed".
+#
+#   scripts/check-all.sh [PART...]   tests, model, asan, fuzz, debug, kcsan; all of them, in this order
+
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. scripts/common.sh
+
+# Nothing may wait for input.
+exec </dev/null
+
+unset MAKEFLAGS MFLAGS MAKELEVEL # of the make that runs this
+readonly logs=build/log/check-all
+passed=0 failed=0
+summary=()
+
+finish() {
+	local status=$?
+	trap - EXIT
+	((status == 0 || failed > 0)) || failed=1
+	printf '\n== result\n'
+	((${#summary[@]} == 0)) || printf '%s\n' "${summary[@]}"
+	printf '%d passed, %d failed\n' "$passed" "$failed"
+	exit $((failed > 0))
+}
+trap finish EXIT
+
+# Runs a part.  Tests in it count one by one; else the part itself does.
+part() { # NAME FIGURES COMMAND...: FIGURES is a pattern of the lines to repeat at the end
+	local name=$1 log=$logs/$1.log status=0 ok='' bad='' start=$SECONDS
+	printf '\n== %s\n' "$name"
+	"${@:3}" 2>&1 | tee "$log" || status=$?
+	read -r ok bad < <(sed -n 's/^\([0-9]\+\) passed, \([0-9]\+\) failed.*/\1 \2/p' "$log" | tail -n 1) || true
+	[[ $ok ]] || ok=$((status == 0)) bad=$((status != 0))
+	((status == 0 || bad > 0)) || bad=1
+	passed=$((passed + ok)) failed=$((failed + bad))
+	summary+=("$name: $ok passed, $bad failed, $(((SECONDS - start) / 60)) minutes")
+	mapfile -t -O ${#summary[@]} summary < <(grep -E "$2" "$log" | sed 's/^[ #]*/    /')
+}
+
+# The guest's tests at length.  What the guest has in its environment comes from its kernel's
+# parameters.
+guests() { # CONFIG PROCESSORS
+	make test CONFIG="$1" PARTS=guests \
+		ARGS="--cpus $2 --append 'KLIPS_SEQUENCES=2000 KLIPS_MESSAGES=1000000 KLIPS_CYCLES=1000 KLIPS_SECONDS=60'"
+}
+
+mkdir -p "$logs"
+(($# > 0)) || set -- tests model asan fuzz debug kcsan
+for name in "$@"; do
+	case $name in
+	tests) part "$name" '^guest: ' make test ;;
+	model) part "$name" ' steps?, .* tests failed$' scripts/model.sh ;;
+	asan) part "$name" '^under AddressSanitizer: ' scripts/asan.sh ;;
+	fuzz) part "$name" ' executions, ' scripts/fuzz.sh long 600 ;;
+	debug) part "$name" '^(guest: |# )' guests debug 2 ;;
+	kcsan) part "$name" '^(guest: |# )' guests kcsan 4 ;;
+	*) die "there is no part \"$name\"." "The parts are: tests, model, asan, fuzz, debug, kcsan." ;;
+	esac
+done
