@@ -61,7 +61,8 @@ script_tests() {
 	local test ok bad
 	for test in "$@"; do
 		printf '%s\n' "${test%-test}"
-		read -r ok bad < <("scripts/$test.sh" 2>&1 | tee /dev/stderr |
+		# Not /dev/stderr: where that is a file, opening it anew empties it.
+		read -r ok bad < <("scripts/$test.sh" 2>&1 | tee >(cat >&2) |
 			sed -n 's/^\([0-9]\+\) passed, \([0-9]\+\) failed$/\1 \2/p') || { ok=0 bad=1; }
 		passed=$((passed + ok)) failed=$((failed + bad))
 	done
