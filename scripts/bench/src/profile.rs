@@ -11,6 +11,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 const USER: u64 = 1 << 47;
 /// How many functions a table has at most.
 const FUNCTIONS: usize = 16;
+/// How much of a function's name is shown.
+const LONGEST: usize = 72;
 /// Functions with a smaller part of the instructions are left out.
 const SMALLEST: f64 = 0.01;
 
@@ -190,10 +192,15 @@ fn symbols_of(text: &str) -> BTreeMap<u64, Function> {
     symbols
 }
 
-/// A function's name as its source has it, without what clang appends to some.
+/// A function's name as its source has it, without what clang appends to some; of a long one the
+/// beginning.
 fn demangled(name: &str) -> String {
     let name = name.split(".llvm.").next().unwrap_or(name);
-    format!("{:#}", rustc_demangle::demangle(name))
+    let name = format!("{:#}", rustc_demangle::demangle(name));
+    match name.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name,
+    }
 }
 
 #[cfg(test)]
@@ -225,11 +232,11 @@ mod tests {
         assert_eq!(
             rows,
             [
-                "| `klips_sendmsg`   |           13 | 65.0 % |    [klips] |",
-                "| `client`          |         3.00 | 15.0 % | user space |",
+                "| `klips_sendmsg`    |           13 | 65.0 % |    [klips] |",
+                "| `client`           |         3.00 | 15.0 % | user space |",
                 "| `__x64_sys_sendto` |         2.00 | 10.0 % |     kernel |",
-                "| `copy`            |         2.00 | 10.0 % |     kernel |",
-                "| all others        |         0.00 |  0.0 % |            |",
+                "| `copy`             |         2.00 | 10.0 % |     kernel |",
+                "| all others         |         0.00 |  0.0 % |            |",
             ]
         );
     }
