@@ -95,19 +95,27 @@ pub struct Said {
 
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_to(f, f.alternate())
+    }
+}
+
+impl Said {
+    /// Writes what `{}`, or for `alternate` what `{:#}`, prints. Formatting costs more than that
+    /// text itself, of which long lists mostly consist.
+    pub fn write_to(&self, out: &mut impl fmt::Write, alternate: bool) -> fmt::Result {
         if self.proto == Proto::Int {
             if let Some((_, keyword)) = MAGIC.iter().find(|(spi, _)| *spi == self.spi) {
-                return f.write_str(keyword);
+                return out.write_str(keyword);
             }
         }
         let family = Family::of(&self.dst);
         if self.proto == Proto::Tun && self.spi == 0 && self.dst.is_unspecified() {
-            return f.write_str(match family {
+            return out.write_str(match family {
                 Family::Inet => "%passthrough4",
                 Family::Inet6 => "%passthrough6",
             });
         }
-        let before_spi = match (f.alternate(), family) {
+        let before_spi = match (alternate, family) {
             (false, _) => "0x",
             (true, Family::Inet) => ".",
             (true, Family::Inet6) => ":",
@@ -119,25 +127,26 @@ impl fmt::Display for Said {
         text.push("@");
         match self.dst {
             IpAddr::V4(ip) => text.push_ipv4(ip),
-            IpAddr::V6(ip) => return write!(f, "{}{ip}", text.as_str()),
+            IpAddr::V6(ip) => return write!(out, "{}{ip}", text.as_str()),
         }
-        f.write_str(text.as_str())
+        out.write_str(text.as_str())
     }
 }
 
 /// A short text that is put together by hand: lists of a million SAs are mostly this.
 struct Text {
-    bytes: [u8; Text::MAX],
+    bytes: [u8; Text::SIZE],
     len: usize,
 }
 
 impl Text {
-    /// Length of `comp0xffffffff@255.255.255.255`.
-    const MAX: usize = 30;
+    /// Room for `comp0xffffffff@255.255.255.255`, and a power of 2, so that no index has to be
+    /// compared with it.
+    const SIZE: usize = 32;
 
     fn new() -> Self {
         Text {
-            bytes: [0; Text::MAX],
+            bytes: [0; Text::SIZE],
             len: 0,
         }
     }
@@ -147,10 +156,8 @@ impl Text {
     }
 
     fn push_byte(&mut self, byte: u8) {
-        if let Some(place) = self.bytes.get_mut(self.len) {
-            *place = byte;
-            self.len += 1;
-        }
+        self.bytes[self.len % Text::SIZE] = byte;
+        self.len += 1;
     }
 
     fn push_hex(&mut self, number: u32) {
@@ -178,8 +185,9 @@ impl Text {
     }
 
     fn as_str(&self) -> &str {
+        let text = self.bytes.get(..self.len).unwrap_or_default();
         // All of it is ASCII.
-        core::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+        core::str::from_utf8(text).unwrap_or_default()
     }
 }
 

@@ -106,19 +106,15 @@ impl Listing {
         let before = page.len();
         for _ in 0..STEPS {
             let start = page.len();
-            let mut fits = Ok(());
-            let next = self.line(host, &state, now, position, |line| {
-                fits = page.write_fmt(line);
-            });
-            if fits.is_err() {
-                page.truncate(start);
-                return match start == before {
-                    true => End::TooSmall,
-                    false => End::More(position),
-                };
-            }
-            match next {
-                Some(next) => position = next,
+            match self.line(host, &state, now, position, page) {
+                Some(Ok(next)) => position = next,
+                Some(Err(fmt::Error)) => {
+                    page.truncate(start);
+                    return match start == before {
+                        true => End::TooSmall,
+                        false => End::More(position),
+                    };
+                }
                 None if start == before => return End::Over,
                 None => break,
             }
@@ -131,46 +127,39 @@ impl Listing {
     }
 
     /// Writes the first line at `position` or after, or nothing if it can't be found in [`STEPS`]
-    /// steps. Returns the position to go on at, or `None` at the end.
+    /// steps. Returns the position to go on at, `None` at the end, and an error if the line could
+    /// not be written.
     pub fn line<H: Host>(
         self,
         host: &H,
         state: &State<H>,
         now: Moment,
         position: u64,
-        out: impl FnOnce(fmt::Arguments<'_>),
-    ) -> Option<u64> {
+        out: &mut impl fmt::Write,
+    ) -> Option<Result<u64, fmt::Error>> {
         match self {
             Listing::SpiGrp => {
                 let sadb = &state.sadb;
                 let age = Age::from_number(position.max(1))?;
-                let next = match sadb.chain_at_or_after(age, STEPS)? {
-                    Ok(sa) => {
-                        out(format_args!("{}\n", spigrp::Line { sadb, sa }));
-                        sa.age().next()
-                    }
-                    Err(age) => age,
-                };
-                Some(next.number())
+                Some(match sadb.chain_at_or_after(age, STEPS)? {
+                    Ok(sa) => spigrp::write_line(sadb, sa, out).map(|()| sa.age().next().number()),
+                    Err(age) => Ok(age.number()),
+                })
             }
             Listing::Spi => {
                 let sa = state.sadb.at_or_after(Age::from_number(position.max(1))?)?;
-                out(format_args!("{}\n", spi::Line { sa, now }));
-                Some(sa.age().next().number())
+                let written = writeln!(out, "{}", spi::Line { sa, now });
+                Some(written.map(|()| sa.age().next().number()))
             }
             Listing::Version => {
                 let () = (position == 0).then_some(())?;
-                out(format_args!("Klips version: {VERSION}\n"));
-                Some(1)
+                Some(writeln!(out, "Klips version: {VERSION}").map(|()| 1))
             }
             Listing::KlipsDebug => {
                 let part = *Masks::SHOWN.get(usize::try_from(position).ok()?)?;
-                out(format_args!(
-                    "debug_{}={:08x}.\n",
-                    part.name(),
-                    state.debug.of(part)
-                ));
-                Some(position + 1)
+                let mask = state.debug.of(part);
+                let written = writeln!(out, "debug_{}={mask:08x}.", part.name());
+                Some(written.map(|()| position + 1))
             }
             Listing::PfKey => pf_key(host, state, position, out),
             Listing::PfKeyRegistered => pf_key_registered(host, state, position, out),
@@ -185,18 +174,18 @@ fn pf_key<H: Host>(
     host: &H,
     state: &State<H>,
     position: u64,
-    out: impl FnOnce(fmt::Arguments<'_>),
-) -> Option<u64> {
+    out: &mut impl fmt::Write,
+) -> Option<Result<u64, fmt::Error>> {
     let Some(number) = position.checked_sub(1) else {
-        out(format_args!(
-            "    sock   pid   socket     next     prev e n p sndbf    Flags     Type St  lost\n"
-        ));
-        return Some(1);
+        let head =
+            "    sock   pid   socket     next     prev e n p sndbf    Flags     Type St  lost";
+        return Some(writeln!(out, "{head}").map(|()| 1));
     };
     let listener = state.listeners.from_number(number)?;
     let info = host.socket_info(listener.socket);
-    out(format_args!(
-        "{:016x} {:5} {:016x} {} {} {:6} {:08x} {:8} {:2} {:5}\n",
+    let written = writeln!(
+        out,
+        "{:016x} {:5} {:016x} {} {} {:6} {:08x} {:8} {:2} {:5}",
         info.inode,
         info.pid,
         info.inode,
@@ -207,8 +196,8 @@ fn pf_key<H: Host>(
         info.socket_type,
         info.state,
         info.lost,
-    ));
-    Some(listener.number + 2)
+    );
+    Some(written.map(|()| listener.number + 2))
 }
 
 /// Position 0 is the header; then sockets, each with all SA types.
@@ -216,12 +205,11 @@ fn pf_key_registered<H: Host>(
     host: &H,
     state: &State<H>,
     position: u64,
-    out: impl FnOnce(fmt::Arguments<'_>),
-) -> Option<u64> {
+    out: &mut impl fmt::Write,
+) -> Option<Result<u64, fmt::Error>> {
     let types = u64::from(SATYPE_MAX) + 1;
     let Some(start) = position.checked_sub(1) else {
-        out(format_args!("satype   socket   pid       sk\n"));
-        return Some(1);
+        return Some(writeln!(out, "satype   socket   pid       sk").map(|()| 1));
     };
     let (mut number, mut satype) = (start / types, start % types);
     for _ in 0..STEPS {
@@ -233,15 +221,16 @@ fn pf_key_registered<H: Host>(
         // CAST: at most 11.
         if let Some(satype) = rest.find(|satype| listener.is_registered(*satype as u8)) {
             let info = host.socket_info(listener.socket);
-            out(format_args!(
-                "    {satype:2} {:016x} {:5} {:016x}\n",
+            let written = writeln!(
+                out,
+                "    {satype:2} {:016x} {:5} {:016x}",
                 info.inode, info.pid, info.inode,
-            ));
-            return Some(1 + listener.number * types + satype + 1);
+            );
+            return Some(written.map(|()| 1 + listener.number * types + satype + 1));
         }
         (number, satype) = (listener.number + 1, 0);
     }
-    Some(1 + number * types)
+    Some(Ok(1 + number * types))
 }
 
 /// Returns an algorithm by its place in `/proc/net/pf_key_supported`: those of each SA type in
@@ -264,12 +253,10 @@ fn supported_at(mut index: u64) -> Option<(SaType, Ext, &'static Algorithm)> {
 }
 
 /// Position 0 is the header; then the algorithms.
-fn pf_key_supported(position: u64, out: impl FnOnce(fmt::Arguments<'_>)) -> Option<u64> {
+fn pf_key_supported(position: u64, out: &mut impl fmt::Write) -> Option<Result<u64, fmt::Error>> {
     let Some(index) = position.checked_sub(1) else {
-        out(format_args!(
-            "satype exttype alg_id ivlen minbits maxbits name\n"
-        ));
-        return Some(1);
+        let head = "satype exttype alg_id ivlen minbits maxbits name";
+        return Some(writeln!(out, "{head}").map(|()| 1));
     };
     let (satype, ext, algorithm) = supported_at(index)?;
     let (min, max) = algorithm.told_bits;
@@ -278,9 +265,10 @@ fn pf_key_supported(position: u64, out: impl FnOnce(fmt::Arguments<'_>)) -> Opti
         "" => "unknown",
         name => name,
     };
-    out(format_args!(
-        "    {:2}      {:2}     {:2}   {:3}     {min:3}     {max:3} {name:>20}\n",
+    let written = writeln!(
+        out,
+        "    {:2}      {:2}     {:2}   {:3}     {min:3}     {max:3} {name:>20}",
         satype as u8, ext as u16, algorithm.id, algorithm.iv_bits,
-    ));
-    Some(position + 1)
+    );
+    Some(written.map(|()| position + 1))
 }

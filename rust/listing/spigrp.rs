@@ -9,18 +9,12 @@ use crate::sadb::{
 };
 use core::fmt;
 
-pub(super) struct Line<'a> {
-    pub(super) sadb: &'a Sadb,
-    /// The innermost SA.
-    pub(super) sa: &'a Sa,
-}
-
-impl fmt::Display for Line<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.sadb.outwards(self.sa).try_for_each(|sa| {
-            // Not by write!, which costs as much as the text: there may be a million of them.
-            sa.spec.said().fmt(f)?;
-            f.write_str(" ")
-        })
+/// Writes the line of a chain, of which `sa` is the innermost SA. A list may have a million lines:
+/// no formatter.
+pub(super) fn write_line(sadb: &Sadb, sa: &Sa, out: &mut impl fmt::Write) -> fmt::Result {
+    for sa in sadb.outwards(sa) {
+        sa.spec.said().write_to(out, false)?;
+        out.write_str(" ")?;
     }
+    out.write_str("\n")
 }

@@ -4,10 +4,13 @@
 //! bytes.
 
 use klips::pfkey::MsgType;
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, process, sync::LazyLock};
 
 /// Bytes of a header.
 pub(crate) const HEADER: usize = 16;
+
+/// This process. Asking the kernel each time would be part of what is measured.
+static PID: LazyLock<u32> = LazyLock::new(process::id);
 
 /// Where the sequence number stands in a header.
 const SEQ: std::ops::Range<usize> = 8..12;
@@ -86,7 +89,7 @@ fn header(msg_type: MsgType, satype: u8) -> Vec<u8> {
     header[1] = msg_type as u8;
     header[3] = satype;
     header[SEQ].copy_from_slice(&1_u32.to_ne_bytes());
-    header[12..].copy_from_slice(&std::process::id().to_ne_bytes());
+    header[12..].copy_from_slice(&PID.to_ne_bytes());
     header
 }
 

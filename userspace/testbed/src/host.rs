@@ -175,7 +175,12 @@ impl TestHost {
         position: u64,
         out: impl FnOnce(fmt::Arguments<'_>),
     ) -> Option<u64> {
-        file.line(self, &self.state(), self.now(), position, out)
+        let mut text = String::new();
+        let next = file.line(self, &self.state(), self.now(), position, &mut text)?;
+        if !text.is_empty() {
+            out(format_args!("{text}"));
+        }
+        Some(next.expect("a String has room"))
     }
 
     /// Checks all invariants of the table.
