@@ -2,6 +2,7 @@
 
 //! Parts of tests that need a process of their own: another user, a user namespace.
 
+use crate::fuzz;
 use crate::support::{
     KeySocket, PROC, add, errno, expect_spigrp, getspi, group, make, manual_sas, naming, open_raw,
     said, update,
@@ -15,7 +16,7 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::process::CommandExt,
     },
-    process::{Command, ExitCode, Stdio},
+    process::{Child, Command, ExitCode, Stdio},
 };
 
 /// The argument with which this program is a helper.
@@ -34,6 +35,11 @@ pub enum Helper {
     FullTable,
     /// Becomes root of a user namespace only, and opens a socket.
     OtherNetwork,
+    /// Becomes root of a user and a network namespace in which processes write at random. The seed
+    /// of the first, and how many messages each writes.
+    Fuzz,
+    /// One of these processes. The seed, and how many messages.
+    FuzzWriter,
 }
 
 /// As whom a helper runs.
@@ -46,16 +52,45 @@ pub enum Who {
 /// Runs a helper in the thread's network namespace.
 pub fn run(helper: Helper, who: Who, stdin: Option<OwnedFd>) -> Result<String> {
     let Who::Nobody = who;
-    let output = Command::new(std::env::current_exe()?)
+    let mut command = command(helper, &[])?;
+    command.stdin(stdin.map_or_else(Stdio::null, Stdio::from));
+    finish(nobody(&mut command).spawn()?)
+}
+
+/// Starts a helper as user 65534.
+pub fn start(helper: Helper, arguments: &[String]) -> Result<Child> {
+    Ok(nobody(&mut command(helper, arguments)?).spawn()?)
+}
+
+/// Starts a helper as who this process is.
+pub fn start_here(helper: Helper, arguments: &[String]) -> Result<Child> {
+    Ok(command(helper, arguments)?.spawn()?)
+}
+
+/// Waits for a helper, and returns what it told.
+pub fn finish(helper: Child) -> Result<String> {
+    let output = helper.wait_with_output()?;
+    let told = String::from_utf8(output.stdout)?.trim_end().to_owned();
+    ensure!(
+        output.status.success(),
+        "a helper, {}: {told}",
+        output.status
+    );
+    Ok(told)
+}
+
+fn command(helper: Helper, arguments: &[String]) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
         .args([ARGUMENT, &format!("{helper:?}")])
-        .stdin(stdin.map_or_else(Stdio::null, Stdio::from))
-        .stderr(Stdio::inherit())
-        .uid(65534)
-        .gid(65534)
-        .output()
-        .context("can't run a helper")?;
-    ensure!(output.status.success(), "{helper:?}: {output:?}");
-    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    Ok(command)
+}
+
+fn nobody(command: &mut Command) -> &mut Command {
+    command.uid(65534).gid(65534)
 }
 
 /// The helper's own `main`.
@@ -66,6 +101,10 @@ pub fn main() -> ExitCode {
         Some("OwnNetwork") => own_network(),
         Some("FullTable") => full_table(),
         Some("OtherNetwork") => other_network(),
+        Some("Fuzz") => {
+            enter_own_network().and_then(|()| fuzz::in_namespace(number(3)?, number(4)?))
+        }
+        Some("FuzzWriter") => number(3).and_then(|seed| fuzz::write(seed, number(4)?)),
         other => Err(anyhow::anyhow!("no helper {other:?}")),
     };
     match outcome {
@@ -73,11 +112,20 @@ pub fn main() -> ExitCode {
             println!("{outcome}");
             ExitCode::SUCCESS
         }
+        // Who has started it tells of it.
         Err(error) => {
-            eprintln!("{error:?}");
+            println!("{error:?}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// A number among the arguments.
+fn number(index: usize) -> Result<u64> {
+    let argument = std::env::args()
+        .nth(index)
+        .context("an argument is missing")?;
+    Ok(argument.parse()?)
 }
 
 fn name(errno: Errno) -> String {

@@ -11,8 +11,10 @@
 //! answer as recorded, in the format of the files in `golden/`.
 
 mod command_lines;
+mod fuzz;
 mod golden;
 mod helper;
+mod invariants;
 mod ktap;
 mod load;
 mod messages;
@@ -36,6 +38,7 @@ fn tests() -> Vec<Test> {
     tests.extend(requests::all());
     tests.extend(messages::all());
     tests.extend(model::all());
+    tests.extend(fuzz::all());
     tests.extend(proc::all());
     tests.extend(namespaces::all());
     tests.extend(tools::all());

@@ -69,6 +69,14 @@ impl KeySocket {
         })
     }
 
+    /// The same; that messages were lost before it is passed over.
+    pub fn read_or_lost(&self) -> Result<Option<Vec<u8>>> {
+        match self.read() {
+            Err(error) if is_loss(&error) => self.read(),
+            result => result,
+        }
+    }
+
     /// All messages that are there now.
     pub fn drain(&self) -> Result<Vec<Vec<u8>>> {
         let mut messages = Vec::new();
@@ -95,6 +103,12 @@ impl KeySocket {
         }
         self.read_one()
     }
+}
+
+/// Whether an error of reading says that messages were lost.
+fn is_loss(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| errno(error) == Errno::ENOBUFS)
 }
 
 /// Opens a socket of the family with any type and protocol.
