@@ -27,6 +27,7 @@ mod running;
 mod sockets;
 mod spi_tool;
 mod spigrp_tool;
+mod stress;
 mod support;
 mod tools;
 
@@ -39,6 +40,7 @@ fn tests() -> Vec<Test> {
     tests.extend(messages::all());
     tests.extend(model::all());
     tests.extend(fuzz::all());
+    tests.extend(stress::all());
     tests.extend(proc::all());
     tests.extend(namespaces::all());
     tests.extend(tools::all());
