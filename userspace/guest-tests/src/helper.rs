@@ -2,10 +2,12 @@
 
 //! Parts of tests that need a process of their own: another user, a user namespace.
 
-use crate::fuzz;
-use crate::support::{
-    KeySocket, PROC, add, errno, expect_spigrp, getspi, group, make, manual_sas, naming, open_raw,
-    said, update,
+use crate::{
+    fuzz, security,
+    support::{
+        KeySocket, PROC, add, errno, expect_spigrp, getspi, group, make, manual_sas, naming,
+        open_raw, said, update,
+    },
 };
 use anyhow::{Context, Result, ensure};
 use klips::{errno::Errno, pfkey::MsgType};
@@ -29,12 +31,22 @@ pub enum Helper {
     Open,
     /// Writes a request to the socket that is its standard input.
     Write,
+    /// The same as root of a user namespace.
+    WriteAsOtherRoot,
+    /// The same as root of a user and a network namespace.
+    WriteFromOtherNetwork,
     /// Becomes root of a user and a network namespace, and makes SAs there.
     OwnNetwork,
     /// Becomes root of a user and a network namespace where four SAs are all that there may be.
     FullTable,
     /// Becomes root of a user namespace only, and opens a socket.
     OtherNetwork,
+    /// Becomes root of a user and a network namespace, and has messages queued there.
+    Hoard,
+    /// Becomes root of a user and a network namespace, and has all logged that can be.
+    Chatter,
+    /// Enters a control group, and sees what it is charged for.
+    Charge,
     /// Becomes root of a user and a network namespace in which processes write at random. The seed
     /// of the first, and how many messages each writes.
     Fuzz,
@@ -98,9 +110,14 @@ pub fn main() -> ExitCode {
     let outcome = match std::env::args().nth(2).as_deref() {
         Some("Open") => open(),
         Some("Write") => write(),
+        Some("WriteAsOtherRoot") => enter_own_user().and_then(|()| write()),
+        Some("WriteFromOtherNetwork") => enter_own_network().and_then(|()| write()),
         Some("OwnNetwork") => own_network(),
         Some("FullTable") => full_table(),
         Some("OtherNetwork") => other_network(),
+        Some("Hoard") => enter_own_network().and_then(|()| security::hoard()),
+        Some("Chatter") => enter_own_network().and_then(|()| security::chatter()),
+        Some("Charge") => argument(3).and_then(|group| security::charge(&group)),
         Some("Fuzz") => {
             enter_own_network().and_then(|()| fuzz::in_namespace(number(3)?, number(4)?))
         }
@@ -120,12 +137,16 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// An argument.
+fn argument(index: usize) -> Result<String> {
+    std::env::args()
+        .nth(index)
+        .context("an argument is missing")
+}
+
 /// A number among the arguments.
 fn number(index: usize) -> Result<u64> {
-    let argument = std::env::args()
-        .nth(index)
-        .context("an argument is missing")?;
-    Ok(argument.parse()?)
+    Ok(argument(index)?.parse()?)
 }
 
 fn name(errno: Errno) -> String {
@@ -159,10 +180,16 @@ fn write() -> Result<String> {
     })
 }
 
-/// Becomes root of a user namespace and of a network namespace in it.
-fn enter_own_network() -> Result<()> {
+/// Becomes root of a user namespace.
+fn enter_own_user() -> Result<()> {
     unshare(CloneFlags::CLONE_NEWUSER)?;
     fs::write("/proc/self/uid_map", "0 65534 1")?;
+    Ok(())
+}
+
+/// Becomes root of a user namespace and of a network namespace in it.
+fn enter_own_network() -> Result<()> {
+    enter_own_user()?;
     // Now that there is a root, the files of a new network namespace will be that root's.
     unshare(CloneFlags::CLONE_NEWNET)?;
     Ok(())
@@ -199,7 +226,6 @@ fn own_network() -> Result<String> {
 }
 
 fn other_network() -> Result<String> {
-    unshare(CloneFlags::CLONE_NEWUSER)?;
-    fs::write("/proc/self/uid_map", "0 65534 1")?;
+    enter_own_user()?;
     Ok(outcome(open_raw(3, 2)))
 }

@@ -24,6 +24,7 @@ mod pf_key;
 mod proc;
 mod requests;
 mod running;
+mod security;
 mod sockets;
 mod spi_tool;
 mod spigrp_tool;
@@ -43,6 +44,7 @@ fn tests() -> Vec<Test> {
     tests.extend(stress::all());
     tests.extend(proc::all());
     tests.extend(namespaces::all());
+    tests.extend(security::all());
     tests.extend(tools::all());
     tests.extend(spi_tool::all());
     tests.extend(spigrp_tool::all());

@@ -69,12 +69,17 @@ impl KeySocket {
         })
     }
 
-    /// The same; that messages were lost before it is passed over.
+    /// The same, passing over that messages were lost before it. That may be told twice: of what
+    /// was lost while the message before was read, and of what was lost when another had taken the
+    /// room of that.
     pub fn read_or_lost(&self) -> Result<Option<Vec<u8>>> {
-        match self.read() {
-            Err(error) if is_loss(&error) => self.read(),
-            result => result,
+        for _ in 0..2 {
+            match self.read() {
+                Err(error) if is_loss(&error) => (),
+                result => return result,
+            }
         }
+        self.read()
     }
 
     /// All messages that are there now.

@@ -44,7 +44,7 @@ pub fn messages() -> Vec<Vec<u8>> {
     messages.push(message(
         msg::DEBUG,
         0,
-        &[extension(ext::DEBUG, &[0xff; 52])],
+        &[extension(ext::DEBUG, &[0xff; 48])],
     ));
     // What is read and then refused: eroutes and interfaces.
     messages.extend([eroute(msg::ADDFLOW, esp), eroute(msg::DELFLOW, esp)]);
