@@ -18,7 +18,7 @@ use nix::{
 use std::{
     fs,
     process::Command,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -219,64 +219,62 @@ fn parameters() -> Result<()> {
     Ok(())
 }
 
+/// What happens while the module is unloaded: whether it was of any use.
+type Step = fn() -> Result<bool>;
+
 /// Sockets load the module again while it is unloaded; files and namespaces come and go.
 fn unloading_races() -> Result<()> {
     const ROUNDS: usize = 5;
-    let patience = Instant::now();
-    let is_over = AtomicBool::new(false);
-    let count = |mut step: Box<dyn FnMut() -> Result<bool> + Send>| {
-        let is_over = &is_over;
-        move || {
-            let mut done = 0;
-            while !is_over.load(Ordering::Relaxed) {
-                // What fails ends the race, and the count shows it.
-                match step() {
-                    Ok(is_done) => done += usize::from(is_done),
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(done)
-        }
-    };
-    let sockets = count(Box::new(|| match open_raw(3, 2) {
-        Ok(_) => Ok(true),
-        Err(error) if error.raw_os_error() == Some(97) => Ok(false),
-        Err(error) => Err(error).context("a socket"),
-    }));
-    let files = count(Box::new(|| {
-        let file = fs::read(format!("{PROC}/ipsec_spigrp"));
-        match file.map_err(|error| error.raw_os_error()) {
+    let steps: [Step; 3] = [
+        || match open_raw(3, 2) {
+            Ok(_) => Ok(true),
+            Err(error) if error.raw_os_error() == Some(97) => Ok(false),
+            Err(error) => Err(error).context("a socket"),
+        },
+        || match fs::read(format!("{PROC}/ipsec_spigrp")).map_err(|error| error.raw_os_error()) {
             Ok(_) => Ok(true),
             // Not there; the module or, says procfs, the link is going.
             Err(Some(2 | 6 | 22)) => Ok(false),
             Err(error) => bail!("a file: {error:?}"),
-        }
-    }));
-    let namespaces = count(Box::new(|| {
-        let made = thread::spawn(|| -> Result<bool> {
-            unshare(CloneFlags::CLONE_NEWNET)?;
-            Ok(open_raw(3, 2).is_ok())
-        });
-        made.join().expect("no panic")
-    }));
+        },
+        || {
+            let made = thread::spawn(|| -> Result<bool> {
+                unshare(CloneFlags::CLONE_NEWNET)?;
+                Ok(open_raw(3, 2).is_ok())
+            });
+            made.join().expect("no panic")
+        },
+    ];
+    let begun = Instant::now();
+    let is_over = AtomicBool::new(false);
+    let done = steps.map(|_| AtomicUsize::new(0));
     let raced = thread::scope(|scope| {
-        let threads = [
-            scope.spawn(sockets),
-            scope.spawn(files),
-            scope.spawn(namespaces),
-        ];
+        let is_over = &is_over;
+        let threads: Vec<_> = steps
+            .iter()
+            .zip(&done)
+            .map(|(step, done)| {
+                scope.spawn(move || -> Result<()> {
+                    while !is_over.load(Ordering::Relaxed) {
+                        done.fetch_add(usize::from(step()?), Ordering::Relaxed);
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        let is_idle = |done: &AtomicUsize| done.load(Ordering::Relaxed) == 0;
         let mut unloaded = 0;
-        while unloaded < ROUNDS && patience.elapsed() < PATIENCE {
+        while (unloaded < ROUNDS || done.iter().any(is_idle)) && begun.elapsed() < PATIENCE {
             unloaded += usize::from(delete_module(c"klips", DeleteModuleFlags::O_NONBLOCK).is_ok());
             thread::yield_now();
         }
         is_over.store(true, Ordering::Relaxed);
-        let done = threads.map(|thread| thread.join().expect("no panic"));
-        println!("# unloaded {unloaded} times, {done:?} sockets, files, namespaces");
-        for done in done {
-            ensure!(done? > 0, "nothing was done meanwhile");
+        for thread in threads {
+            thread.join().expect("no panic")?;
         }
-        ensure!(unloaded == ROUNDS, "unloaded {unloaded} times");
+        println!("# unloaded {unloaded} times, {done:?} sockets, files, namespaces");
+        ensure!(unloaded >= ROUNDS, "unloaded {unloaded} times");
+        ensure!(!done.iter().any(is_idle), "nothing was done meanwhile");
         Ok(())
     });
     if is_loaded("klips") {

@@ -118,7 +118,7 @@ fn what_is_queued_has_a_bound_that_its_owner_cannot_raise() -> Result<()> {
 
 /// What [`Helper::Hoard`] does, as root of a namespace of its own.
 pub fn hoard() -> Result<String> {
-    const COUNT: usize = 4000;
+    const COUNT: usize = 1500;
     let max: usize = fs::read_to_string("/proc/sys/net/core/rmem_max")
         .context("rmem_max")?
         .trim_end()
@@ -215,7 +215,7 @@ fn sas_and_messages_count_against_the_control_group_of_the_writer() -> Result<()
 
 /// What [`Helper::Charge`] does: enters the control group, and sees what it is charged for.
 pub fn charge(group: &str) -> Result<String> {
-    const SAS: u64 = 4000;
+    const SAS: u64 = 2000;
     const SOCKETS: u64 = 8;
     fs::write(format!("{group}/cgroup.procs"), "0")?;
     // What is there once and for all is not to be counted.
