@@ -40,7 +40,11 @@ fn set_effective(effective: CapabilitySet) -> Result<()> {
 fn expect_no_writing(socket: &KeySocket) -> Result<()> {
     for message in messages() {
         let result = socket.write(&message);
-        ensure!(result == Err(Errno::EPERM), "{message:02x?}: {result:?}");
+        ensure!(
+            result == Err(Errno::EPERM),
+            "{}: {result:?}",
+            wire::hex(&message)
+        );
     }
     let told = socket.drain()?;
     ensure!(told.is_empty(), "{told:02x?}");
@@ -151,8 +155,8 @@ pub fn hoard() -> Result<String> {
         kept += 1;
     }
     ensure!(kept + lost == COUNT && kept > 0, "{kept} kept, {lost} lost");
-    // A message takes no less than its socket buffer.
-    ensure!(kept * 256 <= size, "{kept} messages in {size} bytes");
+    // What the kernel keeps of a message beside its bytes takes more than this.
+    ensure!(kept * 512 <= size, "{kept} messages in {size} bytes");
     Ok("ok".to_owned())
 }
 
@@ -209,7 +213,7 @@ fn sas_and_messages_count_against_the_control_group_of_the_writer() -> Result<()
     // The namespace still has the helper's SAs; they go with it.
     let removed = fs::remove_dir(&group);
     mount(&["umount", CGROUPS])?;
-    ensure!(looked? == "ok");
+    println!("# charged with {}", looked?);
     removed.context("can't remove the control group")
 }
 
@@ -217,6 +221,7 @@ fn sas_and_messages_count_against_the_control_group_of_the_writer() -> Result<()
 pub fn charge(group: &str) -> Result<String> {
     const SAS: u64 = 2000;
     const SOCKETS: u64 = 8;
+    const ROUNDS: u64 = 200;
     fs::write(format!("{group}/cgroup.procs"), "0")?;
     // What is there once and for all is not to be counted.
     make(&manual_sas())?;
@@ -236,7 +241,7 @@ pub fn charge(group: &str) -> Result<String> {
         .map(|_| KeySocket::open())
         .collect::<Result<_>>()?;
     let before = charged(group)?;
-    for _ in 0..200 {
+    for _ in 0..ROUNDS {
         ensure!(socket.send(&flush(0)) == Ok(()));
         socket.drain()?;
     }
@@ -246,11 +251,15 @@ pub fn charge(group: &str) -> Result<String> {
         .map(|socket| Ok(socket.drain()?.len()))
         .sum::<Result<_>>()?;
     ensure!(kept > 1000, "{kept} messages are kept");
+    // Each has a socket buffer for each of its listeners, which share the bytes.
+    let least = kept as u64 * 240 + ROUNDS * 400;
     ensure!(
-        messages >= kept as u64 * 192,
-        "{kept} messages are charged with {messages} bytes"
+        messages >= least,
+        "{kept} messages are charged with {messages} bytes, not {least}"
     );
-    Ok("ok".to_owned())
+    Ok(format!(
+        "{sas} bytes for {SAS} SAs, {messages} for {kept} messages"
+    ))
 }
 
 /// Bytes of kernel memory that a control group is charged for.
