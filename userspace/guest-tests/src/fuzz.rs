@@ -6,6 +6,9 @@
 //! `KLIPS_MESSAGES=1000000` in the environment makes it that many messages, `KLIPS_SEED=5` other
 //! ones; `vm test --append` with the same puts them there. Each process always sends the same
 //! messages for the same seed, though in what order those of two processes come is not laid down.
+//!
+//! Should the kernel die of a message, its report names the process "SEED.NUMBER", and
+//! `guest-tests --message SEED NUMBER` prints that message, on any machine.
 
 use crate::{
     helper::{self, Helper},
@@ -19,8 +22,10 @@ use model::{
     Messages, Random,
     wire::{assert_clean, hex, u16_at},
 };
+use rustix::thread::set_name;
 use std::{
     collections::BTreeMap,
+    ffi::CString,
     panic::{AssertUnwindSafe, catch_unwind},
     process::Child,
 };
@@ -33,10 +38,10 @@ const NAMESPACES: u64 = 2;
 const WRITERS: u64 = 2;
 
 /// Sockets of a process.
-const SOCKETS: usize = 3;
+const SOCKETS: usize = 2;
 
 /// After how many messages it is told how far this is.
-const PROGRESS: u64 = 1 << 16;
+const PROGRESS: u64 = 1 << 14;
 
 /// All of them.
 pub fn all() -> Vec<Test> {
@@ -129,6 +134,7 @@ pub fn write(seed: u64, count: u64) -> Result<String> {
     let mut counts = Counts::default();
     for number in 1..=count {
         let message = messages.next();
+        set_name(&CString::new(format!("{seed}.{number}"))?)?;
         let step = catch_unwind(AssertUnwindSafe(|| writer.step(&message)));
         let what = step
             .unwrap_or_else(|_| Err(anyhow!("what was read is not right")))
@@ -139,6 +145,18 @@ pub fn write(seed: u64, count: u64) -> Result<String> {
         }
     }
     Ok(counts.to_string())
+}
+
+/// Prints a message in hexadecimal digits.
+pub fn print(seed: &str, number: &str) -> Result<()> {
+    let mut messages = Messages::new(seed.parse()?);
+    let number: usize = number.parse()?;
+    ensure!(number > 0, "they are counted from 1");
+    for _ in 1..number {
+        messages.next();
+    }
+    println!("{}", hex(&messages.next()));
+    Ok(())
 }
 
 /// What a process writes with.
