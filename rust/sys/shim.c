@@ -147,7 +147,8 @@ int klips_shim_copy_from(void *to, struct msghdr *msg, size_t len)
 
 struct sk_buff *klips_shim_message_new(size_t len, u8 **data)
 {
-	struct sk_buff *message = alloc_skb(len, GFP_KERNEL);
+	/* On account of who writes, as long as it is queued anywhere. */
+	struct sk_buff *message = alloc_skb(len, GFP_KERNEL_ACCOUNT);
 
 	if (message)
 		*data = skb_put_zero(message, len);
@@ -202,7 +203,7 @@ void klips_shim_deliver(struct sock *sk, struct sk_buff *message)
 		return;
 	/* Ask first: no copy for a socket that can't take it. */
 	if (atomic_read(&sk->sk_rmem_alloc) < READ_ONCE(sk->sk_rcvbuf))
-		copy = skb_clone(message, GFP_KERNEL);
+		copy = skb_clone(message, GFP_KERNEL_ACCOUNT);
 	klips_queue(sk, copy);
 }
 

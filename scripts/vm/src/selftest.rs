@@ -211,6 +211,17 @@ const CASES: &[Case] = &[
         told: "possible circular locking dependency",
         ..CASE
     },
+    Case {
+        name: "a module with a data race",
+        module: Some("race"),
+        needs: Some("CONFIG_KCSAN=y"),
+        script: "echo 1..1
+                 echo klips-test: begin loading it >/dev/kmsg
+                 insmod /lib/modules/extra/race.ko && echo ok 1 load",
+        reasons: &[Reason::Kernel],
+        told: "BUG: KCSAN: data-race in race_count",
+        ..CASE
+    },
 ];
 
 impl Case {

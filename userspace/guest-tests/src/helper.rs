@@ -2,9 +2,12 @@
 
 //! Parts of tests that need a process of their own: another user, a user namespace.
 
-use crate::support::{
-    KeySocket, PROC, add, errno, expect_spigrp, getspi, group, make, manual_sas, naming, open_raw,
-    said, update,
+use crate::{
+    fuzz, security,
+    support::{
+        KeySocket, PROC, add, errno, expect_spigrp, getspi, group, make, manual_sas, naming,
+        open_raw, said, update,
+    },
 };
 use anyhow::{Context, Result, ensure};
 use klips::{errno::Errno, pfkey::MsgType};
@@ -15,7 +18,7 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::process::CommandExt,
     },
-    process::{Command, ExitCode, Stdio},
+    process::{Child, Command, ExitCode, Stdio},
 };
 
 /// The argument with which this program is a helper.
@@ -28,12 +31,27 @@ pub enum Helper {
     Open,
     /// Writes a request to the socket that is its standard input.
     Write,
+    /// The same as root of a user namespace.
+    WriteAsOtherRoot,
+    /// The same as root of a user and a network namespace.
+    WriteFromOtherNetwork,
     /// Becomes root of a user and a network namespace, and makes SAs there.
     OwnNetwork,
     /// Becomes root of a user and a network namespace where four SAs are all that there may be.
     FullTable,
     /// Becomes root of a user namespace only, and opens a socket.
     OtherNetwork,
+    /// Becomes root of a user and a network namespace, and has messages queued there.
+    Hoard,
+    /// Becomes root of a user and a network namespace, and has all logged that can be.
+    Chatter,
+    /// Enters a control group, and sees what it is charged for.
+    Charge,
+    /// Becomes root of a user and a network namespace in which processes write at random. The seed
+    /// of the first, and how many messages each writes.
+    Fuzz,
+    /// One of these processes. The seed, and how many messages.
+    FuzzWriter,
 }
 
 /// As whom a helper runs.
@@ -46,16 +64,45 @@ pub enum Who {
 /// Runs a helper in the thread's network namespace.
 pub fn run(helper: Helper, who: Who, stdin: Option<OwnedFd>) -> Result<String> {
     let Who::Nobody = who;
-    let output = Command::new(std::env::current_exe()?)
+    let mut command = command(helper, &[])?;
+    command.stdin(stdin.map_or_else(Stdio::null, Stdio::from));
+    finish(nobody(&mut command).spawn()?)
+}
+
+/// Starts a helper as user 65534.
+pub fn start(helper: Helper, arguments: &[String]) -> Result<Child> {
+    Ok(nobody(&mut command(helper, arguments)?).spawn()?)
+}
+
+/// Starts a helper as who this process is.
+pub fn start_here(helper: Helper, arguments: &[String]) -> Result<Child> {
+    Ok(command(helper, arguments)?.spawn()?)
+}
+
+/// Waits for a helper, and returns what it told.
+pub fn finish(helper: Child) -> Result<String> {
+    let output = helper.wait_with_output()?;
+    let told = String::from_utf8(output.stdout)?.trim_end().to_owned();
+    ensure!(
+        output.status.success(),
+        "a helper, {}: {told}",
+        output.status
+    );
+    Ok(told)
+}
+
+fn command(helper: Helper, arguments: &[String]) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
         .args([ARGUMENT, &format!("{helper:?}")])
-        .stdin(stdin.map_or_else(Stdio::null, Stdio::from))
-        .stderr(Stdio::inherit())
-        .uid(65534)
-        .gid(65534)
-        .output()
-        .context("can't run a helper")?;
-    ensure!(output.status.success(), "{helper:?}: {output:?}");
-    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    Ok(command)
+}
+
+fn nobody(command: &mut Command) -> &mut Command {
+    command.uid(65534).gid(65534)
 }
 
 /// The helper's own `main`.
@@ -63,9 +110,18 @@ pub fn main() -> ExitCode {
     let outcome = match std::env::args().nth(2).as_deref() {
         Some("Open") => open(),
         Some("Write") => write(),
+        Some("WriteAsOtherRoot") => enter_own_user().and_then(|()| write()),
+        Some("WriteFromOtherNetwork") => enter_own_network().and_then(|()| write()),
         Some("OwnNetwork") => own_network(),
         Some("FullTable") => full_table(),
         Some("OtherNetwork") => other_network(),
+        Some("Hoard") => enter_own_network().and_then(|()| security::hoard()),
+        Some("Chatter") => enter_own_network().and_then(|()| security::chatter()),
+        Some("Charge") => argument(3).and_then(|group| security::charge(&group)),
+        Some("Fuzz") => {
+            enter_own_network().and_then(|()| fuzz::in_namespace(number(3)?, number(4)?))
+        }
+        Some("FuzzWriter") => number(3).and_then(|seed| fuzz::write(seed, number(4)?)),
         other => Err(anyhow::anyhow!("no helper {other:?}")),
     };
     match outcome {
@@ -73,11 +129,24 @@ pub fn main() -> ExitCode {
             println!("{outcome}");
             ExitCode::SUCCESS
         }
+        // Who has started it tells of it.
         Err(error) => {
-            eprintln!("{error:?}");
+            println!("{error:?}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// An argument.
+fn argument(index: usize) -> Result<String> {
+    std::env::args()
+        .nth(index)
+        .context("an argument is missing")
+}
+
+/// A number among the arguments.
+fn number(index: usize) -> Result<u64> {
+    Ok(argument(index)?.parse()?)
 }
 
 fn name(errno: Errno) -> String {
@@ -111,10 +180,16 @@ fn write() -> Result<String> {
     })
 }
 
-/// Becomes root of a user namespace and of a network namespace in it.
-fn enter_own_network() -> Result<()> {
+/// Becomes root of a user namespace.
+fn enter_own_user() -> Result<()> {
     unshare(CloneFlags::CLONE_NEWUSER)?;
     fs::write("/proc/self/uid_map", "0 65534 1")?;
+    Ok(())
+}
+
+/// Becomes root of a user namespace and of a network namespace in it.
+fn enter_own_network() -> Result<()> {
+    enter_own_user()?;
     // Now that there is a root, the files of a new network namespace will be that root's.
     unshare(CloneFlags::CLONE_NEWNET)?;
     Ok(())
@@ -151,7 +226,6 @@ fn own_network() -> Result<String> {
 }
 
 fn other_network() -> Result<String> {
-    unshare(CloneFlags::CLONE_NEWUSER)?;
-    fs::write("/proc/self/uid_map", "0 65534 1")?;
+    enter_own_user()?;
     Ok(outcome(open_raw(3, 2)))
 }

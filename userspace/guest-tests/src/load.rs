@@ -9,12 +9,22 @@ use crate::{
         KeySocket, PROC, insmod, is_loaded, klips_ko, make, manual_sas, open_raw, rmmod, said,
     },
 };
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use nix::{
     errno::Errno,
-    kmod::{ModuleInitFlags, finit_module},
+    kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module},
+    sched::{CloneFlags, unshare},
 };
-use std::{fs, process::Command};
+use std::{
+    fs,
+    process::Command,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long it may take to unload the module between two uses of it.
+const PATIENCE: Duration = Duration::from_secs(200);
 
 /// Where the harness puts the module that takes the family away.
 const GRAB: &str = "/lib/modules/extra/grab15.ko";
@@ -37,6 +47,11 @@ pub fn before() -> Vec<Test> {
         Test::step(
             "load::a_limit_on_sas_holds_where_others_are_the_owners",
             limited,
+        ),
+        Test::step("load::no_parameter_lets_anybody_in_who_may_not", parameters),
+        Test::step(
+            "load::unloading_races_with_sockets_files_and_namespaces",
+            unloading_races,
         ),
         Test::step("load::loads_again", loads),
     ]
@@ -146,12 +161,17 @@ fn unloads_with_sas() -> Result<()> {
     unload()
 }
 
-/// With room for four SAs: three of the manual page and one that GETSPI reserves.
-fn limited() -> Result<()> {
+fn load_with(parameter: &str) -> Result<()> {
     let output = Command::new("insmod")
-        .args([&klips_ko(), "max_sas=4"])
+        .args([&klips_ko(), parameter])
         .output()?;
     ensure!(output.status.success(), "insmod: {output:?}");
+    Ok(())
+}
+
+/// With room for four SAs: three of the manual page and one that GETSPI reserves.
+fn limited() -> Result<()> {
+    load_with("max_sas=4")?;
     let told = helper::run(Helper::FullTable, Who::Nobody, None)?;
     ensure!(
         told == "ok",
@@ -162,6 +182,105 @@ fn limited() -> Result<()> {
         .collect();
     make(&sas).context("in the first network namespace")?;
     unload()
+}
+
+/// There is one parameter, it can't be changed later, and whatever it is says nothing of who may do
+/// what.
+fn parameters() -> Result<()> {
+    let module = fs::read(klips_ko())?;
+    let module = String::from_utf8_lossy(&module);
+    let described = module.split("parmtype=").skip(1);
+    let described: Vec<&str> = described
+        .filter_map(|text| text.split('\0').next())
+        .collect();
+    ensure!(described == ["max_sas:u32"], "{described:?}");
+    for value in ["max_sas=0", "max_sas=4294967295"] {
+        load_with(value)?;
+        let inside = fs::read_dir("/sys/module/klips/parameters");
+        ensure!(inside.is_err(), "it can be changed: {inside:?}");
+        let told = helper::run(Helper::Open, Who::Nobody, None)?;
+        ensure!(
+            told == "socket EPERM, protocol EPROTONOSUPPORT, list EACCES",
+            "{value}: {told}"
+        );
+        let socket = KeySocket::open()?;
+        for helper in [
+            Helper::Write,
+            Helper::WriteAsOtherRoot,
+            Helper::WriteFromOtherNetwork,
+        ] {
+            let stdin = socket.0.try_clone()?;
+            let told = helper::run(helper, Who::Nobody, Some(stdin.into()))?;
+            ensure!(told == "EPERM", "{value}: {helper:?}: {told}");
+        }
+        drop(socket);
+        unload()?;
+    }
+    Ok(())
+}
+
+/// What happens while the module is unloaded: whether it was of any use.
+type Step = fn() -> Result<bool>;
+
+/// Sockets load the module again while it is unloaded; files and namespaces come and go.
+fn unloading_races() -> Result<()> {
+    const ROUNDS: usize = 5;
+    let steps: [Step; 3] = [
+        || match open_raw(3, 2) {
+            Ok(_) => Ok(true),
+            Err(error) if error.raw_os_error() == Some(97) => Ok(false),
+            Err(error) => Err(error).context("a socket"),
+        },
+        || match fs::read(format!("{PROC}/ipsec_spigrp")).map_err(|error| error.raw_os_error()) {
+            Ok(_) => Ok(true),
+            // Not there; the module or, says procfs, the link is going.
+            Err(Some(2 | 6 | 22)) => Ok(false),
+            Err(error) => bail!("a file: {error:?}"),
+        },
+        || {
+            let made = thread::spawn(|| -> Result<bool> {
+                unshare(CloneFlags::CLONE_NEWNET)?;
+                Ok(open_raw(3, 2).is_ok())
+            });
+            made.join().expect("no panic")
+        },
+    ];
+    let begun = Instant::now();
+    let is_over = AtomicBool::new(false);
+    let done = steps.map(|_| AtomicUsize::new(0));
+    let raced = thread::scope(|scope| {
+        let is_over = &is_over;
+        let threads: Vec<_> = steps
+            .iter()
+            .zip(&done)
+            .map(|(step, done)| {
+                scope.spawn(move || -> Result<()> {
+                    while !is_over.load(Ordering::Relaxed) {
+                        done.fetch_add(usize::from(step()?), Ordering::Relaxed);
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        let is_idle = |done: &AtomicUsize| done.load(Ordering::Relaxed) == 0;
+        let mut unloaded = 0;
+        while (unloaded < ROUNDS || done.iter().any(is_idle)) && begun.elapsed() < PATIENCE {
+            unloaded += usize::from(delete_module(c"klips", DeleteModuleFlags::O_NONBLOCK).is_ok());
+            thread::yield_now();
+        }
+        is_over.store(true, Ordering::Relaxed);
+        for thread in threads {
+            thread.join().expect("no panic")?;
+        }
+        println!("# unloaded {unloaded} times, {done:?} sockets, files, namespaces");
+        ensure!(unloaded >= ROUNDS, "unloaded {unloaded} times");
+        ensure!(!done.iter().any(is_idle), "nothing was done meanwhile");
+        Ok(())
+    });
+    if is_loaded("klips") {
+        unload()?;
+    }
+    raced
 }
 
 fn loads() -> Result<()> {

@@ -9,10 +9,13 @@
 //! `guest-tests [PATTERN]` runs the tests whose names contain the pattern.
 //! `guest-tests --golden` prints what the module does in the recorded cases that it does not
 //! answer as recorded, in the format of the files in `golden/`.
+//! `guest-tests --message SEED NUMBER` prints a message of the test that sends them at random.
 
 mod command_lines;
+mod fuzz;
 mod golden;
 mod helper;
+mod invariants;
 mod ktap;
 mod load;
 mod messages;
@@ -22,9 +25,11 @@ mod pf_key;
 mod proc;
 mod requests;
 mod running;
+mod security;
 mod sockets;
 mod spi_tool;
 mod spigrp_tool;
+mod stress;
 mod support;
 mod tools;
 
@@ -36,8 +41,11 @@ fn tests() -> Vec<Test> {
     tests.extend(requests::all());
     tests.extend(messages::all());
     tests.extend(model::all());
+    tests.extend(fuzz::all());
+    tests.extend(stress::all());
     tests.extend(proc::all());
     tests.extend(namespaces::all());
+    tests.extend(security::all());
     tests.extend(tools::all());
     tests.extend(spi_tool::all());
     tests.extend(spigrp_tool::all());
@@ -51,9 +59,21 @@ fn tests() -> Vec<Test> {
 }
 
 fn main() -> std::process::ExitCode {
-    let argument = std::env::args().nth(1).unwrap_or_default();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let argument = arguments.first().cloned().unwrap_or_default();
     if argument == helper::ARGUMENT {
         return helper::main();
+    }
+    if let [option, seed, number] = &arguments[..] {
+        if option == "--message" {
+            return match fuzz::print(seed, number) {
+                Ok(()) => std::process::ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("{error:?}");
+                    std::process::ExitCode::FAILURE
+                }
+            };
+        }
     }
     if argument == "--golden" {
         return golden::print_differences();

@@ -69,6 +69,19 @@ impl KeySocket {
         })
     }
 
+    /// The same, passing over that messages were lost before it. That may be told twice: of what
+    /// was lost while the message before was read, and of what was lost when another had taken the
+    /// room of that.
+    pub fn read_or_lost(&self) -> Result<Option<Vec<u8>>> {
+        for _ in 0..2 {
+            match self.read() {
+                Err(error) if is_loss(&error) => (),
+                result => return result,
+            }
+        }
+        self.read()
+    }
+
     /// All messages that are there now.
     pub fn drain(&self) -> Result<Vec<Vec<u8>>> {
         let mut messages = Vec::new();
@@ -95,6 +108,12 @@ impl KeySocket {
         }
         self.read_one()
     }
+}
+
+/// Whether an error of reading says that messages were lost.
+fn is_loss(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| errno(error) == Errno::ENOBUFS)
 }
 
 /// Opens a socket of the family with any type and protocol.

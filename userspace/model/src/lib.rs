@@ -3,9 +3,12 @@
 //! What the table of SAs is expected to do, written down plainly and without the code under test.
 //!
 //! [`Model`] has the rules, [`Request`] what can be asked for, [`Told`] what is told of it,
-//! [`sequence`](sequence()) makes up what happens, and [`wire`] has the bytes of all that. Of the
-//! crate `klips` only plain values are used: SAIDs, states, errnos.
+//! [`sequence`](sequence()) makes up what happens, [`Messages`] what no program would write, and
+//! [`wire`] has the bytes of all that. Of the crate `klips` only plain values are used: SAIDs,
+//! states, errnos.
 
+mod fuzz;
+mod messages;
 mod request;
 mod rules;
 pub mod sequence;
@@ -13,8 +16,10 @@ mod told;
 pub mod wire;
 
 pub use self::{
+    fuzz::{Messages, change},
+    messages::messages,
     request::{Request, Step, Terms},
     rules::{Model, Refusal, Sa},
-    sequence::{CHOICES, Random, pool, sequence, step},
+    sequence::{CHOICES, Random, pool, sequence, step, unlimited_request},
     told::{Described, Passed, Told},
 };

@@ -64,8 +64,13 @@ pub fn sequence(seed: u64, len: usize) -> Vec<Request> {
     let mut random = Random::new(seed);
     let pool = pool(4 + (random.next() % 9) as usize);
     (0..len)
-        .map(|_| request(&pool, random.next().to_le_bytes(), &[0]))
+        .map(|_| unlimited_request(&pool, &mut random))
         .collect()
+}
+
+/// One request on the SAs of a pool, without limits.
+pub fn unlimited_request(pool: &[Said], random: &mut Random) -> Request {
+    request(pool, random.next().to_le_bytes(), &[0])
 }
 
 /// Numbers that look random (splitmix64).

@@ -5,9 +5,8 @@
 
 mod expect;
 mod host;
-mod messages;
 pub mod target;
 mod twin;
 
-pub use self::{expect::*, host::*, messages::messages, twin::Twin};
-pub use model::wire::*;
+pub use self::{expect::*, host::*, twin::Twin};
+pub use model::{messages, wire::*};

@@ -5,7 +5,7 @@
 //!
 //! `KLIPS_FUZZ_SECONDS` in the environment says how many seconds for each target.
 
-use model::Random;
+use model::{Random, change};
 use std::{
     fs,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -38,41 +38,6 @@ fn run(name: &str, target: fn(&[u8]), input: &[u8]) {
     }
 }
 
-/// Changes an input here and there.
-fn change(random: &mut Random, corpus: &[Vec<u8>], input: &mut Vec<u8>) {
-    for _ in 0..=random.below(4) {
-        let at = random.below(input.len() + 1);
-        let len = random.below(24).min(input.len() - at);
-        let byte = random.next() as u8;
-        match (random.below(8), input.get_mut(at)) {
-            (0, Some(there)) => *there = byte,
-            (1, Some(there)) => *there ^= 1 << (byte % 8),
-            (2, Some(there)) => *there = there.wrapping_add((byte % 9).wrapping_sub(4)),
-            (3, _) => input.insert(at, byte),
-            (4, _) => drop(input.drain(at..at + len)),
-            (5, _) => {
-                let copy = input[at..at + len].to_vec();
-                let to = random.below(input.len() + 1);
-                input.splice(to..to, copy);
-            }
-            // Another one's end.
-            (6, _) => {
-                let other = &corpus[random.below(corpus.len())];
-                let from = random.below(other.len() + 1);
-                input.truncate(at);
-                input.extend(&other[from..]);
-            }
-            // A value at the edge of what a field may have.
-            _ => {
-                let value = [0u16, 1, 2, 0xff, 0x100, 0x7fff, 0x8000, 0xffff][random.below(8)];
-                let end = (at + 2).min(input.len());
-                input.splice(at..end, value.to_ne_bytes());
-            }
-        }
-    }
-    input.truncate(LONGEST);
-}
-
 fn smoke(name: &str, target: fn(&[u8])) {
     let corpus = corpus(name);
     assert!(corpus.len() > 10, "a corpus");
@@ -90,6 +55,7 @@ fn smoke(name: &str, target: fn(&[u8])) {
     while begun.elapsed() < Duration::from_secs(seconds) {
         let mut input = corpus[random.below(corpus.len())].clone();
         change(&mut random, &corpus, &mut input);
+        input.truncate(LONGEST);
         run(name, target, &input);
         runs += 1;
     }

@@ -33,6 +33,16 @@ pub fn fix_len(bytes: &mut [u8]) {
     bytes[4..6].copy_from_slice(&words.to_ne_bytes());
 }
 
+/// The bytes with an outer form that is right, without which nothing else is looked at.
+pub fn framed(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    bytes.resize(bytes.len().next_multiple_of(8).clamp(16, 65535 * 8), 0);
+    bytes[0] = 2;
+    bytes[6..8].fill(0);
+    fix_len(&mut bytes);
+    bytes
+}
+
 /// The 16-byte message that tells of an error.
 pub fn error_message(request: &[u8], errno: Errno) -> Vec<u8> {
     let mut bytes = request[..16].to_vec();

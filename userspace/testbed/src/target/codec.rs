@@ -3,22 +3,12 @@
 //! Messages: what is read can be written and read again.
 
 use klips::pfkey::{Content, Direction, Ext, Header, LifetimeForm, Message};
-use model::wire::{exts_of, fix_len, hex};
+use model::wire::{exts_of, framed, hex};
 
 /// Reads a message, as it is and with its outer form made right, writes it and reads it again.
 pub fn codec(bytes: &[u8]) {
     check(bytes);
     check(&framed(bytes));
-}
-
-/// The bytes with an outer form that is right, without which nothing else is looked at.
-pub(super) fn framed(bytes: &[u8]) -> Vec<u8> {
-    let mut bytes = bytes.to_vec();
-    bytes.resize(bytes.len().next_multiple_of(8).clamp(16, 65535 * 8), 0);
-    bytes[0] = 2;
-    bytes[6..8].fill(0);
-    fix_len(&mut bytes);
-    bytes
 }
 
 fn check(bytes: &[u8]) {

@@ -3,10 +3,10 @@
 //! Any messages at all, from several sockets that come and go, on two hosts whose room for messages
 //! is full of different bytes.
 
-use super::codec::{assert_canonical, framed};
+use super::codec::assert_canonical;
 use crate::host::{Socket, TestHost};
 use klips::{errno::Errno, listing::Listing, memory, request};
-use model::wire::{assert_clean, hex, msg, unwrapped};
+use model::wire::{assert_clean, framed, hex, msg, unwrapped};
 
 /// How many sockets there are, from 1.
 const SOCKETS: Socket = 4;

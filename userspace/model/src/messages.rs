@@ -2,8 +2,8 @@
 
 //! Requests of every kind, with every extension that an SA can have.
 
+use crate::wire::*;
 use klips::said::Said;
-use model::wire::*;
 
 /// Requests of every kind. In this order, most are taken.
 pub fn messages() -> Vec<Vec<u8>> {
@@ -44,9 +44,29 @@ pub fn messages() -> Vec<Vec<u8>> {
     messages.push(message(
         msg::DEBUG,
         0,
-        &[extension(ext::DEBUG, &[0xff; 52])],
+        &[extension(ext::DEBUG, &[0xff; 48])],
     ));
+    // What is read and then refused: eroutes and interfaces.
+    messages.extend([eroute(msg::ADDFLOW, esp), eroute(msg::DELFLOW, esp)]);
+    let interface = extension(ext::PLUMBIF, &[1, 0, 0, 0]);
+    messages.push(message(msg::PLUMBIF, 0, &[interface]));
     messages
+}
+
+/// A message about an eroute.
+fn eroute(kind: u8, said: Said) -> Vec<u8> {
+    let flow = [
+        (ext::ADDRESS_SRC_FLOW, "10.1.0.0"),
+        (ext::ADDRESS_DST_FLOW, "10.2.0.0"),
+        (ext::ADDRESS_SRC_MASK, "255.255.0.0"),
+        (ext::ADDRESS_DST_MASK, "255.255.0.0"),
+    ];
+    let mut exts = naming(said).to_vec();
+    exts.extend(flow.map(|(number, text)| address(number, ip(text), 0)));
+    match kind {
+        msg::ADDFLOW => message(kind, satype(said.proto), &exts),
+        _ => message(kind, 0, &exts[3..]),
+    }
 }
 
 /// A message with every extension that an SA can have.

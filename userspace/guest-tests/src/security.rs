@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What those can do who may not: the rows of `rust/security.md` that take a kernel.
+
+use crate::{
+    helper::{self, Helper, Who},
+    ktap::Test,
+    support::{
+        KeySocket, PROC, add, expect_spigrp, flush, make, manual_sas, open_raw, proc_net, said,
+    },
+    tests,
+};
+use anyhow::{Context, Result, ensure};
+use klips::errno::Errno;
+use model::{messages, wire};
+use nix::sched::{CloneFlags, unshare};
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities, set_no_new_privs};
+use std::{fs, os::unix::fs::chroot, path::Path, process::Command, thread};
+
+/// All of them.
+pub fn all() -> Vec<Test> {
+    tests![
+        a_capability_that_is_dropped_is_missed_at_every_write,
+        a_sandbox_cannot_write_to_a_socket_that_it_was_given,
+        roots_of_user_namespaces_cannot_write_to_sockets_of_others,
+        what_is_queued_has_a_bound_that_its_owner_cannot_raise,
+        nothing_is_logged_of_what_others_own,
+        sas_and_messages_count_against_the_control_group_of_the_writer,
+    ]
+}
+
+/// Gives up some capabilities of this thread, or takes them back.
+fn set_effective(effective: CapabilitySet) -> Result<()> {
+    let sets = capabilities(None)?;
+    set_capabilities(None, rustix::thread::CapabilitySets { effective, ..sets })?;
+    Ok(())
+}
+
+/// Checks that no message gets through, whatever it asks for, and that nobody is told.
+fn expect_no_writing(socket: &KeySocket) -> Result<()> {
+    for message in messages() {
+        let result = socket.write(&message);
+        ensure!(
+            result == Err(Errno::EPERM),
+            "{}: {result:?}",
+            wire::hex(&message)
+        );
+    }
+    let told = socket.drain()?;
+    ensure!(told.is_empty(), "{told:02x?}");
+    Ok(())
+}
+
+fn a_capability_that_is_dropped_is_missed_at_every_write() -> Result<()> {
+    let [tun, esp, _] = manual_sas();
+    make(&[tun])?;
+    let all = capabilities(None)?.effective;
+    let socket = KeySocket::open()?;
+    set_effective(all - CapabilitySet::NET_ADMIN)?;
+    expect_no_writing(&socket)?;
+    let opened = open_raw(3, 2).err().and_then(|error| error.raw_os_error());
+    ensure!(
+        opened == Some(1),
+        "a socket without the capability: {opened:?}"
+    );
+    // Files are read by their modes; these are user 0's.
+    expect_spigrp(&["tun0x113@10.0.0.2"])?;
+
+    set_effective(all)?;
+    ensure!(socket.send(&add(&esp)) == Ok(()));
+    expect_spigrp(&["tun0x113@10.0.0.2", "esp0x115@10.0.0.2"])
+}
+
+fn a_sandbox_cannot_write_to_a_socket_that_it_was_given() -> Result<()> {
+    let [tun, esp, _] = manual_sas();
+    make(&[tun])?;
+    let socket = KeySocket::open()?;
+    let inside = KeySocket(socket.0.try_clone()?);
+    let empty = Path::new("/tmp/empty");
+    fs::create_dir_all(empty)?;
+    thread::spawn(move || -> Result<()> {
+        unshare(CloneFlags::CLONE_FS)?;
+        chroot(empty)?;
+        std::env::set_current_dir("/")?;
+        set_no_new_privs(true)?;
+        let none = CapabilitySet::empty();
+        let sets = rustix::thread::CapabilitySets {
+            effective: none,
+            permitted: none,
+            inheritable: none,
+        };
+        set_capabilities(None, sets)?;
+        expect_no_writing(&inside)?;
+        ensure!(open_raw(3, 2).is_err(), "a socket of its own");
+        ensure!(fs::metadata(PROC).is_err(), "it sees files");
+        Ok(())
+    })
+    .join()
+    .expect("no panic")?;
+    // Who was let in once goes on listening.
+    make(&[esp])?;
+    ensure!(socket.read_one()?.len() > 16);
+    expect_spigrp(&["tun0x113@10.0.0.2", "esp0x115@10.0.0.2"])
+}
+
+fn roots_of_user_namespaces_cannot_write_to_sockets_of_others() -> Result<()> {
+    let socket = KeySocket::open()?;
+    for helper in [Helper::WriteAsOtherRoot, Helper::WriteFromOtherNetwork] {
+        let stdin = socket.0.try_clone()?;
+        let told = helper::run(helper, Who::Nobody, Some(stdin.into()))?;
+        ensure!(told == "EPERM", "{helper:?}: {told}");
+    }
+    ensure!(socket.drain()?.is_empty());
+    expect_spigrp(&[])
+}
+
+fn what_is_queued_has_a_bound_that_its_owner_cannot_raise() -> Result<()> {
+    let told = helper::run(Helper::Hoard, Who::Nobody, None)?;
+    ensure!(told == "ok", "{told}");
+    Ok(())
+}
+
+/// What [`Helper::Hoard`] does, as root of a namespace of its own.
+pub fn hoard() -> Result<String> {
+    const COUNT: usize = 1500;
+    let max: usize = fs::read_to_string("/proc/sys/net/core/rmem_max")
+        .context("rmem_max")?
+        .trim_end()
+        .parse()?;
+    let deaf = KeySocket::open()?;
+    deaf.0.set_recv_buffer_size(1 << 30)?;
+    let size = deaf.0.recv_buffer_size()?;
+    ensure!(
+        size <= 2 * max,
+        "a buffer of {size} bytes with rmem_max={max}"
+    );
+    let forced = rustix::net::sockopt::set_socket_recv_buffer_size_force(&deaf.0, 1 << 30);
+    ensure!(
+        forced == Err(rustix::io::Errno::PERM),
+        "SO_RCVBUFFORCE: {forced:?}"
+    );
+
+    // The same bound, where it is reached sooner.
+    deaf.0.set_recv_buffer_size(100_000)?;
+    let size = deaf.0.recv_buffer_size()?;
+    let writer = KeySocket::open()?;
+    for _ in 0..COUNT {
+        ensure!(writer.send(&flush(0)) == Ok(()));
+        writer.drain()?;
+    }
+    let list = proc_net("pf_key")?;
+    let lost = list
+        .lines()
+        .filter_map(|line| line.split_whitespace().last());
+    let lost: usize = lost.filter_map(|lost| lost.parse::<usize>().ok()).sum();
+    let mut kept = 0;
+    while deaf.read_or_lost()?.is_some() {
+        kept += 1;
+    }
+    ensure!(kept + lost == COUNT && kept > 0, "{kept} kept, {lost} lost");
+    // What the kernel keeps of a message beside its bytes takes more than this.
+    ensure!(kept * 512 <= size, "{kept} messages in {size} bytes");
+    Ok("ok".to_owned())
+}
+
+fn nothing_is_logged_of_what_others_own() -> Result<()> {
+    let lines = || -> Result<usize> {
+        let log = Command::new("dmesg").output()?.stdout;
+        let log = String::from_utf8_lossy(&log);
+        // Of anybody's: tests that run beside this one don't log.
+        Ok(log
+            .lines()
+            .filter(|line| line.contains("klips: Add"))
+            .count())
+    };
+    let before = lines()?;
+    let told = helper::run(Helper::Chatter, Who::Nobody, None)?;
+    ensure!(told == "ok", "{told}");
+    ensure!(lines()? == before, "it is in the log");
+    // The same is logged where the host is the owner.
+    chatter()?;
+    ensure!(lines()? == before + 3, "{} lines more", lines()? - before);
+    Ok(())
+}
+
+/// Makes SAs with all debugging on.
+pub fn chatter() -> Result<String> {
+    let socket = KeySocket::open()?;
+    let masks = wire::extension(wire::ext::DEBUG, &[0xff; 48]);
+    let result = socket.write(&wire::message(wire::msg::DEBUG, 0, &[masks]));
+    ensure!(result == Ok(()), "X_DEBUG: {result:?}");
+    make(&manual_sas())?;
+    Ok("ok".to_owned())
+}
+
+/// Where control groups are while a test looks at one.
+const CGROUPS: &str = "/tmp/cgroups";
+
+fn sas_and_messages_count_against_the_control_group_of_the_writer() -> Result<()> {
+    fs::create_dir_all(CGROUPS)?;
+    let mount = |arguments: &[&str]| -> Result<()> {
+        let output = Command::new(arguments[0]).args(&arguments[1..]).output()?;
+        ensure!(output.status.success(), "{arguments:?}: {output:?}");
+        Ok(())
+    };
+    mount(&["mount", "-t", "cgroup2", "none", CGROUPS])?;
+    let group = format!("{CGROUPS}/klips");
+    let looked = (|| {
+        fs::write(format!("{CGROUPS}/cgroup.subtree_control"), "+memory")?;
+        fs::create_dir(&group)?;
+        helper::finish(helper::start_here(
+            Helper::Charge,
+            std::slice::from_ref(&group),
+        )?)
+    })();
+    // The namespace still has the helper's SAs; they go with it.
+    let removed = fs::remove_dir(&group);
+    mount(&["umount", CGROUPS])?;
+    println!("# charged with {}", looked?);
+    removed.context("can't remove the control group")
+}
+
+/// What [`Helper::Charge`] does: enters the control group, and sees what it is charged for.
+pub fn charge(group: &str) -> Result<String> {
+    const SAS: u64 = 2000;
+    const SOCKETS: u64 = 8;
+    const ROUNDS: u64 = 200;
+    fs::write(format!("{group}/cgroup.procs"), "0")?;
+    // What is there once and for all is not to be counted.
+    make(&manual_sas())?;
+    let before = charged(group)?;
+    let socket = KeySocket::open()?;
+    for n in 0..SAS {
+        let sa = said(&format!("tun.{:x}@10.0.0.2", 0x1000 + n));
+        ensure!(socket.send(&add(&sa)) == Ok(()));
+        socket.drain()?;
+    }
+    let sas = charged(group)?.saturating_sub(before);
+    ensure!(sas >= SAS * 192, "{SAS} SAs are charged with {sas} bytes");
+    ensure!(socket.send(&flush(0)) == Ok(()));
+    socket.drain()?;
+
+    let deaf: Vec<KeySocket> = (0..SOCKETS)
+        .map(|_| KeySocket::open())
+        .collect::<Result<_>>()?;
+    let before = charged(group)?;
+    for _ in 0..ROUNDS {
+        ensure!(socket.send(&flush(0)) == Ok(()));
+        socket.drain()?;
+    }
+    let messages = charged(group)?.saturating_sub(before);
+    let kept: usize = deaf
+        .iter()
+        .map(|socket| Ok(socket.drain()?.len()))
+        .sum::<Result<_>>()?;
+    ensure!(kept > 1000, "{kept} messages are kept");
+    // Each has a socket buffer for each of its listeners, which share the bytes.
+    let least = kept as u64 * 240 + ROUNDS * 400;
+    ensure!(
+        messages >= least,
+        "{kept} messages are charged with {messages} bytes, not {least}"
+    );
+    Ok(format!(
+        "{sas} bytes for {SAS} SAs, {messages} for {kept} messages"
+    ))
+}
+
+/// Bytes of kernel memory that a control group is charged for.
+fn charged(group: &str) -> Result<u64> {
+    let stat = fs::read_to_string(format!("{group}/memory.stat"))?;
+    let kernel = stat.lines().find_map(|line| line.strip_prefix("kernel "));
+    Ok(kernel.context("no kernel memory in memory.stat")?.parse()?)
+}
