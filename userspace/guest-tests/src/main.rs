@@ -13,8 +13,10 @@
 mod command_lines;
 mod golden;
 mod helper;
+mod kinds;
 mod ktap;
 mod load;
+mod memory;
 mod messages;
 mod model;
 mod namespaces;
@@ -36,6 +38,7 @@ fn tests() -> Vec<Test> {
     tests.extend(requests::all());
     tests.extend(messages::all());
     tests.extend(model::all());
+    tests.extend(memory::all());
     tests.extend(proc::all());
     tests.extend(namespaces::all());
     tests.extend(tools::all());
