@@ -15,6 +15,7 @@ mod golden;
 mod helper;
 mod kinds;
 mod ktap;
+mod leaks;
 mod load;
 mod memory;
 mod messages;
@@ -39,6 +40,7 @@ fn tests() -> Vec<Test> {
     tests.extend(messages::all());
     tests.extend(model::all());
     tests.extend(memory::all());
+    tests.extend(leaks::all());
     tests.extend(proc::all());
     tests.extend(namespaces::all());
     tests.extend(tools::all());
@@ -48,6 +50,7 @@ fn tests() -> Vec<Test> {
     tests.extend(golden::all());
     tests.extend(command_lines::all());
     tests.extend(messages::waiting());
+    tests.extend(leaks::waiting());
     tests.extend(spigrp_tool::waiting());
     tests.extend(load::after());
     tests
