@@ -11,6 +11,7 @@
 //! answer as recorded, in the format of the files in `golden/`.
 
 mod command_lines;
+mod cve;
 mod golden;
 mod helper;
 mod kinds;
@@ -41,6 +42,7 @@ fn tests() -> Vec<Test> {
     tests.extend(model::all());
     tests.extend(memory::all());
     tests.extend(leaks::all());
+    tests.extend(cve::all());
     tests.extend(proc::all());
     tests.extend(namespaces::all());
     tests.extend(tools::all());
