@@ -9,11 +9,13 @@
 //! `guest-tests [PATTERN]` runs the tests whose names contain the pattern.
 //! `guest-tests --golden` prints what the module does in the recorded cases that it does not
 //! answer as recorded, in the format of the files in `golden/`.
+//! `guest-tests --keys` leaves memory to be searched for keys.
 
 mod command_lines;
 mod cve;
 mod golden;
 mod helper;
+mod keys;
 mod kinds;
 mod ktap;
 mod leaks;
@@ -62,6 +64,9 @@ fn main() -> std::process::ExitCode {
     let argument = std::env::args().nth(1).unwrap_or_default();
     if argument == helper::ARGUMENT {
         return helper::main();
+    }
+    if argument == keys::ARGUMENT {
+        return keys::main();
     }
     if argument == "--golden" {
         return golden::print_differences();
