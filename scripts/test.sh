@@ -73,7 +73,7 @@ guest_tests() {
 	local log=$logs/guest-tests.log status=0 ok='' bad=''
 	cargo run --manifest-path userspace/Cargo.toml --release --quiet -p vm -- test \
 		--kernel "$1/arch/x86/boot/bzImage" --module "$MODULE" --bin "$BIN" \
-		--broken "$TEST_MODULES" --extra-module "$TEST_MODULES/grab15.ko" --out "$logs/guest" \
+		--broken "$TEST_MODULES" --keys --extra-module "$TEST_MODULES/grab15.ko" --out "$logs/guest" \
 		"${@:2}" 2>&1 | tee "$log" || status=$?
 	read -r ok bad < <(sed -n 's/^\([0-9]\+\) passed, \([0-9]\+\) failed.*/\1 \2/p' "$log" | tail -n 1) || true
 	if [[ -z $ok ]]; then

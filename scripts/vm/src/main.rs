@@ -16,6 +16,7 @@
 mod console;
 mod cpio;
 mod initramfs;
+mod keys;
 mod ktap;
 mod libraries;
 mod qemu;
@@ -139,6 +140,9 @@ struct TestArgs {
     /// First do what "selftest" does, with the modules in this directory
     #[arg(long, value_name = "DIR")]
     broken: Option<PathBuf>,
+    /// First search all of a guest's memory for keys that are no longer used
+    #[arg(long)]
+    keys: bool,
 }
 
 #[derive(Args)]
@@ -226,6 +230,7 @@ impl MachineArgs {
             append: self.append.clone(),
             accel: self.accel,
             record: None,
+            keep_memory: false,
         };
         if machine.accel == Accel::Icount {
             machine.cpus = 1;
@@ -285,6 +290,15 @@ fn test(args: &TestArgs) -> Result<ExitCode> {
             broken,
             out: &directory.join("selftest"),
         })?;
+        println!();
+    }
+
+    if args.keys {
+        sum += keys::run(
+            &machine,
+            args.guest.image(&release)?,
+            &directory.join("keys"),
+        )?;
         println!();
     }
 

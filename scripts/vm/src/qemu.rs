@@ -37,6 +37,9 @@ use crate::verdict::Control;
 const PARAMETERS: &str = "console=ttyS0 loglevel=7 printk.time=1 printk.devkmsg=on oops=panic \
                           panic=-1 reboot=t random.trust_cpu=on mitigations=off";
 
+/// A guest's memory, in its directory.
+pub const MEMORY: &str = "memory.bin";
+
 /// How long `init` may take to answer, on a machine that does much else.
 const BOOT_LIMIT: Duration = Duration::from_secs(400);
 /// The same where KVM is only tried; if it works at all it takes a second.
@@ -120,6 +123,8 @@ pub struct Machine {
     /// How many instructions are recorded once the job's output ends with the line "ready"; then
     /// the guest has done its work.
     pub record: Option<u64>,
+    /// Whether its memory is left in the file [`MEMORY`] once it is off.
+    pub keep_memory: bool,
 }
 
 /// How a guest ended.
@@ -358,13 +363,19 @@ impl Machine {
             // that is none.
             _ => "max,la57=off",
         };
+        let (memory, mut board) = (self.memory, self.board.machine().to_owned());
+        if self.keep_memory {
+            let file = format!("memory-backend-file,id=memory,size={memory}M,mem-path={MEMORY}");
+            command.args(["-object", &format!("{file},share=on")]);
+            board += ",memory-backend=memory";
+        }
         command
             .current_dir(directory)
             .args(["-nodefaults", "-no-user-config", "-no-reboot"])
-            .args(["-display", "none", "-machine", self.board.machine()])
+            .args(["-display", "none", "-machine", &board])
             .args(["-accel", accel, "-cpu", cpu])
             .args(["-smp", &self.cpus.to_string()])
-            .args(["-m", &self.memory.to_string()])
+            .args(["-m", &memory.to_string()])
             .arg("-kernel")
             .arg(fs::canonicalize(&self.kernel)?)
             .args(["-initrd", "initramfs.cpio"])

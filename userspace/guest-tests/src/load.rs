@@ -6,7 +6,7 @@ use crate::{
     helper::{self, Helper, Who},
     ktap::Test,
     support::{
-        KeySocket, PROC, insmod, is_loaded, klips_ko, make, manual_sas, open_raw, rmmod, said,
+        KeySocket, PROC, Slab, insmod, is_loaded, klips_ko, make, manual_sas, open_raw, rmmod, said,
     },
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -44,6 +44,7 @@ pub fn before() -> Vec<Test> {
         Test::step("load::an_open_socket_keeps_the_module", kept_by_socket),
         Test::step("load::an_open_file_keeps_the_module", kept_by_file),
         Test::step("load::unloads_with_sas_and_groups", unloads_with_sas),
+        Test::step("load::loads_and_unloads_again_and_again", cycles),
         Test::step(
             "load::a_limit_on_sas_holds_where_others_are_the_owners",
             limited,
@@ -159,6 +160,67 @@ fn unloads_with_sas() -> Result<()> {
         .ask(&crate::support::group(&sas))
         .context("can't group")?;
     unload()
+}
+
+/// Each time with SAs and groups, in the first namespace and in one more, and not while a socket or a
+/// file is open. `KLIPS_CYCLES=1000` in the environment makes it that many times.
+fn cycles() -> Result<()> {
+    const FEW: u32 = 20;
+    // What the first few take is taken once.
+    const WARM: u32 = 5;
+    let cycles = match std::env::var("KLIPS_CYCLES") {
+        Ok(number) => number.parse()?,
+        Err(_) => FEW,
+    };
+    let mut memory = Slab::now()?;
+    for number in 0..WARM + cycles {
+        if number == WARM {
+            memory = Slab::now()?;
+        }
+        cycle().with_context(|| format!("cycle {number}"))?;
+    }
+    // Each cycle loads 200 KiB of module, and makes more than 100 KiB of SAs.
+    let most = 1536 + 8 * u64::from(cycles);
+    let grown = memory.settled(most)?;
+    println!("# {cycles} cycles, {grown:?} KiB more");
+    ensure!(grown.is_none_or(|grown| grown < most), "{grown:?} KiB");
+    Ok(())
+}
+
+fn cycle() -> Result<()> {
+    let names: Vec<_> = (0..400)
+        .map(|spi| said(&format!("esp.{:x}@10.0.0.2", 0x1000 + spi)))
+        .collect();
+    let fill = || -> Result<()> {
+        make(&names)?;
+        let socket = KeySocket::open()?;
+        for four in names.chunks(4) {
+            socket.ask(&crate::support::group(four))?;
+        }
+        Ok(())
+    };
+    finit_module(&fs::File::open(klips_ko())?, c"", ModuleInitFlags::empty())?;
+    fill()?;
+    // One that nobody holds any more but the module: it may end before or after.
+    thread::spawn(move || -> Result<()> {
+        unshare(CloneFlags::CLONE_NEWNET)?;
+        make(&manual_sas())
+    })
+    .join()
+    .expect("no panic")?;
+    let remove = || delete_module(c"klips", DeleteModuleFlags::O_NONBLOCK);
+    let socket = KeySocket::open()?;
+    let result = remove();
+    ensure!(result == Err(Errno::EAGAIN), "with a socket: {result:?}");
+    drop(socket);
+    let file = fs::File::open(format!("{PROC}/ipsec_spi"))?;
+    let result = remove();
+    ensure!(result == Err(Errno::EAGAIN), "with a file: {result:?}");
+    drop(file);
+    remove()?;
+    ensure!(!is_loaded("klips"));
+    ensure!(fs::symlink_metadata(format!("{PROC}/ipsec")).is_err());
+    Ok(())
 }
 
 fn load_with(parameter: &str) -> Result<()> {

@@ -10,14 +10,20 @@
 //! `guest-tests --golden` prints what the module does in the recorded cases that it does not
 //! answer as recorded, in the format of the files in `golden/`.
 //! `guest-tests --message SEED NUMBER` prints a message of the test that sends them at random.
+//! `guest-tests --keys` leaves memory to be searched for keys.
 
 mod command_lines;
+mod cve;
 mod fuzz;
 mod golden;
 mod helper;
 mod invariants;
+mod keys;
+mod kinds;
 mod ktap;
+mod leaks;
 mod load;
+mod memory;
 mod messages;
 mod model;
 mod namespaces;
@@ -43,6 +49,9 @@ fn tests() -> Vec<Test> {
     tests.extend(model::all());
     tests.extend(fuzz::all());
     tests.extend(stress::all());
+    tests.extend(memory::all());
+    tests.extend(leaks::all());
+    tests.extend(cve::all());
     tests.extend(proc::all());
     tests.extend(namespaces::all());
     tests.extend(security::all());
@@ -53,6 +62,7 @@ fn tests() -> Vec<Test> {
     tests.extend(golden::all());
     tests.extend(command_lines::all());
     tests.extend(messages::waiting());
+    tests.extend(leaks::waiting());
     tests.extend(spigrp_tool::waiting());
     tests.extend(load::after());
     tests
@@ -74,6 +84,9 @@ fn main() -> std::process::ExitCode {
                 }
             };
         }
+    }
+    if argument == keys::ARGUMENT {
+        return keys::main();
     }
     if argument == "--golden" {
         return golden::print_differences();

@@ -3,7 +3,7 @@
 //! What requests do to the table, through the real socket.
 
 use crate::{
-    ktap::{Skip, Test},
+    ktap::Test,
     support::{
         KeySocket, SECRET, add, expect_refusal, expect_spigrp, flush, group, header, link, make,
         manual_sas, naming, parse, said, spigrp, ungroup,
@@ -20,7 +20,6 @@ use klips::{
     },
     said::Said,
 };
-use std::{fs, io::Write, os::unix::fs::FileExt, process::Command};
 
 /// All of them.
 pub fn all() -> Vec<Test> {
@@ -42,7 +41,6 @@ pub fn all() -> Vec<Test> {
         ungrouping_what_is_single_succeeds,
         a_list_groups_at_once_or_not_at_all,
         a_list_tells_which_sa_is_at_fault,
-        a_list_changes_nothing_when_memory_fails,
         groups_of_ipv6_and_of_both_families,
         ten_thousand_sas_come_and_go,
     ]
@@ -442,63 +440,6 @@ fn a_list_tells_which_sa_is_at_fault() -> Result<()> {
     socket.drain()?;
     ensure!(socket.send(&both) == Err(Errno::EINVAL));
     Ok(())
-}
-
-/// Fails the first allocation, the second and so on, until the request no longer has that many.
-fn a_list_changes_nothing_when_memory_fails() -> Result<()> {
-    const NTH: &str = "/proc/thread-self/fail-nth";
-    const DEBUG: &str = "/sys/kernel/debug";
-    if !fs::exists(NTH)? {
-        return Err(Skip("the kernel has no fault injection").into());
-    }
-    if !fs::exists(format!("{DEBUG}/failslab"))? {
-        let mount = ["-t", "debugfs", "none", DEBUG];
-        ensure!(Command::new("mount").args(mount).status()?.success());
-    }
-    fs::write(format!("{DEBUG}/failslab/ignore-gfp-wait"), "N")?;
-    for kind in ["failslab", "fail_page_alloc", "fail_usercopy"] {
-        let _ = fs::write(format!("{DEBUG}/{kind}/verbose"), "0");
-    }
-    let (socket, _other) = (KeySocket::open()?, KeySocket::open()?);
-    let sas = ABCD.map(said);
-    make(&sas)?;
-    let single: Vec<String> = sas.iter().map(Said::to_string).collect();
-    let single: Vec<&str> = single.iter().map(String::as_str).collect();
-    let request = crate::support::bytes_of(&group(&sas));
-    let mut refused = 0;
-    for nth in 1..100 {
-        socket.drain()?;
-        let mut control = fs::File::options().read(true).write(true).open(NTH)?;
-        control.write_all(format!("{nth}").as_bytes())?;
-        let result = socket.write(&request);
-        let mut left = [0; 8];
-        // To ask is to copy, which can be made to fail as well; then some were left.
-        let used_up = control
-            .read_at(&mut left, 0)
-            .is_ok_and(|len| left[..len].trim_ascii() == b"0");
-        let _ = control.write_all(b"0");
-        match result {
-            Ok(()) if !used_up => {
-                ensure!(refused >= 2, "only {refused} allocations were made to fail");
-                return expect_spigrp(&[&single.join(" ")]);
-            }
-            // What failed was a listener's copy, which is lost and nothing else.
-            Ok(()) => {
-                expect_spigrp(&[&single.join(" ")])?;
-                socket.drain().ok();
-                ensure!(socket.send(&ungroup(&sas[0])).is_ok());
-            }
-            Err(errno) => {
-                ensure!(
-                    matches!(errno, Errno::ENOMEM | Errno::ENOBUFS | Errno::EFAULT),
-                    "{errno:?}"
-                );
-                expect_spigrp(&single)?;
-                refused += 1;
-            }
-        }
-    }
-    anyhow::bail!("never succeeded")
 }
 
 fn groups_of_ipv6_and_of_both_families() -> Result<()> {

@@ -19,7 +19,8 @@ use std::{
     io::{Read, Write},
     net::IpAddr,
     process::Command,
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 /// `PF_KEY`.
@@ -358,6 +359,44 @@ pub fn expect_refusal(
         );
     }
     Ok(())
+}
+
+/// Memory of the kernel in small pieces, to be compared with what it is later.
+pub struct Slab(Option<u64>);
+
+impl Slab {
+    /// What is used now. Nothing where freed memory is kept for a while, to find out who uses it:
+    /// that kernel looks for leaks by itself.
+    pub fn now() -> Result<Self> {
+        if fs::exists("/sys/kernel/debug/kmemleak")? {
+            return Ok(Slab(None));
+        }
+        let text = fs::read_to_string("/proc/meminfo")?;
+        let field = |name: &str| -> Option<u64> {
+            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+            line.trim_matches(|c: char| !c.is_ascii_digit())
+                .parse()
+                .ok()
+        };
+        let kib = field("SUnreclaim:").zip(field("VmallocUsed:"));
+        let (slab, vmalloc) = kib.context("/proc/meminfo has other lines")?;
+        Ok(Slab(Some(slab + vmalloc)))
+    }
+
+    /// How many KiB more are used once that is less than a limit, or after a while: namespaces
+    /// and caches are freed later.
+    pub fn settled(&self, limit: u64) -> Result<Option<u64>> {
+        let start = Instant::now();
+        loop {
+            let now = Self::now()?.0;
+            let grown = now.zip(self.0).map(|(now, then)| now.saturating_sub(then));
+            let settled = grown.is_none_or(|grown| grown < limit);
+            if settled || start.elapsed() > Duration::from_secs(20) {
+                return Ok(grown);
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
 }
 
 /// Loads a module.

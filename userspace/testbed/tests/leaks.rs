@@ -82,21 +82,6 @@ impl Tapped {
     }
 }
 
-/// The bytes that a text may stand for: itself, its hexadecimal digits, its decimal numbers.
-fn readings(text: &str) -> [Vec<u8>; 4] {
-    let digits: Vec<u8> = text
-        .chars()
-        .filter_map(|c| Some(c.to_digit(16)? as u8))
-        .collect();
-    let [even, odd] = [0, 1].map(|from| {
-        let pairs = digits.get(from..).unwrap_or_default().chunks_exact(2);
-        pairs.map(|pair| pair[0] << 4 | pair[1]).collect()
-    });
-    let numbers = text.split(|c: char| !c.is_ascii_digit());
-    let decimal = numbers.filter_map(|number| number.parse().ok()).collect();
-    [text.as_bytes().to_vec(), even, odd, decimal]
-}
-
 /// The requests beside its own that may come after a step.
 fn asked_for(step: &Step) -> Vec<Vec<u8>> {
     let said = match step {

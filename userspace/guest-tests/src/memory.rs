@@ -1,0 +1,497 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Every operation with each of its allocations made to fail: either it happens, or nothing has
+//! changed, whoever hears of it hears the truth, and the next attempt works.
+//!
+//! The kernel counts what can fail in a system call, memory by the piece and by the page and copies
+//! from and to user space, and makes the nth fail (`Documentation/fault-injection`).
+
+use crate::{
+    kinds::{self, Audience, Heard, Kind},
+    ktap::{Skip, Test},
+    support::{KeySocket, PF_KEY, PROC, errno, proc_net},
+    tests,
+};
+use anyhow::{Context, Result, bail, ensure};
+use klips::errno::Errno;
+use model::wire::{self, msg};
+use nix::sched::{CloneFlags, unshare};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{
+    fs,
+    io::{self, Read, Write},
+    os::unix::fs::FileExt,
+    process::Command,
+};
+
+/// All of them.
+pub fn all() -> Vec<Test> {
+    tests![
+        a_request_changes_nothing_when_memory_fails,
+        a_dump_says_so_when_memory_fails_as_it_is_read,
+        a_socket_opens_or_leaves_nothing_when_memory_fails,
+        a_file_is_read_whole_or_not_when_memory_fails,
+        a_namespace_is_made_or_not_when_memory_fails,
+    ]
+}
+
+const FILES: [&str; 7] = [
+    "ipsec_spigrp",
+    "ipsec_spi",
+    "ipsec_version",
+    "ipsec_klipsdebug",
+    "pf_key",
+    "pf_key_registered",
+    "pf_key_supported",
+];
+
+/// No operation takes so many allocations.
+const ENOUGH: u32 = 1000;
+
+const ENFILE: Errno = Errno(23);
+const NTH: &str = "/proc/thread-self/fail-nth";
+const DEBUG: &str = "/sys/kernel/debug";
+const KINDS: [&str; 3] = ["failslab", "fail_page_alloc", "fail_usercopy"];
+
+/// What makes operations of this thread fail.
+struct Faults {
+    nth: fs::File,
+    failed: u32,
+}
+
+impl Faults {
+    fn new() -> Result<Self> {
+        if !fs::exists(NTH)? {
+            return Err(Skip("the kernel has no fault injection").into());
+        }
+        if !fs::exists(format!("{DEBUG}/failslab"))? {
+            let mount = ["-t", "debugfs", "none", DEBUG];
+            ensure!(Command::new("mount").args(mount).status()?.success());
+        }
+        // By default only memory that may not be waited for fails, and no single page.
+        for (file, value) in [
+            ("failslab/ignore-gfp-wait", "N"),
+            ("fail_page_alloc/ignore-gfp-wait", "N"),
+            ("fail_page_alloc/min-order", "0"),
+        ] {
+            fs::write(format!("{DEBUG}/{file}"), value).context(file)?;
+        }
+        for kind in KINDS {
+            fs::write(format!("{DEBUG}/{kind}/verbose"), "0").context(kind)?;
+        }
+        let nth = fs::File::options().read(true).write(true).open(NTH)?;
+        Ok(Faults { nth, failed: 0 })
+    }
+
+    /// Does something whose nth allocation fails. Whether it had that many.
+    fn inject<T>(&mut self, nth: u32, operation: impl FnOnce() -> T) -> Result<(T, bool)> {
+        let text = nth.to_string();
+        let mut left = [0; 8];
+        self.nth.write_all(text.as_bytes())?;
+        let outcome = operation();
+        // To ask is to copy, which can be made to fail as well; then some were left.
+        let asked = self.nth.read_at(&mut left, 0);
+        let used_up = asked.is_ok_and(|len| left[..len].trim_ascii() == b"0");
+        let _ = self.nth.write_all(b"0");
+        self.failed += u32::from(used_up);
+        Ok((outcome, used_up))
+    }
+}
+
+/// Lets only those allocations fail that the module asks for, itself or by a function that it
+/// calls; all again once it is dropped.
+struct OnlyOfTheModule;
+
+impl OnlyOfTheModule {
+    fn new() -> Result<Self> {
+        let text = fs::read_to_string("/sys/module/klips/sections/.text")?;
+        let text = u64::from_str_radix(text.trim().trim_start_matches("0x"), 16)?;
+        let modules = fs::read_to_string("/proc/modules")?;
+        let size: u64 = modules
+            .lines()
+            .find_map(|line| line.strip_prefix("klips ")?.split(' ').next())
+            .context("klips is not in /proc/modules")?
+            .parse()?;
+        Self::set(text, text + size)?;
+        Ok(OnlyOfTheModule)
+    }
+
+    fn set(start: u64, end: u64) -> io::Result<()> {
+        for kind in KINDS {
+            fs::write(format!("{DEBUG}/{kind}/require-start"), start.to_string())?;
+            fs::write(format!("{DEBUG}/{kind}/require-end"), end.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for OnlyOfTheModule {
+    fn drop(&mut self) {
+        Self::set(0, u64::MAX).expect("all can fail again");
+    }
+}
+
+/// All there is to be seen of a namespace, but for what differs from one moment, and from one
+/// namespace, to the next.
+fn seen(dumper: Option<&KeySocket>) -> Result<(Vec<String>, Vec<Vec<u8>>)> {
+    let mut texts = Vec::new();
+    for file in FILES {
+        texts.push(stable(file, &proc_net(file)?));
+    }
+    let dump = match dumper {
+        Some(dumper) => kinds::dump(dumper)?,
+        None => Vec::new(),
+    };
+    Ok((
+        texts,
+        dump.iter()
+            .map(|message| kinds::timeless(message))
+            .collect(),
+    ))
+}
+
+/// A file without inodes, without the age of SAs and without how many messages were lost.
+fn stable(file: &str, text: &str) -> String {
+    let is_inode = |word: &str| word.len() == 16 && word.bytes().all(|c| c.is_ascii_hexdigit());
+    let line = |line: &str| {
+        let (line, _) = match file {
+            "pf_key" => line.rsplit_once(' ').unwrap_or((line, "")),
+            _ => (line, ""),
+        };
+        let words = line.split_whitespace().filter(|word| !is_inode(word));
+        let words = words.map(|word| match word.split_once("addtime(") {
+            Some((before, after)) => {
+                before.to_owned() + after.split_once(',').map_or(after, |(_, limits)| limits)
+            }
+            None => word.to_owned(),
+        });
+        words.collect::<Vec<_>>().join(" ") + "\n"
+    };
+    text.lines().map(line).collect()
+}
+
+/// A request and all there is to be seen of it.
+#[derive(Clone, Debug, PartialEq)]
+struct Outcome {
+    result: Result<(), Errno>,
+    heard: Vec<Heard>,
+    seen: (Vec<String>, Vec<Vec<u8>>),
+}
+
+/// A namespace in which a request is about to be made.
+struct Stage {
+    audience: Audience,
+    dumper: KeySocket,
+}
+
+impl Stage {
+    /// A new one.
+    fn new(kind: &Kind) -> Result<Self> {
+        unshare(CloneFlags::CLONE_NEWNET)?;
+        let stage = Stage {
+            audience: Audience::of(kind)?,
+            dumper: KeySocket::open()?,
+        };
+        Ok(stage)
+    }
+
+    /// What is there, and nobody has anything left to read.
+    fn seen(&self) -> Result<(Vec<String>, Vec<Vec<u8>>)> {
+        let seen = seen(Some(&self.dumper))?;
+        self.hear()?;
+        Ok(seen)
+    }
+
+    fn hear(&self) -> Result<Vec<Heard>> {
+        let mut heard = self.audience.hear()?.to_vec();
+        heard.push(kinds::hear(&self.dumper)?);
+        for heard in &mut heard {
+            for message in &mut heard.messages {
+                *message = kinds::timeless(message);
+            }
+        }
+        Ok(heard)
+    }
+
+    fn outcome(&self, result: Result<(), Errno>) -> Result<Outcome> {
+        Ok(Outcome {
+            result,
+            heard: self.hear()?,
+            seen: self.seen()?,
+        })
+    }
+
+    fn request(&self, kind: &Kind) -> Result<Outcome> {
+        self.outcome(self.audience.writer().write(&kind.request))
+    }
+}
+
+/// What became of a request one of whose allocations failed.
+enum Fate {
+    /// It had fewer.
+    Unhurt,
+    /// It was refused.
+    Refused,
+    /// Somebody has lost a message.
+    Unheard,
+    /// It went without that memory.
+    Coped,
+}
+
+/// Makes a request whose nth allocation fails.
+fn attempt(faults: &mut Faults, nth: u32, kind: &Kind, want: &Outcome) -> Result<Fate> {
+    let stage = Stage::new(kind)?;
+    let before = stage.seen()?;
+    let writer = stage.audience.writer();
+    let (result, used_up) = faults.inject(nth, || writer.write(&kind.request))?;
+    let found = stage.outcome(result)?;
+    if !used_up {
+        ensure!(found == *want, "undisturbed: {found:?} instead of {want:?}");
+        return Ok(Fate::Unhurt);
+    }
+    if result == want.result {
+        ensure!(found.seen == want.seen, "{found:?} instead of {want:?}");
+        let untold = found.heard.iter().all(|heard| heard.messages.is_empty());
+        if result.is_err() && untold {
+            return Ok(Fate::Unheard);
+        }
+        let is_cut = kind.request[1] == msg::DUMP && found.heard[0].lost;
+        for (found, want) in found.heard.iter().zip(&want.heard) {
+            let mut rest = want.messages.iter();
+            let (count, all) = (found.messages.len(), want.messages.len());
+            ensure!(
+                found.messages.iter().all(|one| rest.any(|it| it == one)),
+                "others than undisturbed: {:02x?}",
+                found.messages
+            );
+            // There is no copy of what a DUMP did not get to.
+            ensure!(
+                found.lost || count == all || is_cut,
+                "{count} of {all} messages, and no loss is told"
+            );
+        }
+        return Ok(match found.heard.iter().any(|heard| heard.lost) {
+            true => Fate::Unheard,
+            false => Fate::Coped,
+        });
+    }
+    let told = match result {
+        // What failed was memory for the request, so there was some to tell of it.
+        Err(Errno::ENOMEM) => vec![wire::error_message(&kind.request, Errno::ENOMEM)],
+        // The message never arrived.
+        Err(Errno::ENOBUFS | Errno::EFAULT) => Vec::new(),
+        other => bail!("{other:?} instead of {:?}", want.result),
+    };
+    ensure!(found.seen == before, "{:?} was {before:?}", found.seen);
+    for heard in &found.heard {
+        ensure!(heard.messages == told && !heard.lost, "{heard:?}");
+    }
+    let again = stage.request(kind)?;
+    ensure!(again == *want, "again: {again:?} instead of {want:?}");
+    Ok(Fate::Refused)
+}
+
+fn a_request_changes_nothing_when_memory_fails() -> Result<()> {
+    let mut faults = Faults::new()?;
+    for kind in kinds::all() {
+        let want = Stage::new(&kind)?.request(&kind)?;
+        let (mut refused, mut unheard, mut coped) = (0, 0, 0);
+        for nth in 1.. {
+            ensure!(nth < ENOUGH, "{}: never undisturbed", kind.name);
+            let fate = attempt(&mut faults, nth, &kind, &want)
+                .with_context(|| format!("{}, allocation {nth}", kind.name))?;
+            match fate {
+                Fate::Unhurt => break,
+                Fate::Refused => refused += 1,
+                Fate::Unheard => unheard += 1,
+                Fate::Coped => coped += 1,
+            }
+        }
+        println!(
+            "# {}: {} failed, {refused} refused, {unheard} lost a message, {coped} did without",
+            kind.name,
+            refused + unheard + coped
+        );
+        // The copy of the message at least.
+        ensure!(refused > 0, "{}: nothing has failed", kind.name);
+        let takes_memory = want.heard.iter().any(|heard| !heard.messages.is_empty());
+        ensure!(
+            !takes_memory || refused + unheard > 1,
+            "{}: no memory has failed",
+            kind.name
+        );
+    }
+    println!("# {} failures altogether", faults.failed);
+    Ok(())
+}
+
+fn a_dump_says_so_when_memory_fails_as_it_is_read() -> Result<()> {
+    let mut faults = Faults::new()?;
+    let names: Vec<_> = (0..40)
+        .map(|n| crate::support::said(&format!("ah.{:x}@10.0.0.2", 0x1000 + n)))
+        .collect();
+    crate::support::make(&names)?;
+    let socket = KeySocket::open()?;
+    // Room for a few at a time.
+    socket.0.set_recv_buffer_size(2304)?;
+    socket.0.set_nonblocking(true)?;
+    let request = wire::message(msg::DUMP, 0, &[]);
+    let (mut cut, mut buffer) = (0, [0; 4096]);
+    for nth in 1.. {
+        ensure!(nth < ENOUGH, "never undisturbed");
+        ensure!(socket.write(&request) == Ok(()), "DUMP");
+        let (mut count, mut last) = (0, false);
+        let mut failed = None;
+        let mut read = || {
+            // By hand: nothing here may need memory of its own.
+            for _ in 0..2 * names.len() {
+                match (&socket.0).read(&mut buffer) {
+                    Ok(_) => {
+                        count += 1;
+                        last = buffer[8..12] == [0; 4];
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) => failed = error.raw_os_error().or(failed),
+                }
+            }
+        };
+        let ((), used_up) = faults.inject(nth, &mut read)?;
+        // What is left once the fault is over.
+        read();
+        let told = failed.and_then(|number| u8::try_from(number).ok());
+        match told.map(Errno) {
+            None => ensure!(last && count == names.len(), "{count} came in silence"),
+            Some(Errno::ENOBUFS | Errno::EFAULT) => {
+                ensure!(used_up, "{told:?} out of nothing");
+                cut += 1;
+            }
+            Some(errno) => bail!("{errno:?}"),
+        }
+        ensure!(kinds::dump(&KeySocket::open()?)?.len() == names.len());
+        if !used_up {
+            ensure!(cut > 10, "only {cut} failures were told");
+            println!(
+                "# a DUMP of {}: {} failures, {cut} told",
+                names.len(),
+                nth - 1
+            );
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn a_socket_opens_or_leaves_nothing_when_memory_fails() -> Result<()> {
+    let mut faults = Faults::new()?;
+    let _other = KeySocket::open()?;
+    let before = seen(None)?;
+    let open = || {
+        let protocol = Some(Protocol::from(2));
+        Socket::new_raw(Domain::from(PF_KEY), Type::RAW, protocol)
+    };
+    let mut refused = 0;
+    for nth in 1.. {
+        ensure!(nth < ENOUGH, "never undisturbed");
+        let (socket, used_up) = faults.inject(nth, open)?;
+        match socket {
+            Ok(socket) => {
+                ensure!(seen(None)?.0[4].lines().count() == 3, "it is not in pf_key");
+                drop(socket);
+            }
+            Err(error) => {
+                let errno = errno(&error);
+                // Where the kernel has no memory for an inode it says that files are too many.
+                ensure!(
+                    used_up && [Errno::ENOMEM, Errno::ENOBUFS, ENFILE].contains(&errno),
+                    "{errno:?}"
+                );
+                refused += 1;
+            }
+        }
+        let after = seen(None)?;
+        ensure!(after == before, "allocation {nth}: {after:?}");
+        if !used_up {
+            ensure!(refused > 2, "only {refused} were refused");
+            println!("# socket(): {} failures, {refused} refused", nth - 1);
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Reads a file to its end with no memory but the buffer.
+fn read_whole(path: &str, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut file = fs::File::open(path)?;
+    let mut len = 0;
+    loop {
+        match file.read(&mut buffer[len..])? {
+            0 => return Ok(len),
+            more => len += more,
+        }
+    }
+}
+
+fn a_file_is_read_whole_or_not_when_memory_fails() -> Result<()> {
+    let mut faults = Faults::new()?;
+    let grouped = kinds::all().into_iter().find(|kind| kind.name == "DUMP");
+    let grouped = grouped.context("no such kind")?;
+    let stage = Stage::new(&grouped)?;
+    // Not zeros, for which no page would be there yet.
+    let mut buffer = vec![0xff; 1 << 16];
+    for file in FILES {
+        let path = format!("{PROC}/{file}");
+        let want = stable(file, &fs::read_to_string(&path)?);
+        ensure!(!want.is_empty(), "{file} is empty");
+        let mut refused = 0;
+        for nth in 1.. {
+            ensure!(nth < ENOUGH, "{file}: never undisturbed");
+            let (read, used_up) = faults.inject(nth, || read_whole(&path, &mut buffer))?;
+            match read {
+                Ok(len) => {
+                    let found = stable(file, std::str::from_utf8(&buffer[..len])?);
+                    ensure!(found == want, "{file}, allocation {nth}:\n{found}");
+                }
+                Err(error) => {
+                    let errno = errno(&error);
+                    ensure!(
+                        used_up && matches!(errno, Errno::ENOMEM | Errno::EFAULT),
+                        "{file}, allocation {nth}: {errno:?}"
+                    );
+                    refused += 1;
+                }
+            }
+            if !used_up {
+                ensure!(refused > 2, "{file}: only {refused} were refused");
+                println!("# {file}: {} failures, {refused} refused", nth - 1);
+                break;
+            }
+        }
+    }
+    drop(stage);
+    Ok(())
+}
+
+/// Not all that a namespace is made of, only what the module adds.
+fn a_namespace_is_made_or_not_when_memory_fails() -> Result<()> {
+    let mut faults = Faults::new()?;
+    let only = OnlyOfTheModule::new()?;
+    let mut refused = 0;
+    for nth in 1.. {
+        ensure!(nth < ENOUGH, "never undisturbed");
+        let (made, used_up) = faults.inject(nth, || unshare(CloneFlags::CLONE_NEWNET))?;
+        match made {
+            Ok(()) => {
+                seen(Some(&KeySocket::open()?)).with_context(|| format!("allocation {nth}"))?;
+            }
+            Err(nix::errno::Errno::ENOMEM) if used_up => refused += 1,
+            Err(errno) => bail!("allocation {nth}: {errno}"),
+        }
+        if !used_up {
+            ensure!(refused > 15, "only {refused} were refused");
+            println!("# a namespace: {} failures, {refused} refused", nth - 1);
+            break;
+        }
+    }
+    drop(only);
+    Ok(())
+}
