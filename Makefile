@@ -56,7 +56,7 @@ help:
 	@echo '  tools      the user space programs'
 	@echo '  test       install what is missing, build everything, run every test'
 	@echo '  check-all  the same for hours, on kernels that report what others pass over, and more;'
-	@echo '             PARTS=... for some of: tests, model, asan, fuzz, debug, kcsan'
+	@echo '             PARTS=... for some of: tests, model, asan, fuzz, debug, kcsan, stress'
 	@echo '  debian-kernel'
 	@echo '             the same with the kernel that Debian 13 backports has as a package'
 	@echo '  doctor     look for everything that building for KDIR and loading take'

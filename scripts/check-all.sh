@@ -4,7 +4,7 @@
 # Tries at length to break what "make test" tries for seconds, on kernels that report what others
 # pass over.  Takes hours.  Whatever happens, the last line says "N passed, N failed".
 #
-#   scripts/check-all.sh [PART...]   tests, model, asan, fuzz, debug, kcsan; all of them, in this order
+#   scripts/check-all.sh [PART...]   tests, model, asan, fuzz, debug, kcsan, stress; all, in this order
 
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -44,23 +44,22 @@ part() { # NAME FIGURES COMMAND...: FIGURES is a pattern of the lines to repeat 
 	mapfile -t -O ${#summary[@]} summary < <(grep -E "$2" "$log" | sed 's/^[ #]*/    /')
 }
 
-# The guest's tests at length.  What the guest has in its environment comes from its kernel's
-# parameters.
-guests() { # CONFIG PROCESSORS
-	make test CONFIG="$1" PARTS=guests \
-		ARGS="--cpus $2 --append 'KLIPS_SEQUENCES=2000 KLIPS_MESSAGES=1000000 KLIPS_CYCLES=1000 KLIPS_SECONDS=60'"
+# The guest's tests.  What the guest has in its environment comes from its kernel's parameters.
+guests() { # CONFIG [PARAMETERS]
+	make test CONFIG="$1" PARTS=guests ARGS="--append '${2:-}'"
 }
 
 mkdir -p "$logs"
-(($# > 0)) || set -- tests model asan fuzz debug kcsan
+(($# > 0)) || set -- tests model asan fuzz debug kcsan stress
 for name in "$@"; do
 	case $name in
 	tests) part "$name" '^guest: ' make test ;;
 	model) part "$name" ' steps?, .* tests failed$' scripts/model.sh ;;
 	asan) part "$name" '^under AddressSanitizer: ' scripts/asan.sh ;;
 	fuzz) part "$name" ' executions, ' scripts/fuzz.sh long 600 ;;
-	debug) part "$name" '^(guest: |# )' guests debug 2 ;;
-	kcsan) part "$name" '^(guest: |# )' guests kcsan 4 ;;
-	*) die "there is no part \"$name\"." "The parts are: tests, model, asan, fuzz, debug, kcsan." ;;
+	debug) part "$name" '^(guest: |# )' guests debug 'KLIPS_SEQUENCES=2000 KLIPS_CYCLES=1000' ;;
+	kcsan) part "$name" '^(guest: |# )' guests kcsan ;;
+	stress) part "$name" '^(guest: |# )' scripts/stress.sh ;;
+	*) die "there is no part \"$name\"." "The parts are: tests, model, asan, fuzz, debug, kcsan, stress." ;;
 	esac
 done
