@@ -32,7 +32,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -55,6 +55,8 @@ pub fn all() -> Vec<Test> {
 /// What the threads share.
 struct Stage {
     stop: AtomicBool,
+    /// How many have done something.
+    begun: AtomicUsize,
     /// What each has done, and how often.
     done: Mutex<Vec<(&'static str, u64)>>,
     /// What the owners' SAs have to be like in the end.
@@ -71,7 +73,12 @@ impl Stage {
             }
             let step = catch_unwind(AssertUnwindSafe(|| step(count)));
             match step.unwrap_or_else(|_| bail!("panicked, see the console")) {
-                Ok(()) => count += 1,
+                Ok(()) => {
+                    count += 1;
+                    if count == 1 {
+                        self.begun.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
                 Err(error) => {
                     self.stop.store(true, Ordering::Relaxed);
                     break Err(error.context(format!("{name}, time {count}")));
@@ -90,6 +97,7 @@ fn everything_at_once_leaves_what_was_asked_for() -> Result<()> {
     };
     let stage = Stage {
         stop: AtomicBool::new(false),
+        begun: AtomicUsize::new(0),
         done: Mutex::default(),
         left: Mutex::default(),
     };
@@ -112,8 +120,12 @@ fn everything_at_once_leaves_what_was_asked_for() -> Result<()> {
         threads.push(scope.spawn(|| register(stage)));
         threads.push(scope.spawn(|| live_and_die(stage)));
         threads.push(scope.spawn(|| unload(stage)));
-        while begun.elapsed() < Duration::from_secs(seconds) && !stage.stop.load(Ordering::Relaxed)
-        {
+        // On a slow machine longer, so that each had a turn.
+        let is_over = || {
+            begun.elapsed() >= Duration::from_secs(seconds)
+                && stage.begun.load(Ordering::Relaxed) == threads.len()
+        };
+        while !is_over() && !stage.stop.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(10));
         }
         stage.stop.store(true, Ordering::Relaxed);
