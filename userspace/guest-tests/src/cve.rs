@@ -8,7 +8,7 @@ use crate::{
     ktap::Test,
     support::{
         KeySocket, Slab, add, bytes_of, expect_spigrp, flush, getspi, group, link, make,
-        manual_sas, naming, proc_net, said, update,
+        manual_sas, naming, said, spigrp, update,
     },
     tests,
 };
@@ -433,7 +433,7 @@ fn refusals_take_no_references() -> Result<()> {
     ])
     .collect();
     let held = fs::read_to_string("/sys/module/klips/refcnt")?;
-    let before = (proc_net("ipsec_spi")?.len(), kinds::dump(&socket)?.len());
+    let before = (spigrp()?, kinds::dump(&socket)?);
     let memory = Slab::now()?;
     for round in 0..2_000 {
         for (request, errno) in &refusals {
@@ -447,7 +447,7 @@ fn refusals_take_no_references() -> Result<()> {
     println!("# {} refusals, {grown:?} KiB more", 2_000 * refusals.len());
     ensure!(grown.is_none_or(|grown| grown < 750), "{grown:?} KiB");
     ensure!(fs::read_to_string("/sys/module/klips/refcnt")? == held);
-    let after = (proc_net("ipsec_spi")?.len(), kinds::dump(&socket)?.len());
+    let after = (spigrp()?, kinds::dump(&socket)?);
     ensure!(after == before, "{after:?} was {before:?}");
     Ok(())
 }

@@ -50,12 +50,14 @@ const ENOUGH: u32 = 1000;
 
 const ENFILE: Errno = Errno(23);
 const NTH: &str = "/proc/thread-self/fail-nth";
+const ON: &str = "/proc/thread-self/make-it-fail";
 const DEBUG: &str = "/sys/kernel/debug";
 const KINDS: [&str; 3] = ["failslab", "fail_page_alloc", "fail_usercopy"];
 
 /// What makes operations of this thread fail.
 struct Faults {
     nth: fs::File,
+    on: fs::File,
     failed: u32,
 }
 
@@ -73,14 +75,22 @@ impl Faults {
             ("failslab/ignore-gfp-wait", "N"),
             ("fail_page_alloc/ignore-gfp-wait", "N"),
             ("fail_page_alloc/min-order", "0"),
+            // For whoever asks for it by "make-it-fail".
+            ("failslab/task-filter", "Y"),
+            ("failslab/times", "-1"),
+            ("failslab/probability", "100"),
         ] {
             fs::write(format!("{DEBUG}/{file}"), value).context(file)?;
         }
         for kind in KINDS {
             fs::write(format!("{DEBUG}/{kind}/verbose"), "0").context(kind)?;
         }
-        let nth = fs::File::options().read(true).write(true).open(NTH)?;
-        Ok(Faults { nth, failed: 0 })
+        let open = |path| fs::File::options().read(true).write(true).open(path);
+        Ok(Faults {
+            nth: open(NTH)?,
+            on: open(ON)?,
+            failed: 0,
+        })
     }
 
     /// Does something whose nth allocation fails. Whether it had that many.
@@ -95,6 +105,14 @@ impl Faults {
         let _ = self.nth.write_all(b"0");
         self.failed += u32::from(used_up);
         Ok((outcome, used_up))
+    }
+    /// The same, but all allocations after the nth fail as well: what is large is asked for in one
+    /// way and then in another.
+    fn inject_on<T>(&mut self, nth: u32, operation: impl FnOnce() -> T) -> Result<(T, bool)> {
+        self.on.write_all(b"1")?;
+        let outcome = self.inject(nth, operation);
+        self.on.write_all(b"0")?;
+        outcome
     }
 }
 
@@ -383,37 +401,44 @@ fn a_dump_says_so_when_memory_fails_as_it_is_read() -> Result<()> {
 
 fn a_socket_opens_or_leaves_nothing_when_memory_fails() -> Result<()> {
     let mut faults = Faults::new()?;
-    let _other = KeySocket::open()?;
-    let before = seen(None)?;
     let open = || {
         let protocol = Some(Protocol::from(2));
         Socket::new_raw(Domain::from(PF_KEY), Type::RAW, protocol)
     };
-    let mut refused = 0;
-    for nth in 1.. {
-        ensure!(nth < ENOUGH, "never undisturbed");
-        let (socket, used_up) = faults.inject(nth, open)?;
-        match socket {
-            Ok(socket) => {
-                ensure!(seen(None)?.0[4].lines().count() == 3, "it is not in pf_key");
-                drop(socket);
+    for go_on in [false, true] {
+        let mut refused = 0;
+        for nth in 1.. {
+            ensure!(nth < ENOUGH, "never undisturbed");
+            // The first one of a namespace, for which there is no room in the list of sockets.
+            unshare(CloneFlags::CLONE_NEWNET)?;
+            let before = seen(None)?;
+            let (socket, used_up) = match go_on {
+                false => faults.inject(nth, open)?,
+                true => faults.inject_on(nth, open)?,
+            };
+            match socket {
+                Ok(socket) => {
+                    let sockets = seen(None)?.0[4].lines().count() - 1;
+                    ensure!(sockets == 1, "allocation {nth}: it is not in pf_key");
+                    drop(socket);
+                }
+                Err(error) => {
+                    let errno = errno(&error);
+                    // Without memory for an inode the kernel says that there are too many files.
+                    ensure!(
+                        used_up && [Errno::ENOMEM, Errno::ENOBUFS, ENFILE].contains(&errno),
+                        "{errno:?}"
+                    );
+                    refused += 1;
+                }
             }
-            Err(error) => {
-                let errno = errno(&error);
-                // Where the kernel has no memory for an inode it says that files are too many.
-                ensure!(
-                    used_up && [Errno::ENOMEM, Errno::ENOBUFS, ENFILE].contains(&errno),
-                    "{errno:?}"
-                );
-                refused += 1;
+            let after = seen(None)?;
+            ensure!(after == before, "allocation {nth}: {after:?}");
+            if !used_up {
+                ensure!(refused > 2, "only {refused} were refused");
+                println!("# socket(): {} failures, {refused} refused", nth - 1);
+                break;
             }
-        }
-        let after = seen(None)?;
-        ensure!(after == before, "allocation {nth}: {after:?}");
-        if !used_up {
-            ensure!(refused > 2, "only {refused} were refused");
-            println!("# socket(): {} failures, {refused} refused", nth - 1);
-            return Ok(());
         }
     }
     Ok(())
