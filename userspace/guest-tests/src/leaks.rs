@@ -10,7 +10,7 @@
 use crate::{
     kinds::{self, Audience, Heard, Kind, limit, rich, timeless},
     ktap::Test,
-    support::{PROC, SECRET, add, bytes_of, group, manual_sas, proc_net},
+    support::{EVENTUALLY, LATER, PROC, SECRET, SOON, add, bytes_of, group, manual_sas, proc_net},
     tests,
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -208,8 +208,8 @@ fn files() -> Result<Vec<String>> {
 fn what_time_tells_was_written_on_purpose_and_is_no_key() -> Result<()> {
     let sas @ [tun, esp, ah] = manual_sas();
     let short = Content {
-        soft: limit(2),
-        hard: limit(12),
+        soft: limit(SOON),
+        hard: limit(LATER),
         ..rich(add(&esp))
     };
     let before = [add(&tun), add(&ah), short, group(&sas)];
@@ -222,7 +222,7 @@ fn what_time_tells_was_written_on_purpose_and_is_no_key() -> Result<()> {
     let mut told: Vec<Vec<u8>> = Vec::new();
     // EXPIRE twice, and DELETE of two mates.
     while told.len() < 4 * audience.0.len() {
-        if start.elapsed() > Duration::from_secs(60) {
+        if start.elapsed() > EVENTUALLY {
             let types: Vec<_> = told.iter().map(|message| message[1]).collect();
             bail!("only these came: {types:?}");
         }

@@ -6,8 +6,8 @@
 use crate::{
     ktap::Test,
     support::{
-        KeySocket, SECRET, add, expect_refusal, expect_spigrp, flush, getspi, group, header, make,
-        manual_sas, naming, parse, proc_net, said, update,
+        EVENTUALLY, KeySocket, LATER, SECRET, SOON, add, expect_refusal, expect_spigrp, flush,
+        getspi, group, header, make, manual_sas, naming, parse, proc_net, said, update,
     },
     tests,
 };
@@ -509,7 +509,7 @@ fn every_algorithm_with_each_of_its_keys() -> Result<()> {
 
 fn wait_for(socket: &KeySocket, msg_type: MsgType) -> Result<Vec<u8>> {
     let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(60) {
+    while start.elapsed() < EVENTUALLY {
         if let Some(bytes) = socket.read()? {
             if bytes[1] == msg_type as u8 {
                 return Ok(bytes);
@@ -532,9 +532,8 @@ fn soft_limits_warn_and_hard_limits_remove_the_group() -> Result<()> {
         })
     };
     socket.ask(&Content {
-        soft: limit(1),
-        // Far apart, for a loaded machine stops for seconds.
-        hard: limit(12),
+        soft: limit(SOON),
+        hard: limit(LATER),
         ..add(&esp)
     })?;
     socket.ask(&group(&sas))?;
@@ -544,7 +543,7 @@ fn soft_limits_warn_and_hard_limits_remove_the_group() -> Result<()> {
     ensure!(message.said() == Some(esp) && message.header.pid == 0);
     ensure!(message.has(Ext::LifetimeSoft) && !message.has(Ext::LifetimeHard));
     ensure!(message.sa().map(|sa| sa.state) == Some(SaState::Dying));
-    ensure!(start.elapsed() >= Duration::from_secs(1), "too early");
+    ensure!(start.elapsed() >= Duration::from_secs(SOON), "too early");
     expect_spigrp(&["tun0x113@10.0.0.2 esp0x115@10.0.0.2 ah0x116@10.0.0.2"])?;
     let reply = KeySocket::open()?.ask(&naming(MsgType::Get, &esp))?;
     ensure!(parse(&reply)?.sa().map(|sa| sa.state) == Some(SaState::Dying));
@@ -553,7 +552,7 @@ fn soft_limits_warn_and_hard_limits_remove_the_group() -> Result<()> {
     let message = parse(&bytes)?;
     ensure!(message.said() == Some(esp));
     ensure!(message.has(Ext::LifetimeHard) && !message.has(Ext::LifetimeSoft));
-    ensure!(start.elapsed() >= Duration::from_secs(12), "too early");
+    ensure!(start.elapsed() >= Duration::from_secs(LATER), "too early");
     expect_spigrp(&[])?;
     let mates: Vec<_> = socket
         .drain()?

@@ -2,6 +2,7 @@
 
 //! Commands that run beside a test and print lines.
 
+use crate::support::EVENTUALLY;
 use anyhow::{Context, Result, ensure};
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -15,8 +16,8 @@ use std::{
     time::Duration,
 };
 
-/// How long to wait for what takes no time.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long to wait for what comes by itself.
+pub const PATIENCE: Duration = EVENTUALLY;
 
 /// A command that runs beside the test.
 pub struct Running {

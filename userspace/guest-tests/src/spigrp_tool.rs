@@ -5,7 +5,9 @@
 use crate::{
     ktap::Test,
     running::{PATIENCE, Running},
-    support::{KeySocket, expect_spigrp, group, make, manual_sas, proc_net, said, ungroup},
+    support::{
+        KeySocket, LATER, SOON, expect_spigrp, group, make, manual_sas, proc_net, said, ungroup,
+    },
     tests,
     tools::{IPV4, KEY16, fails, make_ipv4, quiet, run},
 };
@@ -162,7 +164,7 @@ fn a_monitor_tells_of_limits() -> Result<()> {
     let mut monitor = Running::monitor(&[])?;
     quiet(&format!(
         "ipsec spi --ah hmac-md5-96 --said ah.116@gw2 --authkey {KEY16} \
-         --life soft-addtime=1,hard-addtime=8"
+         --life soft-addtime={SOON},hard-addtime={LATER}"
     ))?;
     make(&[said("tun.113@10.0.0.2")])?;
     quiet("ipsec spigrp --said tun.113@gw2 ah.116@gw2")?;

@@ -23,6 +23,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Limits of SAs, in seconds since they were made, that are far apart: the kernel of the tests counts
+/// ticks, and those that its machine has no time for don't come later.
+pub const SOON: u64 = 1;
+/// The second of them.
+pub const LATER: u64 = 30;
+/// How long to wait for what takes so long.
+pub const EVENTUALLY: Duration = Duration::from_secs(300);
+
 /// `PF_KEY`.
 pub const PF_KEY: i32 = 15;
 /// The directory of the thread's own network namespace.
