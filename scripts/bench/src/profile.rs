@@ -2,7 +2,10 @@
 
 //! Where the instructions go: which functions execute them, and how many for one request.
 
-use crate::markdown::{Table, number, percent};
+use crate::{
+    arithmetic::ratio,
+    markdown::{Table, number, percent, times},
+};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use std::{collections::BTreeMap, fs, path::Path};
@@ -118,6 +121,10 @@ impl Profile {
             .sum()
     }
 
+    fn user(&self) -> u64 {
+        self.of(|owner| owner == "user space")
+    }
+
     /// What it is a profile of.
     pub fn title(&self) -> String {
         format!("Instructions of one {}", part(&self.name).1)
@@ -158,16 +165,31 @@ impl Function {
     }
 }
 
-/// Whose instructions they are, for each thing that was done.
+/// Whose instructions they are, for each thing that was done, and what the kernel's alone are to
+/// the floor: no module can make a request cheaper.
 pub fn owners(profiles: &[Profile]) -> Table {
-    let mut table = Table::new(["one …", "client", "kernel", "module", "all"]);
+    let head = [
+        "one …",
+        "client",
+        "kernel",
+        "module",
+        "all",
+        "kernel to the floor",
+    ];
+    let mut table = Table::new(head);
+    let floor = profiles.iter().find(|profile| profile.name == "floor");
+    let floor = floor.and_then(|profile| profile.each(profile.total() - profile.user()));
     for profile in profiles {
-        let user = profile.of(|owner| owner == "user space");
         let kernel = profile.of(|owner| owner == "kernel");
         let module = profile.of(|owner| owner.starts_with('['));
-        let cells = [user, kernel, module, profile.total()];
-        let cells = cells.map(|count| number(profile.each(count)));
-        table.row(part(&profile.name).1, cells);
+        let counts = [profile.user(), kernel, module, profile.total()];
+        let mut cells: Vec<_> = counts.map(|count| number(profile.each(count))).into();
+        // A page of lines is no request.
+        let (_, what, requests) = part(&profile.name);
+        let kernel = profile.each(kernel).filter(|_| profile.name != "list");
+        let kernel = kernel.map(|kernel| kernel / requests);
+        cells.push(times(ratio(kernel, floor)));
+        table.row(what, cells);
     }
     table
 }
@@ -243,13 +265,14 @@ mod tests {
 
     #[test]
     fn two_requests_are_one_part_where_one_undoes_the_other() {
-        let text = owners(&[profile("get"), profile("add")]).to_string();
+        let text = owners(&[profile("get"), profile("add"), profile("floor")]).to_string();
         let rows: Vec<_> = text.lines().skip(2).collect();
         assert_eq!(
             rows,
             [
-                "| GET                |   3.00 |   4.00 |     13 |  20 |",
-                "| ADD and its DELETE |   6.00 |   8.00 |     26 |  40 |",
+                "| GET                |   3.00 |   4.00 |     13 |  20 |               0.24× |",
+                "| ADD and its DELETE |   6.00 |   8.00 |     26 |  40 |               0.24× |",
+                "| refused message    |   3.00 |   4.00 |     13 |  20 |               0.24× |",
             ]
         );
     }

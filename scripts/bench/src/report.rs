@@ -154,7 +154,10 @@ column is relative to the floor of mainline's at the largest size.";
 const PROFILES: &str = "\
 Each instruction that the guest executes is counted, not sampled, while a client does the same thing
 again and again with 1,000 SAs in the table. \"Kernel\" is what is not the module's: the system
-calls, the memory allocators, the socket's queue.";
+calls, the memory allocators, the socket's queue. The last column is what would be left if the module
+took no instruction at all, relative to the floor (of two requests, half): where that is above a
+target, the target can't be reached, for an answer takes a second system call and a socket buffer,
+and the floor neither.";
 
 const LISTENERS: &str = "\
 With sockets that are open but never read, at the largest size.";
