@@ -21,6 +21,9 @@ mount -t tmpfs -o mode=755 tmpfs /run
 if grep -q debugfs /proc/filesystems; then
 	mount -t debugfs debugfs /sys/kernel/debug
 fi
+# Data races are looked for from here on: those of the kernel's own boot are not ours to find.
+kcsan=/sys/kernel/debug/kcsan
+[ ! -w $kcsan ] || echo on >$kcsan
 ip link set lo up
 hostname guest
 
