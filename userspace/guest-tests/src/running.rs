@@ -5,6 +5,7 @@
 use crate::support::EVENTUALLY;
 use anyhow::{Context, Result, ensure};
 use nix::{
+    errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -45,8 +46,17 @@ impl Running {
 
     /// Whether a line comes in time.
     pub fn has_line(&self, timeout: Duration) -> Result<bool> {
+        if !self.out.buffer().is_empty() {
+            return Ok(true);
+        }
         let mut fds = [PollFd::new(self.out.get_ref().as_fd(), PollFlags::POLLIN)];
-        Ok(!self.out.buffer().is_empty() || poll(&mut fds, PollTimeout::try_from(timeout)?)? == 1)
+        loop {
+            match poll(&mut fds, PollTimeout::try_from(timeout)?) {
+                // Other tests have signals sent to this process.
+                Err(Errno::EINTR) => (),
+                result => return Ok(result? == 1),
+            }
+        }
     }
 
     /// The next line, which has to come while the command still runs.
