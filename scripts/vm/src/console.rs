@@ -35,6 +35,13 @@ const RULES: &[&[&str]] = &[
     &["Call Trace:"],
 ];
 
+/// Whether a line tells of a data race between two functions that are no module's.  The kernel has
+/// some that it lives with, in its scheduler for one.
+fn is_race_of_others(line: &str) -> bool {
+    let functions = line.split_once("BUG: KCSAN: data-race in ");
+    functions.is_some_and(|(_, functions)| !functions.contains('['))
+}
+
 /// A kernel report on the console.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -67,6 +74,9 @@ impl Console {
         for (i, line) in self.lines.iter().enumerate() {
             if line.contains(MARKER) {
                 report = None; // A test may be named like a report.
+                continue;
+            }
+            if is_race_of_others(line) {
                 continue;
             }
             if line.contains("---[ end trace") {
@@ -230,7 +240,8 @@ mod tests {
             "rcu: INFO: rcu_sched self-detected stall on CPU",
             "UBSAN: array-index-out-of-bounds in x.c:1:2",
             "KASAN: maybe wild-memory-access in range",
-            "BUG: KCSAN: data-race in f / g",
+            "BUG: KCSAN: data-race in f [klips] / g",
+            "BUG: KCSAN: data-race in f / g [klips]",
             "KCSAN: reported",
             "kmemleak: unreferenced object 0xffff888004b0d000 (size 64):",
             "kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
@@ -250,6 +261,12 @@ mod tests {
                 "{line}"
             );
         }
+    }
+
+    #[test]
+    fn races_of_the_kernel_with_itself_are_not_reported() {
+        let text = "[    1.0] BUG: KCSAN: data-race in tick_nohz_handler / tick_nohz_idle_got_tick";
+        assert_eq!(findings(text).len(), 0);
     }
 
     #[test]

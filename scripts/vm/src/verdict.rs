@@ -536,7 +536,7 @@ mod tests {
             "rcu: INFO: rcu_sched self-detected stall on CPU",
             "UBSAN: shift-out-of-bounds in x.c:1:2",
             "BUG: KASAN: slab-out-of-bounds in f",
-            "BUG: KCSAN: data-race in f / g",
+            "BUG: KCSAN: data-race in f [klips] / g",
             "kmemleak: unreferenced object 0xffff (size 64):",
             "Kernel panic - not syncing: x",
             "general protection fault, probably for non-canonical address",
