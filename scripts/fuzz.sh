@@ -74,16 +74,16 @@ figures() { # TARGET
 
 long() { # [SECONDS]
 	local target runs reached edges inputs total=0 crashes=0
-	local -A jobs=()
+	local -A pids=()
 	build
 	seeds
 	mkdir -p "$work/crashes"
 	for target in "${targets[@]}"; do
 		fuzz_target "$target" "${1:-300}" &
-		jobs[$target]=$!
+		pids[$target]=$!
 	done
 	for target in "${targets[@]}"; do
-		if ! wait "${jobs[$target]}"; then
+		if ! wait "${pids[$target]}"; then
 			crashes=$((crashes + 1))
 			say "$target found something; the input is in $work/crashes, the log is build/log/fuzz-$target.log:"
 			grep -m 5 -A 3 -E 'panicked at|ERROR: libFuzzer' "build/log/fuzz-$target.log" >&2 || true
