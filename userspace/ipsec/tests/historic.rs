@@ -7,6 +7,7 @@ mod common;
 use common::{ALONE, Machine};
 use insta::assert_snapshot;
 use klips::{errno::Errno, request::submit};
+use std::rc::Rc;
 use testbed::{B, delete, pair, said};
 
 #[test]
@@ -127,9 +128,10 @@ fn a_link_that_is_not_confirmed_is_undone() {
 #[test]
 fn a_link_whose_answer_cannot_be_read_is_undone() {
     let mut machine = Machine::historic();
-    let kernel = machine.kernel.clone();
+    let kernel = Rc::downgrade(&machine.kernel);
     *machine.kernel.refuse.borrow_mut() = Some(Box::new(move |request| {
         if request.number == 1 {
+            let kernel = kernel.upgrade().unwrap();
             kernel.receive_error.set(Some(Errno(5)));
         }
         None
@@ -141,10 +143,11 @@ fn a_link_whose_answer_cannot_be_read_is_undone() {
 #[test]
 fn an_sa_that_is_grouped_meanwhile_is_named() {
     let mut machine = Machine::historic();
-    let kernel = machine.kernel.clone();
+    let kernel = Rc::downgrade(&machine.kernel);
     // Between the first link and the second, the third SA is linked to the fourth.
     *machine.kernel.refuse.borrow_mut() = Some(Box::new(move |request| {
         if request.number == 2 {
+            let kernel = kernel.upgrade().unwrap();
             submit(
                 &kernel.host,
                 B,
@@ -162,9 +165,10 @@ fn an_sa_that_is_grouped_meanwhile_is_named() {
 #[test]
 fn an_sa_that_goes_meanwhile_is_named() {
     let mut machine = Machine::historic();
-    let kernel = machine.kernel.clone();
+    let kernel = Rc::downgrade(&machine.kernel);
     *machine.kernel.refuse.borrow_mut() = Some(Box::new(move |request| {
         if request.number == 2 {
+            let kernel = kernel.upgrade().unwrap();
             submit(&kernel.host, B, &delete(said("ah.116@10.0.0.2"))).unwrap();
         }
         None
