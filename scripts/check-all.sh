@@ -11,35 +11,31 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . scripts/common.sh
+# shellcheck source-path=SCRIPTDIR source=checks.sh
+. scripts/checks.sh
 
 # Nothing may wait for input.
 exec </dev/null
 
 unset MAKEFLAGS MFLAGS MAKELEVEL # of the make that runs this
 readonly logs=build/log/check-all
-passed=0 failed=0
 summary=()
 
 finish() {
 	local status=$?
 	trap - EXIT
-	((status == 0 || failed > 0)) || failed=1
 	printf '\n== result\n'
 	((${#summary[@]} == 0)) || printf '%s\n' "${summary[@]}"
-	printf '%d passed, %d failed\n' "$passed" "$failed"
-	exit $((failed > 0))
+	finish_checks "$status"
 }
 trap finish EXIT
 
 # Runs a part.  Tests in it count one by one; else the part itself does.
 part() { # NAME FIGURES COMMAND...: FIGURES is a pattern of the lines to repeat at the end
-	local name=$1 log=$logs/$1.log status=0 ok='' bad='' start=$SECONDS
+	local name=$1 log=$logs/$1.log status=0 ok bad start=$SECONDS
 	printf '\n== %s\n' "$name"
 	"${@:3}" 2>&1 | tee "$log" || status=$?
-	read -r ok bad < <(sed -n 's/^\([0-9]\+\) passed, \([0-9]\+\) failed.*/\1 \2/p' "$log" | tail -n 1) || true
-	[[ $ok ]] || ok=$((status == 0)) bad=$((status != 0))
-	((status == 0 || bad > 0)) || bad=1
-	passed=$((passed + ok)) failed=$((failed + bad))
+	tally "$log" "$status" 1
 	summary+=("$name: $ok passed, $bad failed, $(((SECONDS - start) / 60)) minutes")
 	mapfile -t -O ${#summary[@]} summary < <(grep -E "$2" "$log" | sed 's/^[ #]*/    /')
 }

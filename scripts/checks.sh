@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034 # for the tests that include this
 #
-# For tests of scripts: each check is counted, the last line says how many passed.
+# For scripts that test: each check is counted, the last line says how many passed.
 
 passed=0 failed=0
 
@@ -14,6 +14,19 @@ check() {
 		failed=$((failed + 1))
 		printf 'FAILED  %s\n%s\n' "$1" "$output"
 	fi
+}
+
+# Counts what a test that counts has written in a log; sets ok and bad to it.  Where there is no such
+# line the test counts as one that failed, or as CHECKS of them if it succeeded.
+tally() { # LOG STATUS [CHECKS]
+	ok='' bad=''
+	read -r ok bad < <(sed -n 's/^\([0-9]\+\) passed, \([0-9]\+\) failed.*/\1 \2/p' "$1" | tail -n 1) || true
+	if [[ -z $ok ]]; then
+		ok=$(($2 == 0 ? ${3:-0} : 0))
+		bad=$((ok == 0))
+	fi
+	(($2 == 0 || bad > 0)) || bad=1
+	passed=$((passed + ok)) failed=$((failed + bad))
 }
 
 # For a test's end, also when that comes too early.

@@ -12,6 +12,8 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . scripts/common.sh
+# shellcheck source-path=SCRIPTDIR source=checks.sh
+. scripts/checks.sh
 
 # Nothing may wait for input.
 exec </dev/null
@@ -24,17 +26,13 @@ done
 unset MAKEFLAGS MFLAGS MAKELEVEL # of the make that runs this
 readonly logs=build/log
 export CARGO_TARGET_DIR=$PWD/build/cargo
-passed=0 failed=0
 
 finish() {
 	local status=$?
 	trap - EXIT
-	# A step that did not get as far as counting.
-	((status == 0 || failed > 0)) || failed=1
 	# For the report of "make bench".
 	printf '%d\n' "$SECONDS" >"$logs/seconds" || true
-	printf '%d passed, %d failed\n' "$passed" "$failed"
-	exit $((failed > 0))
+	finish_checks "$status"
 }
 trap finish EXIT
 
@@ -58,32 +56,24 @@ host_tests() {
 
 # Tests of scripts, which count like the harness.
 script_tests() {
-	local test ok bad
+	local test log status ok bad
 	for test in "$@"; do
+		log=$logs/$test.log status=0
 		printf '%s\n' "${test%-test}"
-		# Not /dev/stderr: where that is a file, opening it anew empties it.
-		read -r ok bad < <("scripts/$test.sh" 2>&1 | tee >(cat >&2) |
-			sed -n 's/^\([0-9]\+\) passed, \([0-9]\+\) failed$/\1 \2/p') || { ok=0 bad=1; }
-		passed=$((passed + ok)) failed=$((failed + bad))
+		"scripts/$test.sh" 2>&1 | tee "$log" || status=$?
+		tally "$log" "$status"
 	done
 }
 
 # Tests of the module.  The harness ends with the same kind of line as this script does.
 guest_tests() {
-	local log=$logs/guest-tests.log status=0 ok='' bad=''
+	local log=$logs/guest-tests.log status=0 ok bad
 	cargo run --manifest-path userspace/Cargo.toml --release --quiet -p vm -- test \
 		--kernel "$1/arch/x86/boot/bzImage" --module "$MODULE" --bin "$BIN" \
 		--broken "$TEST_MODULES" --keys --extra-module "$TEST_MODULES/grab15.ko" --out "$logs/guest" \
 		"${@:2}" 2>&1 | tee "$log" || status=$?
-	read -r ok bad < <(sed -n 's/^\([0-9]\+\) passed, \([0-9]\+\) failed.*/\1 \2/p' "$log" | tail -n 1) || true
-	if [[ -z $ok ]]; then
-		printf 'the test harness gave no result (exit status %d, log: %s)\n' "$status" "$log"
-		ok=0 bad=1
-	elif ((status != 0 && bad == 0)); then
-		printf 'the test harness failed (exit status %d, log: %s)\n' "$status" "$log"
-		bad=1
-	fi
-	passed=$((passed + ok)) failed=$((failed + bad))
+	tally "$log" "$status"
+	((status == 0)) || printf 'the test harness failed (exit status %d, log: %s)\n' "$status" "$log"
 }
 
 mkdir -p "$logs"
