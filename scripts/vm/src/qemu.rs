@@ -32,10 +32,11 @@ use crate::recorder::Recorder;
 use crate::verdict::Control;
 
 /// Kernel parameters every guest gets: all of its messages on the serial port, none of them
-/// dropped; an end instead of a hang when it panics; no waiting for entropy; none of the
-/// mitigations whose boot messages contain `WARNING:`.
+/// dropped; an end instead of a hang when it panics; no waiting for entropy; no panic when the
+/// machine is too busy for a timer's interrupts to come in time; none of the mitigations whose boot
+/// messages contain `WARNING:`.
 const PARAMETERS: &str = "console=ttyS0 loglevel=7 printk.time=1 printk.devkmsg=on oops=panic \
-                          panic=-1 reboot=t random.trust_cpu=on mitigations=off";
+                          panic=-1 reboot=t no_timer_check random.trust_cpu=on mitigations=off";
 
 /// A guest's memory, in its directory.
 pub const MEMORY: &str = "memory.bin";
@@ -261,10 +262,10 @@ impl Machine {
         let mut control = add_port("control", "klips.ctl", "control.log")?;
         let mut out = add_port("out", job.port(), "output.log")?;
         let mut err = add_port("err", "klips.err", "errors.log")?;
-        let mut recorder = match self.record {
-            Some(instructions) => Some(Recorder::new(directory, instructions)?),
-            None => None,
-        };
+        let recorder = self
+            .record
+            .map(|instructions| Recorder::new(directory, instructions));
+        let mut recorder = recorder.transpose()?;
         if let Some(recorder) = &recorder {
             let socket = recorder.socket();
             command.arg("-monitor");
