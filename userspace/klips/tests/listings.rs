@@ -362,20 +362,15 @@ fn position_0_and_1_are_the_beginning() {
     host.set_up(&add(said("tun.1000@10.0.0.2")));
     for file in [Listing::SpiGrp, Listing::Spi] {
         for position in [0, 1] {
-            let mut text = String::new();
-            let next = host.line(file, position, |line| {
-                text = line.to_string();
-            });
-            assert_eq!(next, Some(2));
+            let (text, next) = host.line(file, position).expect("a line");
+            assert_eq!(next, 2);
             assert!(
                 text.starts_with("tun0x1000@10.0.0.2 ") && text.ends_with('\n'),
                 "{text}"
             );
         }
         for position in [2, 3, 1 << 48, u64::MAX] {
-            let nothing = |_: std::fmt::Arguments<'_>| panic!("no line at {position}");
-            let next = host.line(file, position, nothing);
-            assert_eq!(next, None);
+            assert_eq!(host.line(file, position), None, "at {position}");
         }
     }
 }
@@ -390,17 +385,11 @@ fn reading_a_position_again_gives_the_same_line() {
     for file in [Listing::SpiGrp, Listing::Spi] {
         let mut position = 0;
         while position < 6 {
-            let read = || {
-                let mut text = String::new();
-                let next = host.line(file, position, |line| {
-                    text = line.to_string();
-                });
-                (text, next)
-            };
-            assert_eq!(read(), read());
-            match read() {
-                (_, Some(next)) => position = next,
-                (_, None) => break,
+            let read = host.line(file, position);
+            assert_eq!(host.line(file, position), read);
+            match read {
+                Some((_, next)) => position = next,
+                None => break,
             }
         }
     }
@@ -473,9 +462,10 @@ proptest! {
         while readers.iter().any(|(_, position, _)| position.is_some()) {
             for (file, position, lines) in &mut readers {
                 let Some(at) = *position else { continue };
-                let before = lines.len();
-                *position = host.line(*file, at, |line| lines.push(line.to_string()));
-                prop_assert_eq!(lines.len() - before, usize::from(position.is_some()));
+                let (line, next) = host.line(*file, at).unzip();
+                prop_assert!(line.as_ref().is_none_or(|line| !line.is_empty()));
+                lines.extend(line);
+                *position = next;
             }
             for change in changes.next().unwrap_or_default() {
                 let _ = match change {

@@ -161,26 +161,19 @@ impl TestHost {
     pub fn listing(&self, file: Listing) -> String {
         let mut text = String::new();
         let mut position = 0;
-        while let Some(next) = self.line(file, position, |line| text += &line.to_string()) {
+        while let Some((line, next)) = self.line(file, position) {
             assert!(next > position, "a listing moves on");
+            text += &line;
             position = next;
         }
         text
     }
 
-    /// The first line of a file at a position or after.
-    pub fn line(
-        &self,
-        file: Listing,
-        position: u64,
-        out: impl FnOnce(fmt::Arguments<'_>),
-    ) -> Option<u64> {
+    /// The first line of a file at a position or after, and the position after it.
+    pub fn line(&self, file: Listing, position: u64) -> Option<(String, u64)> {
         let mut text = String::new();
         let next = file.line(self, &self.state(), self.now(), position, &mut text)?;
-        if !text.is_empty() {
-            out(format_args!("{text}"));
-        }
-        Some(next.expect("a String has room"))
+        Some((text, next.expect("a String has room")))
     }
 
     /// Checks all invariants of the table.
