@@ -14,7 +14,7 @@ use crate::{
     helper::{self, Helper},
     invariants,
     ktap::Test,
-    support::{KeySocket, proc_net},
+    support::{KeySocket, number, proc_net},
     tests,
 };
 use anyhow::{Context, Result, anyhow, ensure};
@@ -46,13 +46,6 @@ const PROGRESS: u64 = 1 << 14;
 /// All of them.
 pub fn all() -> Vec<Test> {
     tests![messages_at_random_break_nothing]
-}
-
-fn number(name: &str, default: u64) -> Result<u64> {
-    match std::env::var(name) {
-        Ok(number) => number.parse().with_context(|| format!("{name}={number}")),
-        Err(_) => Ok(default),
-    }
 }
 
 fn messages_at_random_break_nothing() -> Result<()> {

@@ -4,15 +4,12 @@
 
 use crate::{
     ktap::Test,
-    support::{KeySocket, errno, open_raw, spigrp},
+    support::{KeySocket, errno, in_own_network, open_raw, spigrp},
 };
 use anyhow::{Context, Result, bail, ensure};
 use klips::errno::Errno;
-use nix::{
-    sched::{CloneFlags, unshare},
-    unistd::{Uid, seteuid},
-};
-use std::{collections::BTreeMap, fmt::Write, process::ExitCode, thread};
+use nix::unistd::{Uid, seteuid};
+use std::{collections::BTreeMap, fmt::Write, process::ExitCode};
 
 /// A file of recorded cases.
 struct File {
@@ -159,13 +156,7 @@ fn check(replay: &Replay, difference: Option<&Case>) -> Result<()> {
 /// Prints the cases that differ from what was recorded.
 pub fn print_differences() -> ExitCode {
     for replay in replays() {
-        let result = thread::scope(|scope| {
-            let recording = || -> Result<Vec<String>> {
-                unshare(CloneFlags::CLONE_NEWNET)?;
-                record(&replay)
-            };
-            scope.spawn(recording).join().expect("no panic")
-        });
+        let result = in_own_network(|| record(&replay));
         match result {
             Ok(found) if agree(&replay.case.lines, &found) => (),
             Ok(found) => println!(

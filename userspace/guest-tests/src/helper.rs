@@ -69,6 +69,14 @@ pub fn run(helper: Helper, who: Who, stdin: Option<OwnedFd>) -> Result<String> {
     finish(nobody(&mut command).spawn()?)
 }
 
+/// Checks that a helper which is given a socket must not write to it.
+pub fn expect_no_writing(helper: Helper, socket: &KeySocket) -> Result<()> {
+    let stdin = socket.0.try_clone()?;
+    let told = run(helper, Who::Nobody, Some(stdin.into()))?;
+    ensure!(told == "EPERM", "{helper:?}: {told}");
+    Ok(())
+}
+
 /// Starts a helper as user 65534.
 pub fn start(helper: Helper, arguments: &[String]) -> Result<Child> {
     Ok(nobody(&mut command(helper, arguments)?).spawn()?)

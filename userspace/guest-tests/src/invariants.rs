@@ -2,15 +2,15 @@
 
 //! What holds of a table whatever was done to it.
 
-use crate::support::{KeySocket, add, expect_spigrp, flush, group, manual_sas, proc_net};
-use anyhow::{Result, bail, ensure};
-use klips::{
-    errno::Errno,
-    said::{Proto, Said},
+use crate::{
+    kinds,
+    support::{KeySocket, add, expect_spigrp, flush, group, manual_sas, proc_net},
 };
+use anyhow::{Result, bail, ensure};
+use klips::said::{Proto, Said};
 use model::{
     Described,
-    wire::{assert_clean, message, msg, u32_at},
+    wire::{assert_clean, msg, u32_at},
 };
 use std::{collections::BTreeSet, thread, time::Duration};
 
@@ -79,14 +79,8 @@ pub fn chains(spigrp: &str) -> Result<Vec<Vec<String>>> {
 
 /// All SAs as DUMP tells them.
 fn dump() -> Result<Vec<Said>> {
-    let socket = KeySocket::open()?;
-    match socket.write(&message(msg::DUMP, 0, &[])) {
-        Ok(()) => (),
-        Err(Errno::ENOENT) => return Ok(Vec::new()),
-        Err(errno) => bail!("DUMP: {errno:?}"),
-    }
     let mut dumped = Vec::new();
-    for (told, next) in socket.drain()?.iter().zip(1u32..) {
+    for (told, next) in kinds::dump(&KeySocket::open()?)?.iter().zip(1u32..) {
         // Beside it there may be an EXPIRE.
         if told[1] != msg::DUMP {
             continue;

@@ -9,7 +9,8 @@
 use crate::{
     kinds::{limit, rich},
     support::{
-        KeySocket, add, bytes_of, flush, group, insmod, klips_ko, naming, rmmod, said, update,
+        KeySocket, add, bytes_of, flush, group, in_own_network, insmod, klips_ko, naming, rmmod,
+        said, update,
     },
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -19,10 +20,7 @@ use klips::{
     said::{Proto, Said},
 };
 use model::wire::{self, ext, fix_len, u16_at};
-use nix::{
-    sched::{CloneFlags, unshare},
-    unistd::pause,
-};
+use nix::unistd::pause;
 use std::{
     fs,
     hint::black_box,
@@ -238,14 +236,11 @@ impl Giver {
 fn run() -> Result<()> {
     let load = || insmod(&klips_ko());
     ensure!(load()?.status.success(), "insmod");
-    thread::spawn(|| -> Result<()> {
-        unshare(CloneFlags::CLONE_NEWNET)?;
+    in_own_network(|| {
         let mut giver = Giver::new()?;
         let names = giver.names();
         giver.give(&names, add, "the end of a namespace")
-    })
-    .join()
-    .expect("no panic")?;
+    })?;
     let mut giver = Giver::new()?;
     let names = giver.names();
     giver.give(&names, add, "unloading")?;
@@ -284,15 +279,12 @@ fn run() -> Result<()> {
         giver.delete(&group_of_four[2..3])?;
     }
     giver.ask(&flush(SaType::Ah as u8))?;
-    thread::spawn(|| -> Result<()> {
-        unshare(CloneFlags::CLONE_NEWNET)?;
+    in_own_network(|| {
         let mut giver = Giver::new()?;
         let names = giver.names();
         giver.give(&names, add, "FLUSH")?;
         giver.ask(&flush(0))
-    })
-    .join()
-    .expect("no panic")?;
+    })?;
 
     let (kept, missing) = (&kept[0], &single[0]);
     giver.fail(bytes_of(&add(kept)), "EEXIST", Errno::EEXIST)?;

@@ -4,8 +4,8 @@
 //! the same with each.
 
 use crate::support::{
-    KeySocket, add, bytes_of, flush, getspi, group, header, link, manual_sas, naming, said,
-    ungroup, update,
+    KeySocket, add, bytes_of, flush, getspi, group, header, is_errno, link, manual_sas, naming,
+    said, ungroup, update,
 };
 use anyhow::{Context, Result, ensure};
 use klips::{
@@ -17,7 +17,6 @@ use klips::{
     said::Said,
 };
 use model::wire::{self, RawSa, ext, msg, u16_at};
-use std::io;
 
 /// A request of one kind.
 pub struct Kind {
@@ -207,12 +206,6 @@ pub fn hear(socket: &KeySocket) -> Result<Heard> {
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Whether an error is the kernel's, with this errno.
-pub fn is_errno(error: &anyhow::Error, errno: Errno) -> bool {
-    let error = error.downcast_ref::<io::Error>();
-    error.and_then(io::Error::raw_os_error) == Some(errno.0.into())
 }
 
 /// The sockets that are told of a request: one that writes it, one that only listens, one that is

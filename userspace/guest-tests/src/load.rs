@@ -6,14 +6,14 @@ use crate::{
     helper::{self, Helper, Who},
     ktap::Test,
     support::{
-        KeySocket, PROC, Slab, insmod, is_loaded, klips_ko, make, manual_sas, open_raw, rmmod, said,
+        KeySocket, PROC, Slab, in_own_network, insmod, is_loaded, klips_ko, make, manual_sas,
+        number, open_raw, rmmod, said,
     },
 };
 use anyhow::{Context, Result, bail, ensure};
 use nix::{
     errno::Errno,
     kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module},
-    sched::{CloneFlags, unshare},
 };
 use std::{
     fs,
@@ -165,13 +165,10 @@ fn unloads_with_sas() -> Result<()> {
 /// Each time with SAs and groups, in the first namespace and in one more, and not while a socket or a
 /// file is open. `KLIPS_CYCLES=1000` in the environment makes it that many times.
 fn cycles() -> Result<()> {
-    const FEW: u32 = 20;
+    const FEW: u64 = 20;
     // What the first few take is taken once.
-    const WARM: u32 = 5;
-    let cycles = match std::env::var("KLIPS_CYCLES") {
-        Ok(number) => number.parse()?,
-        Err(_) => FEW,
-    };
+    const WARM: u64 = 5;
+    let cycles = number("KLIPS_CYCLES", FEW)?;
     let mut memory = Slab::now()?;
     for number in 0..WARM + cycles {
         if number == WARM {
@@ -180,7 +177,7 @@ fn cycles() -> Result<()> {
         cycle().with_context(|| format!("cycle {number}"))?;
     }
     // Each cycle loads 200 KiB of module, and makes more than 100 KiB of SAs.
-    let most = 1536 + 8 * u64::from(cycles);
+    let most = 1536 + 8 * cycles;
     let grown = memory.settled(most)?;
     println!("# {cycles} cycles, {grown:?} KiB more");
     ensure!(grown.is_none_or(|grown| grown < most), "{grown:?} KiB");
@@ -202,12 +199,7 @@ fn cycle() -> Result<()> {
     finit_module(&fs::File::open(klips_ko())?, c"", ModuleInitFlags::empty())?;
     fill()?;
     // One that nobody holds any more but the module: it may end before or after.
-    thread::spawn(move || -> Result<()> {
-        unshare(CloneFlags::CLONE_NEWNET)?;
-        make(&manual_sas())
-    })
-    .join()
-    .expect("no panic")?;
+    in_own_network(|| make(&manual_sas()))?;
     let remove = || delete_module(c"klips", DeleteModuleFlags::O_NONBLOCK);
     let socket = KeySocket::open()?;
     let result = remove();
@@ -271,9 +263,7 @@ fn parameters() -> Result<()> {
             Helper::WriteAsOtherRoot,
             Helper::WriteFromOtherNetwork,
         ] {
-            let stdin = socket.0.try_clone()?;
-            let told = helper::run(helper, Who::Nobody, Some(stdin.into()))?;
-            ensure!(told == "EPERM", "{value}: {helper:?}: {told}");
+            helper::expect_no_writing(helper, &socket).with_context(|| value.to_owned())?;
         }
         drop(socket);
         unload()?;
@@ -299,13 +289,7 @@ fn unloading_races() -> Result<()> {
             Err(Some(2 | 6 | 22)) => Ok(false),
             Err(error) => bail!("a file: {error:?}"),
         },
-        || {
-            let made = thread::spawn(|| -> Result<bool> {
-                unshare(CloneFlags::CLONE_NEWNET)?;
-                Ok(open_raw(3, 2).is_ok())
-            });
-            made.join().expect("no panic")
-        },
+        || in_own_network(|| Ok(open_raw(3, 2).is_ok())),
     ];
     let begun = Instant::now();
     let is_over = AtomicBool::new(false);

@@ -106,6 +106,7 @@ impl Faults {
         self.failed += u32::from(used_up);
         Ok((outcome, used_up))
     }
+
     /// The same, but all allocations after the nth fail as well: what is large is asked for in one
     /// way and then in another.
     fn inject_on<T>(&mut self, nth: u32, operation: impl FnOnce() -> T) -> Result<(T, bool)> {
@@ -114,6 +115,17 @@ impl Faults {
         self.on.write_all(b"0")?;
         outcome
     }
+}
+
+/// Makes an attempt for the 1st, 2nd, … nth allocation until one has no nth; each tells whether it
+/// had. How many had.
+fn each_failure(mut attempt: impl FnMut(u32) -> Result<bool>) -> Result<u32> {
+    for nth in 1..ENOUGH {
+        if !attempt(nth).with_context(|| format!("allocation {nth}"))? {
+            return Ok(nth - 1);
+        }
+    }
+    bail!("still disturbed by allocation {ENOUGH}")
 }
 
 /// Lets only those allocations fail that the module asks for, itself or by a function that it
@@ -314,21 +326,19 @@ fn a_request_changes_nothing_when_memory_fails() -> Result<()> {
     for kind in kinds::all() {
         let want = Stage::new(&kind)?.request(&kind)?;
         let (mut refused, mut unheard, mut coped) = (0, 0, 0);
-        for nth in 1.. {
-            ensure!(nth < ENOUGH, "{}: never undisturbed", kind.name);
-            let fate = attempt(&mut faults, nth, &kind, &want)
-                .with_context(|| format!("{}, allocation {nth}", kind.name))?;
-            match fate {
-                Fate::Unhurt => break,
+        let failures = each_failure(|nth| {
+            match attempt(&mut faults, nth, &kind, &want)? {
+                Fate::Unhurt => return Ok(false),
                 Fate::Refused => refused += 1,
                 Fate::Unheard => unheard += 1,
                 Fate::Coped => coped += 1,
             }
-        }
+            Ok(true)
+        })
+        .context(kind.name)?;
         println!(
-            "# {}: {} failed, {refused} refused, {unheard} lost a message, {coped} did without",
-            kind.name,
-            refused + unheard + coped
+            "# {}: {failures} failed, {refused} refused, {unheard} lost a message, {coped} did without",
+            kind.name
         );
         // The copy of the message at least.
         ensure!(refused > 0, "{}: nothing has failed", kind.name);
@@ -355,8 +365,7 @@ fn a_dump_says_so_when_memory_fails_as_it_is_read() -> Result<()> {
     socket.0.set_nonblocking(true)?;
     let request = wire::message(msg::DUMP, 0, &[]);
     let (mut cut, mut buffer) = (0, [0; 4096]);
-    for nth in 1.. {
-        ensure!(nth < ENOUGH, "never undisturbed");
+    let failures = each_failure(|nth| {
         ensure!(socket.write(&request) == Ok(()), "DUMP");
         let (mut count, mut last) = (0, false);
         let mut failed = None;
@@ -386,16 +395,13 @@ fn a_dump_says_so_when_memory_fails_as_it_is_read() -> Result<()> {
             Some(errno) => bail!("{errno:?}"),
         }
         ensure!(kinds::dump(&KeySocket::open()?)?.len() == names.len());
-        if !used_up {
-            ensure!(cut > 10, "only {cut} failures were told");
-            println!(
-                "# a DUMP of {}: {} failures, {cut} told",
-                names.len(),
-                nth - 1
-            );
-            return Ok(());
-        }
-    }
+        Ok(used_up)
+    })?;
+    ensure!(cut > 10, "only {cut} failures were told");
+    println!(
+        "# a DUMP of {}: {failures} failures, {cut} told",
+        names.len()
+    );
     Ok(())
 }
 
@@ -407,8 +413,7 @@ fn a_socket_opens_or_leaves_nothing_when_memory_fails() -> Result<()> {
     };
     for go_on in [false, true] {
         let mut refused = 0;
-        for nth in 1.. {
-            ensure!(nth < ENOUGH, "never undisturbed");
+        let failures = each_failure(|nth| {
             // The first one of a namespace, for which there is no room in the list of sockets.
             unshare(CloneFlags::CLONE_NEWNET)?;
             let before = seen(None)?;
@@ -419,7 +424,7 @@ fn a_socket_opens_or_leaves_nothing_when_memory_fails() -> Result<()> {
             match socket {
                 Ok(socket) => {
                     let sockets = seen(None)?.0[4].lines().count() - 1;
-                    ensure!(sockets == 1, "allocation {nth}: it is not in pf_key");
+                    ensure!(sockets == 1, "it is not in pf_key");
                     drop(socket);
                 }
                 Err(error) => {
@@ -433,13 +438,11 @@ fn a_socket_opens_or_leaves_nothing_when_memory_fails() -> Result<()> {
                 }
             }
             let after = seen(None)?;
-            ensure!(after == before, "allocation {nth}: {after:?}");
-            if !used_up {
-                ensure!(refused > 2, "only {refused} were refused");
-                println!("# socket(): {} failures, {refused} refused", nth - 1);
-                break;
-            }
-        }
+            ensure!(after == before, "{after:?}");
+            Ok(used_up)
+        })?;
+        ensure!(refused > 2, "only {refused} were refused");
+        println!("# socket(): {failures} failures, {refused} refused");
     }
     Ok(())
 }
@@ -468,29 +471,27 @@ fn a_file_is_read_whole_or_not_when_memory_fails() -> Result<()> {
         let want = stable(file, &fs::read_to_string(&path)?);
         ensure!(!want.is_empty(), "{file} is empty");
         let mut refused = 0;
-        for nth in 1.. {
-            ensure!(nth < ENOUGH, "{file}: never undisturbed");
+        let failures = each_failure(|nth| {
             let (read, used_up) = faults.inject(nth, || read_whole(&path, &mut buffer))?;
             match read {
                 Ok(len) => {
                     let found = stable(file, std::str::from_utf8(&buffer[..len])?);
-                    ensure!(found == want, "{file}, allocation {nth}:\n{found}");
+                    ensure!(found == want, "read:\n{found}");
                 }
                 Err(error) => {
                     let errno = errno(&error);
                     ensure!(
                         used_up && matches!(errno, Errno::ENOMEM | Errno::EFAULT),
-                        "{file}, allocation {nth}: {errno:?}"
+                        "{errno:?}"
                     );
                     refused += 1;
                 }
             }
-            if !used_up {
-                ensure!(refused > 2, "{file}: only {refused} were refused");
-                println!("# {file}: {} failures, {refused} refused", nth - 1);
-                break;
-            }
-        }
+            Ok(used_up)
+        })
+        .context(file)?;
+        ensure!(refused > 2, "{file}: only {refused} were refused");
+        println!("# {file}: {failures} failures, {refused} refused");
     }
     drop(stage);
     Ok(())
@@ -501,22 +502,19 @@ fn a_namespace_is_made_or_not_when_memory_fails() -> Result<()> {
     let mut faults = Faults::new()?;
     let only = OnlyOfTheModule::new()?;
     let mut refused = 0;
-    for nth in 1.. {
-        ensure!(nth < ENOUGH, "never undisturbed");
+    let failures = each_failure(|nth| {
         let (made, used_up) = faults.inject(nth, || unshare(CloneFlags::CLONE_NEWNET))?;
         match made {
             Ok(()) => {
-                seen(Some(&KeySocket::open()?)).with_context(|| format!("allocation {nth}"))?;
+                seen(Some(&KeySocket::open()?))?;
             }
             Err(nix::errno::Errno::ENOMEM) if used_up => refused += 1,
-            Err(errno) => bail!("allocation {nth}: {errno}"),
+            Err(errno) => bail!("{errno}"),
         }
-        if !used_up {
-            ensure!(refused > 15, "only {refused} were refused");
-            println!("# a namespace: {} failures, {refused} refused", nth - 1);
-            break;
-        }
-    }
+        Ok(used_up)
+    })?;
+    ensure!(refused > 15, "only {refused} were refused");
+    println!("# a namespace: {failures} failures, {refused} refused");
     drop(only);
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! what time does to SAs.
 
 use crate::{
+    kinds::limit,
     ktap::Test,
     support::{
         EVENTUALLY, KeySocket, LATER, SECRET, SOON, add, expect_refusal, expect_spigrp, flush,
@@ -525,12 +526,6 @@ fn soft_limits_warn_and_hard_limits_remove_the_group() -> Result<()> {
     let socket = KeySocket::open()?;
     let sas @ [tun, esp, ah] = manual_sas();
     make(&[tun, ah])?;
-    let limit = |addtime| {
-        Some(Lifetime {
-            addtime,
-            ..Lifetime::default()
-        })
-    };
     socket.ask(&Content {
         soft: limit(SOON),
         hard: limit(LATER),

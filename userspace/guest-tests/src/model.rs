@@ -7,7 +7,7 @@
 
 use crate::{
     ktap::Test,
-    support::{KeySocket, spigrp},
+    support::{KeySocket, number, spigrp},
     tests,
 };
 use anyhow::{Context, Result, ensure};
@@ -29,10 +29,7 @@ pub fn all() -> Vec<Test> {
 }
 
 fn sequences_of_requests_behave_as_the_model() -> Result<()> {
-    let sequences = match std::env::var("KLIPS_SEQUENCES") {
-        Ok(number) => number.parse()?,
-        Err(_) => FEW,
-    };
+    let sequences = number("KLIPS_SEQUENCES", FEW)?;
     let twin = Twin::new()?;
     for seed in 0..sequences {
         twin.follow(&sequence(seed, LEN))

@@ -5,13 +5,12 @@
 use crate::{
     helper::{self, Helper, Who},
     ktap::Test,
-    support::{KeySocket, PROC, add, expect_spigrp, group, make, manual_sas},
+    support::{KeySocket, PROC, add, expect_spigrp, group, in_own_network, make, manual_sas},
     tests,
 };
 use anyhow::{Result, ensure};
 use klips::errno::Errno;
-use nix::sched::{CloneFlags, unshare};
-use std::{fs, io::Read, thread};
+use std::{fs, io::Read};
 
 /// All of them.
 pub fn all() -> Vec<Test> {
@@ -30,30 +29,24 @@ fn each_namespace_has_its_own_sas_and_sockets() -> Result<()> {
     let sas = manual_sas();
     make(&sas)?;
     outside.drain()?;
-    thread::spawn(move || -> Result<()> {
-        unshare(CloneFlags::CLONE_NEWNET)?;
+    in_own_network(|| {
         expect_spigrp(&[])?;
         make(&sas)?;
         KeySocket::open()?.ask(&group(&sas))?;
         expect_spigrp(&["tun0x113@10.0.0.2 esp0x115@10.0.0.2 ah0x116@10.0.0.2"])
-    })
-    .join()
-    .expect("no panic")?;
+    })?;
     ensure!(outside.drain()?.is_empty(), "told of another namespace");
     expect_spigrp(&["tun0x113@10.0.0.2", "esp0x115@10.0.0.2", "ah0x116@10.0.0.2"])
 }
 
 fn a_namespace_ends_with_sas_groups_and_open_files() -> Result<()> {
-    let (mut file, socket) = thread::spawn(|| -> Result<_> {
-        unshare(CloneFlags::CLONE_NEWNET)?;
+    let (mut file, socket) = in_own_network(|| {
         let sas = manual_sas();
         make(&sas)?;
         let socket = KeySocket::open()?;
         socket.ask(&group(&sas))?;
         Ok((fs::File::open(format!("{PROC}/ipsec_spigrp"))?, socket))
-    })
-    .join()
-    .expect("no panic")?;
+    })?;
     // The thread is gone; file and socket keep the namespace and work on.
     let mut text = String::new();
     file.read_to_string(&mut text)?;
@@ -83,9 +76,7 @@ fn an_unprivileged_process_gets_eperm() -> Result<()> {
 
 fn a_socket_is_of_no_use_to_an_unprivileged_writer() -> Result<()> {
     let socket = KeySocket::open()?;
-    let stdin = socket.0.try_clone()?;
-    let told = helper::run(Helper::Write, Who::Nobody, Some(stdin.into()))?;
-    ensure!(told == "EPERM", "{told}");
+    helper::expect_no_writing(Helper::Write, &socket)?;
     ensure!(socket.drain()?.is_empty());
     expect_spigrp(&[])
 }

@@ -9,7 +9,10 @@
 use crate::{
     invariants,
     ktap::Test,
-    support::{KeySocket, PROC, errno, expect_spigrp, flush, getspi, make, proc_net, said, spigrp},
+    support::{
+        KeySocket, PROC, errno, expect_spigrp, flush, getspi, in_own_network, make, number,
+        proc_net, said, spigrp,
+    },
     tests,
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -21,10 +24,7 @@ use model::{
     Model, Random, Request, unlimited_request,
     wire::{self, assert_clean, message, msg, u32_at},
 };
-use nix::{
-    kmod::{DeleteModuleFlags, delete_module},
-    sched::{CloneFlags, unshare},
-};
+use nix::kmod::{DeleteModuleFlags, delete_module};
 use std::{
     fs::File,
     io::Read,
@@ -91,10 +91,7 @@ impl Stage {
 }
 
 fn everything_at_once_leaves_what_was_asked_for() -> Result<()> {
-    let seconds = match std::env::var("KLIPS_SECONDS") {
-        Ok(seconds) => seconds.parse()?,
-        Err(_) => FEW,
-    };
+    let seconds = number("KLIPS_SECONDS", FEW)?;
     let stage = Stage {
         stop: AtomicBool::new(false),
         begun: AtomicUsize::new(0),
@@ -425,8 +422,7 @@ fn register(stage: &Stage) -> Result<()> {
 fn live_and_die(stage: &Stage) -> Result<()> {
     let mut kept = None;
     stage.play("network namespaces", |count| {
-        let alive = thread::spawn(move || -> Result<_> {
-            unshare(CloneFlags::CLONE_NEWNET)?;
+        let alive = in_own_network(|| {
             expect_spigrp(&[])?;
             let pool = names(0, "10.0.0.2");
             make(&pool)?;
@@ -450,8 +446,7 @@ fn live_and_die(stage: &Stage) -> Result<()> {
             let mut file = File::open(format!("{PROC}/ipsec_spigrp"))?;
             file.read_exact(&mut vec![0; if count % 4 == 0 { 0 } else { 1 }])?;
             Ok((socket, file))
-        });
-        let alive = alive.join().expect("no panic")?;
+        })?;
         if count % 3 == 0 {
             kept = Some(alive);
         }

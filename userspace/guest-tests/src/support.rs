@@ -12,6 +12,7 @@ use klips::{
     },
     said::{self, Proto, Said},
 };
+use nix::sched::{CloneFlags, unshare};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     cell::RefCell,
@@ -23,8 +24,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Limits of SAs, in seconds since they were made, that are far apart: the kernel of the tests counts
-/// ticks, and those that its machine has no time for don't come later.
+/// Limits of SAs, in seconds since they were made, that are far apart. On a machine that is busy while
+/// it boots, a kernel finds its processors' timers not to be trusted and counts ticks; those that the
+/// machine has no time for don't come later.
 pub const SOON: u64 = 1;
 /// The second of them.
 pub const LATER: u64 = 30;
@@ -84,7 +86,7 @@ impl KeySocket {
     pub fn read_or_lost(&self) -> Result<Option<Vec<u8>>> {
         for _ in 0..2 {
             match self.read() {
-                Err(error) if is_loss(&error) => (),
+                Err(error) if is_errno(&error, Errno::ENOBUFS) => (),
                 result => return result,
             }
         }
@@ -119,10 +121,10 @@ impl KeySocket {
     }
 }
 
-/// Whether an error of reading says that messages were lost.
-fn is_loss(error: &anyhow::Error) -> bool {
+/// Whether an error is the kernel's, with this errno.
+pub fn is_errno(error: &anyhow::Error, errno: Errno) -> bool {
     let error = error.downcast_ref::<io::Error>();
-    error.is_some_and(|error| errno(error) == Errno::ENOBUFS)
+    error.and_then(io::Error::raw_os_error) == Some(errno.0.into())
 }
 
 /// Opens a socket of the family with any type and protocol.
@@ -404,6 +406,27 @@ impl Slab {
             }
             thread::sleep(Duration::from_millis(100));
         }
+    }
+}
+
+/// Does something in a thread with a network namespace of its own, which ends with it unless what
+/// is returned keeps it.
+pub fn in_own_network<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET)?;
+            work()
+        });
+        thread.join().expect("no panic")
+    })
+}
+
+/// How much of something there is to do: a number in the environment, or what is enough for a short
+/// run.
+pub fn number(name: &str, short: u64) -> Result<u64> {
+    match std::env::var(name) {
+        Ok(number) => number.parse().with_context(|| format!("{name}={number}")),
+        Err(_) => Ok(short),
     }
 }
 
