@@ -5,6 +5,7 @@
 use crate::{
     helper::{self, Helper, Who},
     ktap::Test,
+    memory,
     support::{
         KeySocket, PROC, Slab, in_own_network, insmod, is_loaded, klips_ko, make, manual_sas,
         number, open_raw, rmmod, said,
@@ -45,6 +46,10 @@ pub fn before() -> Vec<Test> {
         Test::step("load::an_open_file_keeps_the_module", kept_by_file),
         Test::step("load::unloads_with_sas_and_groups", unloads_with_sas),
         Test::step("load::loads_and_unloads_again_and_again", cycles),
+        Test::step(
+            "load::loads_or_leaves_nothing_when_memory_fails",
+            memory::loading,
+        ),
         Test::step(
             "load::a_limit_on_sas_holds_where_others_are_the_owners",
             limited,

@@ -9,17 +9,21 @@
 use crate::{
     kinds::{self, Audience, Heard, Kind},
     ktap::{Skip, Test},
-    support::{KeySocket, PF_KEY, PROC, errno, proc_net},
+    support::{KeySocket, PF_KEY, PROC, errno, is_loaded, klips_ko, proc_net, rmmod},
     tests,
 };
 use anyhow::{Context, Result, bail, ensure};
 use klips::errno::Errno;
 use model::wire::{self, msg};
-use nix::sched::{CloneFlags, unshare};
+use nix::{
+    kmod::{ModuleInitFlags, finit_module},
+    sched::{CloneFlags, unshare},
+};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     fs,
     io::{self, Read, Write},
+    ops::Range,
     os::unix::fs::FileExt,
     process::Command,
 };
@@ -128,12 +132,13 @@ fn each_failure(mut attempt: impl FnMut(u32) -> Result<bool>) -> Result<u32> {
     bail!("still disturbed by allocation {ENOUGH}")
 }
 
-/// Lets only those allocations fail that the module asks for, itself or by a function that it
-/// calls; all again once it is dropped.
-struct OnlyOfTheModule;
+/// Lets only those allocations fail that some functions ask for, themselves or by one that they call;
+/// all again once it is dropped.
+struct OnlyOf;
 
-impl OnlyOfTheModule {
-    fn new() -> Result<Self> {
+impl OnlyOf {
+    /// All functions of the module.
+    fn module() -> Result<Self> {
         let text = fs::read_to_string("/sys/module/klips/sections/.text")?;
         let text = u64::from_str_radix(text.trim().trim_start_matches("0x"), 16)?;
         let modules = fs::read_to_string("/proc/modules")?;
@@ -142,23 +147,55 @@ impl OnlyOfTheModule {
             .find_map(|line| line.strip_prefix("klips ")?.split(' ').next())
             .context("klips is not in /proc/modules")?
             .parse()?;
-        Self::set(text, text + size)?;
-        Ok(OnlyOfTheModule)
+        Self::set(text..text + size, 0..0)?;
+        Ok(OnlyOf)
     }
 
-    fn set(start: u64, end: u64) -> io::Result<()> {
+    /// A function of the kernel, but for what one that it calls asks for.
+    fn function(name: &str, but: &str) -> Result<Self> {
+        let symbols = fs::read_to_string("/proc/kallsyms")?;
+        Self::set(range_of(&symbols, name)?, range_of(&symbols, but)?)?;
+        Ok(OnlyOf)
+    }
+
+    fn set(require: Range<u64>, reject: Range<u64>) -> Result<()> {
         for kind in KINDS {
-            fs::write(format!("{DEBUG}/{kind}/require-start"), start.to_string())?;
-            fs::write(format!("{DEBUG}/{kind}/require-end"), end.to_string())?;
+            for (file, address) in [
+                ("require-start", require.start),
+                ("require-end", require.end),
+                ("reject-start", reject.start),
+                ("reject-end", reject.end),
+            ] {
+                fs::write(format!("{DEBUG}/{kind}/{file}"), address.to_string()).context(file)?;
+            }
         }
         Ok(())
     }
 }
 
-impl Drop for OnlyOfTheModule {
+impl Drop for OnlyOf {
     fn drop(&mut self) {
-        Self::set(0, u64::MAX).expect("all can fail again");
+        Self::set(0..u64::MAX, 0..0).expect("all can fail again");
     }
+}
+
+/// Where a function is, among the lines of `/proc/kallsyms`, which are in order.
+fn range_of(symbols: &str, name: &str) -> Result<Range<u64>> {
+    let symbols: Option<Vec<(u64, &str)>> = symbols
+        .lines()
+        .map(|line| {
+            let mut fields = line.split_ascii_whitespace();
+            let address = u64::from_str_radix(fields.next()?, 16).ok()?;
+            Some((address, fields.nth(1)?))
+        })
+        .collect();
+    let symbols = symbols.context("/proc/kallsyms has other lines")?;
+    let start = symbols.iter().find(|(_, symbol)| *symbol == name);
+    let (start, _) = start.with_context(|| format!("no {name} in /proc/kallsyms"))?;
+    // Some stand for the same address.
+    let end = symbols.iter().find(|(address, _)| address > start);
+    let (end, _) = end.with_context(|| format!("nothing after {name}"))?;
+    Ok(*start..*end)
 }
 
 /// All there is to be seen of a namespace, but for what differs from one moment, and from one
@@ -497,10 +534,39 @@ fn a_file_is_read_whole_or_not_when_memory_fails() -> Result<()> {
     Ok(())
 }
 
+/// Not all that the kernel does to load a module, only what the module does itself, and no cache of
+/// sockets, for the kernel says with a trace that there is none. It is loaded neither before nor after.
+pub fn loading() -> Result<()> {
+    let mut faults = Faults::new()?;
+    let only = OnlyOf::function("do_one_initcall", "__kmem_cache_create_args")?;
+    let module = fs::File::open(klips_ko())?;
+    let mut refused = 0;
+    let failures = each_failure(|nth| {
+        let (loaded, used_up) =
+            faults.inject(nth, || finit_module(&module, c"", ModuleInitFlags::empty()))?;
+        match loaded {
+            Ok(()) => {
+                seen(Some(&KeySocket::open()?))?;
+                ensure!(rmmod("klips")?.status.success(), "it can't be unloaded");
+            }
+            Err(nix::errno::Errno::ENOMEM) if used_up => refused += 1,
+            Err(errno) => bail!("{errno}"),
+        }
+        ensure!(!is_loaded("klips"), "it is there");
+        let left = fs::symlink_metadata(format!("{PROC}/ipsec"));
+        ensure!(left.is_err(), "files are left behind");
+        Ok(used_up)
+    })?;
+    ensure!(refused > 15, "only {refused} were refused");
+    println!("# loading: {failures} failures, {refused} refused");
+    drop(only);
+    Ok(())
+}
+
 /// Not all that a namespace is made of, only what the module adds.
 fn a_namespace_is_made_or_not_when_memory_fails() -> Result<()> {
     let mut faults = Faults::new()?;
-    let only = OnlyOfTheModule::new()?;
+    let only = OnlyOf::module()?;
     let mut refused = 0;
     let failures = each_failure(|nth| {
         let (made, used_up) = faults.inject(nth, || unshare(CloneFlags::CLONE_NEWNET))?;
