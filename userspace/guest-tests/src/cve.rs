@@ -15,7 +15,7 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 use klips::{
     errno::Errno,
-    pfkey::{Content, MsgType},
+    pfkey::{Content, MsgType, algorithm::encrypt},
     said::Said,
 };
 use model::wire::{self, assert_clean, ext, exts_of, fix_len, msg, u16_at};
@@ -270,6 +270,19 @@ fn overread_of_an_address_shorter_than_its_family() -> Result<()> {
 /// `verify_key_len()` came late; before it, a key's bits decided how much was copied.
 fn overread_of_a_key_shorter_than_its_bits() -> Result<()> {
     let [_, esp, _] = manual_sas();
+    // AES takes keys of 128, 192 and 256 bits: here nothing but the length of a key of 128 refuses.
+    let mut aes = add(&esp);
+    if let (Some(sa), Some(key)) = (&mut aes.sa, &mut aes.key_encrypt) {
+        sa.encrypt = encrypt::AES_CBC;
+        (key.bits, key.data) = (128, &key.data[..16]);
+    }
+    let mut short = bytes_of(&aes);
+    let at = short.len() - 16 - 4;
+    ensure!(u16_at(&short, at) == 128, "there are the bits");
+    for bits in [192_u16, 256] {
+        short[at..at + 2].copy_from_slice(&bits.to_ne_bytes());
+        refused(&short, &[Errno::EINVAL]).with_context(|| format!("{bits} bits of 128"))?;
+    }
     let good = bytes_of(&add(&esp));
     for number in [ext::KEY_AUTH, ext::KEY_ENCRYPT] {
         let mut at = 16;
