@@ -42,7 +42,7 @@ fi
 measure() { # NAME ACCELERATOR PROCESSORS ARGUMENT...
 	local status=0
 	"${priority[@]}" "$CARGO_TARGET_DIR/release/vm" run --kernel "$kernel/arch/x86/boot/bzImage" \
-		--accel "$2" --cpus "$3" --memory 2048 --timeout 7200 --out "$raw/$1" --module "$module" \
+		--accel "$2" --cpus "$3" --memory 4096 --timeout 7200 --out "$raw/$1" --module "$module" \
 		--extra-module "$kernel/net/key/af_key.ko" --bin "$bin" -- bench "${@:4}" \
 		>"$raw/$1.csv" || status=$?
 	((status == 0)) || say "$1: exit status $status (logs: $raw/$1)"

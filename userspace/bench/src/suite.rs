@@ -20,12 +20,11 @@ const LISTENERS: [u32; 3] = [0, 1, 16];
 const FOR_MEMORY: u32 = 10_000;
 
 /// The largest table that a module can be asked for within minutes: mainline's ADD looks at all
-/// SAs that go to the same gateway, and for a large one of many gateways it is only waited for.
+/// SAs that go to the same gateway.
 fn largest_of(module: Module, gateways: Gateways) -> u32 {
     match (module, gateways) {
-        (Module::Klips, _) => u32::MAX,
+        (Module::Klips, _) | (Module::AfKey, Gateways::Many) => u32::MAX,
         (Module::AfKey, Gateways::One) => 10_000,
-        (Module::AfKey, Gateways::Many) => 100_000,
     }
 }
 
