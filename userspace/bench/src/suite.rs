@@ -71,7 +71,11 @@ pub(crate) fn stalls(clock: Clock, largest: u32) -> Result<()> {
             module,
             gateways: Gateways::Many,
         };
-        let largest = largest.min(largest_of(module, Gateways::Many));
+        let largest = match module {
+            Module::Klips => largest,
+            // It has all answers of a DUMP queued at once: no guest has the memory for a million.
+            Module::AfKey => largest.min(100_000),
+        };
         module.load()?;
         stall::run(&table, largest)?;
         module.unload()?;
