@@ -45,6 +45,8 @@ guest() { # NAME CONFIG ACCELERATOR FILTER PARAMETERS
 		fi
 		say "attempt $attempt of 3: it died while it booted"
 	done
+	# Other tests come before it, to load the module.
+	grep -q "^ok [0-9]* $4::" "$log" || status=1
 	tally "$log" "$status"
 }
 
