@@ -10,15 +10,18 @@ mod spi;
 mod spigrp;
 
 use crate::{
-    klips_core::pfkey::{
-        algorithm::{
-            self,
-            Algorithm, //
+    klips_core::{
+        pfkey::{
+            algorithm::{
+                self,
+                Algorithm, //
+            },
+            debug::Masks,
+            types::SATYPE_MAX,
+            Ext,
+            SaType, //
         },
-        debug::Masks,
-        types::SATYPE_MAX,
-        Ext,
-        SaType, //
+        said::Text, //
     },
     request::{
         Host,
@@ -26,7 +29,8 @@ use crate::{
     },
     sadb::{
         Age,
-        Moment, //
+        Moment,
+        Sas, //
     }, //
 };
 use core::fmt;
@@ -58,6 +62,9 @@ const STEPS: usize = 64;
 
 /// Room for lines.
 pub trait Page: fmt::Write {
+    /// Appends ASCII text, without the pains that [`fmt::Write`] takes.
+    fn push(&mut self, text: &[u8]) -> fmt::Result;
+
     /// How many bytes have been written.
     fn len(&self) -> usize;
 
@@ -104,9 +111,10 @@ impl Listing {
         let now = host.now();
         let state = host.lock();
         let before = page.len();
+        let mut cursor = Cursor::at(&state, position);
         for _ in 0..STEPS {
             let start = page.len();
-            match self.line(host, &state, now, position, page) {
+            match self.next_line(host, &state, now, position, &mut cursor, page) {
                 Some(Ok(next)) => position = next,
                 Some(Err(fmt::Error)) => {
                     page.truncate(start);
@@ -135,19 +143,37 @@ impl Listing {
         state: &State<H>,
         now: Moment,
         position: u64,
-        out: &mut impl fmt::Write,
+        out: &mut impl Page,
+    ) -> Option<Result<u64, fmt::Error>> {
+        let mut cursor = Cursor::at(state, position);
+        self.next_line(host, state, now, position, &mut cursor, out)
+    }
+
+    /// The same with a cursor at `position`, which is left at the next.
+    fn next_line<H: Host>(
+        self,
+        host: &H,
+        state: &State<H>,
+        now: Moment,
+        position: u64,
+        cursor: &mut Cursor<'_>,
+        out: &mut impl Page,
     ) -> Option<Result<u64, fmt::Error>> {
         match self {
             Listing::SpiGrp => {
-                let sadb = &state.sadb;
-                let age = Age::from_number(position.max(1))?;
-                Some(match sadb.chain_at_or_after(age, STEPS)? {
-                    Ok(sa) => spigrp::write_line(sadb, sa, out).map(|()| sa.age().next().number()),
-                    Err(age) => Ok(age.number()),
-                })
+                let mut next = position;
+                for _ in 0..STEPS {
+                    let sa = cursor.sas.next()?;
+                    next = sa.age().next().number();
+                    if sa.inext().is_none() {
+                        let written = spigrp::write_line(&state.sadb, sa, &mut cursor.text, out);
+                        return Some(written.map(|()| next));
+                    }
+                }
+                Some(Ok(next))
             }
             Listing::Spi => {
-                let sa = state.sadb.at_or_after(Age::from_number(position.max(1))?)?;
+                let sa = cursor.sas.next()?;
                 let written = writeln!(out, "{}", spi::Line { sa, now });
                 Some(written.map(|()| sa.age().next().number()))
             }
@@ -164,6 +190,25 @@ impl Listing {
             Listing::PfKey => pf_key(host, state, position, out),
             Listing::PfKeyRegistered => pf_key_registered(host, state, position, out),
             Listing::PfKeySupported => pf_key_supported(position, out),
+        }
+    }
+}
+
+/// What goes from line to line: finding each SA anew would cost more than its text.
+struct Cursor<'a> {
+    /// The SAs that are still to come.
+    sas: Sas<'a>,
+    /// Room for the name of one.
+    text: Text,
+}
+
+impl<'a> Cursor<'a> {
+    /// At a position in a list of SAs.
+    fn at<H: Host>(state: &'a State<H>, position: u64) -> Self {
+        let age = Age::from_number(position).unwrap_or(Age::FIRST);
+        Cursor {
+            sas: state.sadb.sas_from(age),
+            text: Text::new(),
         }
     }
 }

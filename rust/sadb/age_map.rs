@@ -15,7 +15,10 @@ use crate::memory::{
     Boxed,
     OutOfMemory, //
 };
-use core::num::NonZeroU64;
+use core::{
+    num::NonZeroU64,
+    slice, //
+};
 
 /// Number of an SA in the order of insertion, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,8 +72,9 @@ trait Level: Sized {
     fn insert(&mut self, age: u64, value: Boxed<Self::Value>) -> Result<(), Boxed<Self::Value>>;
     /// Takes a value out, and frees the nodes below this one that have become empty.
     fn remove(&mut self, age: u64) -> Option<Boxed<Self::Value>>;
-    /// The first value at `age` or later.
-    fn at_or_after(&self, age: u64) -> Option<&Self::Value>;
+    /// The first leaf that has values at `age` or later: its part from the first of those on, and
+    /// the age that comes after it.
+    fn leaf_from(&self, age: u64) -> Option<(&[Slot<Self::Value>], u64)>;
     /// Drops the values of the first leaf. Returns how many those were.
     fn drop_first(&mut self) -> usize;
 
@@ -79,6 +83,9 @@ trait Level: Sized {
         (age >> Self::SHIFT) as usize & (FANOUT - 1)
     }
 }
+
+/// A place for a value.
+type Slot<T> = Option<Boxed<T>>;
 
 struct Leaf<T>(Array<Boxed<T>>);
 
@@ -115,8 +122,12 @@ impl<T> Level for Leaf<T> {
         self.0[Self::index(age)].take()
     }
 
-    fn at_or_after(&self, age: u64) -> Option<&T> {
-        self.0[Self::index(age)..].iter().find_map(Option::as_deref)
+    fn leaf_from(&self, age: u64) -> Option<(&[Slot<T>], u64)> {
+        let rest = &self.0[Self::index(age)..];
+        // CAST: at most the fan-out.
+        let after = age + rest.len() as u64;
+        let first = rest.iter().position(Option::is_some)?;
+        Some((rest.get(first..)?, after))
     }
 
     fn drop_first(&mut self) -> usize {
@@ -177,18 +188,16 @@ impl<L: Level> Level for Inner<L> {
         value
     }
 
-    fn at_or_after(&self, age: u64) -> Option<&Self::Value> {
-        let first = Self::index(age);
-        // Only in the child where `age` itself would be does the rest of it matter.
-        let found = self.0[first]
-            .as_ref()
-            .and_then(|child| child.at_or_after(age));
-        found.or_else(|| {
-            self.0[first + 1..]
-                .iter()
-                .flatten()
-                .find_map(|child| child.at_or_after(0))
-        })
+    fn leaf_from(&self, mut age: u64) -> Option<(&[Slot<Self::Value>], u64)> {
+        for child in &self.0[Self::index(age)..] {
+            let found = child.as_ref().and_then(|child| child.leaf_from(age));
+            if found.is_some() {
+                return found;
+            }
+            // The first of the next child.
+            age = ((age >> Self::SHIFT) + 1) << Self::SHIFT;
+        }
+        None
     }
 
     fn drop_first(&mut self) -> usize {
@@ -288,10 +297,56 @@ impl<T> AgeMap<T> {
 
     /// The first value at `age` or later.
     pub(super) fn at_or_after(&self, age: Age) -> Option<&T> {
-        if age.number() >= Self::LIMIT {
+        let (leaf, _) = self.leaf_from(age.number())?;
+        leaf.first()?.as_deref()
+    }
+
+    /// See [`Level::leaf_from`].
+    fn leaf_from(&self, age: u64) -> Option<(&[Slot<T>], u64)> {
+        if age >= Self::LIMIT {
             return None;
         }
-        self.root.as_ref()?.at_or_after(age.number())
+        self.root.as_ref()?.leaf_from(age)
+    }
+
+    /// The values at `age` and later, in order.
+    pub(super) fn values_from(&self, age: Age) -> Values<'_, T> {
+        Values {
+            map: self,
+            leaf: [].iter(),
+            after: age.number(),
+        }
+    }
+}
+
+/// What [`AgeMap::values_from`] returns.
+pub struct Values<'a, T> {
+    map: &'a AgeMap<T>,
+    /// What is left of a leaf.
+    leaf: slice::Iter<'a, Slot<T>>,
+    /// The age that comes after it.
+    after: u64,
+}
+
+impl<'a, T> Values<'a, T> {
+    /// Goes on with the next leaf, of which it returns the first value.
+    #[inline(never)]
+    fn next_leaf(&mut self) -> Option<&'a T> {
+        let (leaf, after) = self.map.leaf_from(self.after)?;
+        (self.leaf, self.after) = (leaf.iter(), after);
+        self.leaf.find_map(Option::as_deref)
+    }
+}
+
+impl<'a, T> Iterator for Values<'a, T> {
+    type Item = &'a T;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a T> {
+        match self.leaf.find_map(Option::as_deref) {
+            Some(value) => Some(value),
+            None => self.next_leaf(),
+        }
     }
 }
 

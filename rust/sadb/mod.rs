@@ -70,6 +70,9 @@ impl From<OutOfMemory> for AddError {
     }
 }
 
+/// SAs in the order in which they were added.
+pub type Sas<'a> = age_map::Values<'a, Sa>;
+
 /// The SAs of one network namespace.
 ///
 /// # Invariants
@@ -145,23 +148,14 @@ impl Sadb {
         self.sas.at_or_after(age)
     }
 
-    /// The innermost SA of a chain that was added at `age` or later, oldest first: where the lines
-    /// of `/proc/net/ipsec_spigrp` begin. If `steps` SAs were looked at in vain, the age to go on
-    /// at.
-    pub fn chain_at_or_after(&self, mut age: Age, steps: usize) -> Option<Result<&Sa, Age>> {
-        for _ in 0..steps {
-            let sa = self.at_or_after(age)?;
-            if sa.inext.is_none() {
-                return Some(Ok(sa));
-            }
-            age = sa.age().next();
-        }
-        Some(Err(age))
+    /// The SAs that were added at `age` and after, oldest first.
+    pub fn sas_from(&self, age: Age) -> Sas<'_> {
+        self.sas.values_from(age)
     }
 
     /// The SAs of the chain from `sa` outwards.
-    pub fn outwards<'a>(&'a self, sa: &Sa) -> impl Iterator<Item = &'a Sa> + 'a {
-        group::outwards(self, sa.age()).filter_map(|age| self.get(age))
+    pub fn outwards<'a>(&'a self, sa: &'a Sa) -> impl Iterator<Item = &'a Sa> + 'a {
+        core::iter::successors(Some(sa), |sa| self.get(sa.onext?))
     }
 
     /// The SAs of the chain that `sa` is in, inside to outside.

@@ -18,13 +18,13 @@ use kernel::prelude::*;
 ///
 /// # Invariants
 ///
-/// `m` is valid and nobody else uses it; `size` bytes can be written at `start`, and `len <= size`
-/// of them have been.
+/// `m` is valid and nobody else uses it; of `size` bytes all but the last `free <= size` have been
+/// written, and those can be, at `end`.
 pub(super) struct SeqPage {
     m: *mut OpenFile,
-    start: *mut u8,
     size: usize,
-    len: usize,
+    end: *mut u8,
+    free: usize,
     overflown: bool,
 }
 
@@ -41,9 +41,9 @@ impl SeqPage {
         // INVARIANT: So much is free, and nothing has been written.
         SeqPage {
             m,
-            start,
             size,
-            len: 0,
+            end: start,
+            free: size,
             overflown: false,
         }
     }
@@ -56,29 +56,35 @@ impl SeqPage {
 
 impl fmt::Write for SeqPage {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if text.len() > self.size - self.len {
-            return Err(fmt::Error);
-        }
-        // SAFETY: By the type invariant, and as was just asked, there is room; no text is there.
-        unsafe {
-            self.start
-                .add(self.len)
-                .copy_from_nonoverlapping(text.as_ptr(), text.len());
-        }
-        // INVARIANT: No more than there was room for.
-        self.len += text.len();
-        Ok(())
+        self.push(text.as_bytes())
     }
 }
 
 impl Page for SeqPage {
+    fn push(&mut self, text: &[u8]) -> fmt::Result {
+        let free = self.free.checked_sub(text.len()).ok_or(fmt::Error)?;
+        // SAFETY: By the type invariant, and as was just asked, there is room; no text is there.
+        unsafe {
+            self.end.copy_from_nonoverlapping(text.as_ptr(), text.len());
+        }
+        // SAFETY: No more than there was room for.
+        self.end = unsafe { self.end.add(text.len()) };
+        // INVARIANT: These are written now.
+        self.free = free;
+        Ok(())
+    }
+
     fn len(&self) -> usize {
-        self.len
+        self.size - self.free
     }
 
     fn truncate(&mut self, len: usize) {
-        // INVARIANT: Only ever less.
-        self.len = self.len.min(len);
+        if let Some(back) = self.len().checked_sub(len) {
+            // SAFETY: By the type invariant so many bytes have been written before `end`.
+            self.end = unsafe { self.end.sub(back) };
+            // INVARIANT: These may be written anew.
+            self.free += back;
+        }
     }
 }
 
@@ -87,7 +93,7 @@ impl Drop for SeqPage {
         let len = match self.overflown {
             true => -1,
             // CAST: the buffer of a `seq_file` has less than 2 GiB.
-            false => self.len as c_int,
+            false => self.len() as c_int,
         };
         // SAFETY: By the type invariant `m` is valid, and so much has been written.
         unsafe { bindings::klips_shim_page_end(self.m, len) };

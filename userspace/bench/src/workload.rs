@@ -173,7 +173,7 @@ pub(crate) fn read_list(path: &str) -> Result<u32> {
         if len == 0 {
             return Ok(u32::try_from(lines)?);
         }
-        lines += buffer[..len].iter().filter(|byte| **byte == b'\n').count();
+        lines += memchr::memchr_iter(b'\n', &buffer[..len]).count();
     }
 }
 

@@ -425,16 +425,13 @@ fn tun(index: usize) -> Said {
 /// The chains of a table, by the text of their line.
 fn chains(sadb: &Sadb) -> HashMap<String, Vec<Age>> {
     let mut chains = HashMap::new();
-    let mut next = Age::FIRST;
-    while let Some(found) = sadb.chain_at_or_after(next, usize::MAX) {
-        let sa = found.expect("no end of steps");
+    for sa in sadb.sas_from(Age::FIRST).filter(|sa| sa.inext().is_none()) {
         let members: Vec<_> = sadb.chain(sa).collect();
         let line: String = members
             .iter()
             .map(|sa| format!("{} ", sa.spec.said()))
             .collect();
         chains.insert(line + "\n", members.iter().map(|sa| sa.age()).collect());
-        next = sa.age().next();
     }
     chains
 }

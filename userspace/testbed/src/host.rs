@@ -4,7 +4,7 @@
 
 use klips::{
     errno::Errno,
-    listing::Listing,
+    listing::{Listing, Page},
     memory::{self, OutOfMemory},
     request::{self, Host, SocketInfo, State},
     sadb::{HashKey, Moment},
@@ -13,7 +13,7 @@ use model::wire::hex;
 use std::{
     cell::{Cell, RefCell},
     collections::{HashMap, HashSet, VecDeque},
-    fmt,
+    fmt::{self, Write as _},
     net::IpAddr,
     sync::{Mutex, MutexGuard},
 };
@@ -171,9 +171,9 @@ impl TestHost {
 
     /// The first line of a file at a position or after, and the position after it.
     pub fn line(&self, file: Listing, position: u64) -> Option<(String, u64)> {
-        let mut text = String::new();
+        let mut text = Lines(String::new());
         let next = file.line(self, &self.state(), self.now(), position, &mut text)?;
-        Some((text, next.expect("a String has room")))
+        Some((text.0, next.expect("a String has room")))
     }
 
     /// Checks all invariants of the table.
@@ -198,6 +198,30 @@ impl TestHost {
             self.wake.set(None);
             request::expire_due(self);
         }
+    }
+}
+
+/// Endless room for lines.
+struct Lines(String);
+
+impl fmt::Write for Lines {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write_str(text)
+    }
+}
+
+impl Page for Lines {
+    fn push(&mut self, text: &[u8]) -> fmt::Result {
+        assert!(text.is_ascii(), "{text:?}");
+        self.write_str(std::str::from_utf8(text).expect("ASCII"))
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
     }
 }
 
