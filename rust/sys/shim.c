@@ -576,7 +576,8 @@ static int klips_recvmsg(struct socket *sock, struct msghdr *msg, size_t len, in
 	copied = min_t(size_t, len, skb->len);
 	if (copied < skb->len)
 		msg->msg_flags |= MSG_TRUNC;
-	err = skb_copy_datagram_msg(skb, 0, msg, copied);
+	/* All messages are in one piece. */
+	err = memcpy_to_msg(msg, skb->data, copied);
 	if (!err) {
 		sock_recv_cmsgs(msg, sk, skb);
 		err = flags & MSG_TRUNC ? skb->len : copied;
