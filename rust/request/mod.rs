@@ -226,12 +226,10 @@ impl From<AlgorithmError> for Refusal {
 /// open sockets before it is returned.
 pub fn submit<H: Host>(host: &H, sender: H::Socket, bytes: &[u8]) -> Result<(), Errno> {
     let header = Header::parse(bytes)?;
-    let result = Message::parse(header, bytes, Direction::In)
-        .map_err(Refusal::from)
-        .and_then(|message| {
-            message.check_supported()?;
-            dispatch(host, sender, &message)
-        });
+    let result = Message::parse_for(header, bytes, Direction::In, |message| {
+        message.check_supported()?;
+        dispatch(host, sender, message)
+    });
     if host.is_traced() {
         host.log(format_args!(
             "{:?} seq {} pid {} satype {}: {}",

@@ -11,7 +11,6 @@ use super::{
         MsgType,
         SaState,
         SaType,
-        EXT_SLOTS,
         PF_KEY_V2,
         REPLAY_MAX,
         SAFLAG_CLEARFLOW,
@@ -116,16 +115,91 @@ pub struct Message<'a> {
     /// Its header.
     pub header: Header,
     bytes: &'a [u8],
-    /// Where each extension begins, in words; 0 if it is not there.
-    starts: [u16; EXT_SLOTS],
-    /// The set of those that are there.
+    /// The set of extensions that are there.
     present: u64,
+    /// What is asked for again and again, read once.
+    named: Named,
+}
+
+/// The extensions of a message one after the other, each with the number of its type.
+#[derive(Clone)]
+struct Extensions<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Extensions<'a> {
+    fn of(message: &'a [u8]) -> Self {
+        Extensions {
+            rest: message.get(Header::SIZE..).unwrap_or_default(),
+        }
+    }
+}
+
+impl<'a> Iterator for Extensions<'a> {
+    type Item = Result<(u16, &'a [u8]), Errno>;
+
+    /// An error for what is too short, be it the rest or an extension that would never end.
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let Ok((header, _)) = wire::ExtHeader::ref_from_prefix(self.rest) else {
+            return Some(Err(Errno::EINVAL));
+        };
+        match self
+            .rest
+            .split_at_checked(usize::from(header.len.get()) * WORD)
+        {
+            None | Some(([], _)) => Some(Err(Errno::EINVAL)),
+            Some((extension, rest)) => {
+                self.rest = rest;
+                Some(Ok((header.ext_type.get(), extension)))
+            }
+        }
+    }
+}
+
+/// The extensions that name SAs.
+#[derive(Clone, Copy, Default)]
+struct Named {
+    sa: Option<Sa>,
+    src: Option<Address>,
+    dst: Option<Address>,
+    satype2: Option<SaType>,
+    sa2: Option<Sa>,
+    dst2: Option<Address>,
+    group: Option<GroupList>,
 }
 
 impl<'a> Message<'a> {
     /// Checks the whole message, of which [`Header::parse`] has checked the header (reference 2.1,
     /// checks 12 to 25).
     pub fn parse(header: Header, bytes: &'a [u8], direction: Direction) -> Result<Self, Errno> {
+        Message::parse_for(header, bytes, direction, |message| Ok(message.clone()))
+    }
+
+    /// The same for one use. The message stays where it was read to: to move it would cost about as
+    /// much as to read a short one.
+    pub fn parse_for<T, E: From<Errno>>(
+        header: Header,
+        bytes: &'a [u8],
+        direction: Direction,
+        consume: impl FnOnce(&Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut message = Message {
+            header,
+            bytes,
+            present: 0,
+            named: Named::default(),
+        };
+        message.read(direction)?;
+        consume(&message)
+    }
+
+    // Apart, lest the fields be kept in registers, of which there are not enough.
+    #[inline(never)]
+    fn read(&mut self, direction: Direction) -> Result<(), Errno> {
+        let header = self.header;
         let is_acquire = header.msg_type == MsgType::Acquire;
         // A refusal carries the header of what was refused, right or wrong, and at most a fault.
         let refusal = direction == Direction::Out && header.errno != 0;
@@ -135,46 +209,30 @@ impl<'a> Message<'a> {
                 return Err(Errno::EINVAL);
             }
         }
-        let mut message = Message {
-            header,
-            bytes,
-            starts: [0; EXT_SLOTS],
-            present: 0,
-        };
         let rule = table::extensions(header.msg_type, direction);
         // With an errno, ACQUIRE also tells of a negotiation that failed, with what it was about.
-        message.parse_extensions(match refusal && !is_acquire {
+        self.read_extensions(match refusal && !is_acquire {
             true => Ext::Fault.bit(),
             false => rule.permitted,
         })?;
         if header.errno != 0 {
-            return Ok(message);
+            return Ok(());
         }
-        if rule.required & !message.present != 0 {
+        if rule.required & !self.present != 0 {
             return Err(Errno::EINVAL);
         }
-        message.check_content(direction)?;
-        Ok(message)
+        self.check_content(direction)
     }
 
-    fn parse_extensions(&mut self, permitted: u64) -> Result<(), Errno> {
-        let mut start = Header::SIZE;
-        while start < self.bytes.len() {
-            let rest = &self.bytes[start..];
-            let (ext, _) = wire::ExtHeader::ref_from_prefix(rest).map_err(|_| Errno::EINVAL)?;
-            let len = usize::from(ext.len.get()) * WORD;
-            let bytes = rest.get(..len).ok_or(Errno::EINVAL)?;
-            let ext = Ext::from_number(ext.ext_type.get()).ok_or(Errno::EINVAL)?;
+    fn read_extensions(&mut self, permitted: u64) -> Result<(), Errno> {
+        for extension in Extensions::of(self.bytes) {
+            let (number, bytes) = extension?;
+            let ext = Ext::from_number(number).ok_or(Errno::EINVAL)?;
             if self.present & ext.bit() != 0 || permitted & ext.bit() == 0 {
                 return Err(Errno::EINVAL);
             }
-            // Every extension's own check refuses one too short for its layout, so that a length
-            // of 0 can't make this loop endless.
-            check_extension(ext, bytes)?;
+            self.named.read(ext, bytes)?;
             self.present |= ext.bit();
-            // CAST: a message has at most 65535 words, see `Header::parse`.
-            self.starts[ext as usize] = (start / WORD) as u16;
-            start += len;
         }
         Ok(())
     }
@@ -234,13 +292,12 @@ impl<'a> Message<'a> {
 
     /// The bytes of an extension, header and padding included.
     pub fn ext(&self, ext: Ext) -> Option<&'a [u8]> {
-        let start = match self.starts[ext as usize] {
-            0 => return None,
-            words => usize::from(words) * WORD,
-        };
-        let rest = self.bytes.get(start..)?;
-        let (header, _) = wire::ExtHeader::ref_from_prefix(rest).ok()?;
-        rest.get(..usize::from(header.len.get()) * WORD)
+        if !self.has(ext) {
+            return None;
+        }
+        Extensions::of(self.bytes)
+            .map_while(Result::ok)
+            .find_map(|(number, bytes)| (number == ext as u16).then_some(bytes))
     }
 
     fn get<T>(&self, ext: Ext) -> Option<&'a T>
@@ -252,12 +309,17 @@ impl<'a> Message<'a> {
 
     /// The SA.
     pub fn sa(&self) -> Option<Sa> {
-        read_sa(self.ext(Ext::Sa)?).ok()
+        self.named.sa
     }
 
     /// An address extension.
     pub fn address(&self, ext: Ext) -> Option<Address> {
-        read_address(self.ext(ext)?).ok()
+        match ext {
+            Ext::AddressSrc => self.named.src,
+            Ext::AddressDst => self.named.dst,
+            Ext::AddressDst2 => self.named.dst2,
+            _ => read_address(self.ext(ext)?).ok(),
+        }
     }
 
     /// A lifetime extension.
@@ -328,24 +390,21 @@ impl<'a> Message<'a> {
 
     /// Whether any of SATYPE2, SA2 and ADDRESS_DST2 is there.
     pub fn has_second(&self) -> bool {
-        [Ext::SaType2, Ext::Sa2, Ext::AddressDst2]
-            .into_iter()
-            .any(|ext| self.has(ext))
+        self.present & table::SECOND != 0
     }
 
     /// The second SA, if all three of its extensions are there.
     pub fn second(&self) -> Option<Second> {
-        let satype = self.get::<wire::SaType2>(Ext::SaType2)?;
         Some(Second {
-            satype: SaType::from_number(satype.satype)?,
-            sa: read_sa(self.ext(Ext::Sa2)?).ok()?,
-            dst: self.address(Ext::AddressDst2)?,
+            satype: self.named.satype2?,
+            sa: self.named.sa2?,
+            dst: self.named.dst2?,
         })
     }
 
     /// The list of SAs to be grouped at once.
     pub fn group_list(&self) -> Option<GroupList> {
-        read_group(self.ext(Ext::Group)?).ok()
+        self.named.group
     }
 
     /// Which SA of a group request was at fault.
@@ -383,42 +442,61 @@ fn ensure(condition: bool) -> Result<(), Errno> {
     }
 }
 
-fn check_extension(ext: Ext, bytes: &[u8]) -> Result<(), Errno> {
-    match ext {
-        Ext::Sa | Ext::Sa2 => read_sa(bytes).map(drop),
-        Ext::LifetimeCurrent | Ext::LifetimeHard | Ext::LifetimeSoft => {
-            read_lifetime(bytes).map(drop)
+impl Named {
+    /// Checks an extension, and keeps it if it names SAs.
+    fn read(&mut self, ext: Ext, bytes: &[u8]) -> Result<(), Errno> {
+        match ext {
+            Ext::Sa => self.sa = Some(read_sa(bytes)?),
+            Ext::LifetimeCurrent | Ext::LifetimeHard | Ext::LifetimeSoft => {
+                read_lifetime(bytes)?;
+            }
+            Ext::AddressSrc => self.src = Some(read_address(bytes)?),
+            Ext::AddressDst => self.dst = Some(read_address(bytes)?),
+            Ext::AddressProxy
+            | Ext::AddressSrcFlow
+            | Ext::AddressDstFlow
+            | Ext::AddressSrcMask
+            | Ext::AddressDstMask
+            | Ext::NatTOa => {
+                read_address(bytes)?;
+            }
+            Ext::KeyAuth | Ext::KeyEncrypt => {
+                read_key(bytes)?;
+            }
+            Ext::IdentitySrc | Ext::IdentityDst => {
+                read_ident(bytes)?;
+            }
+            Ext::Sensitivity => {
+                prefix::<wire::Sensitivity>(bytes)?;
+            }
+            Ext::Proposal => check_proposal(bytes)?,
+            Ext::SupportedAuth | Ext::SupportedEncrypt => check_supported(bytes)?,
+            Ext::SpiRange => check_spi_range(bytes)?,
+            Ext::KmPrivate => return Err(Errno::EINVAL),
+            Ext::SaType2 => self.satype2 = Some(read_satype2(bytes)?),
+            Ext::Sa2 => self.sa2 = Some(read_sa(bytes)?),
+            Ext::AddressDst2 => self.dst2 = Some(read_address(bytes)?),
+            Ext::Debug => ensure(exact::<wire::Debug>(bytes)?.reserved.get() == 0)?,
+            Ext::Protocol => ensure(exact::<wire::Protocol>(bytes)?.reserved == 0)?,
+            // KLIPS checked nothing in these, not even the length.
+            Ext::NatTType => {
+                exact::<wire::NatTType>(bytes)?;
+            }
+            Ext::NatTSport | Ext::NatTDport => {
+                exact::<wire::NatTPort>(bytes)?;
+            }
+            Ext::PlumbIf => {
+                exact::<wire::PlumbIf>(bytes)?;
+            }
+            Ext::SaRef => {
+                exact::<wire::SaRef>(bytes)?;
+            }
+            Ext::Group => self.group = Some(read_group(bytes)?),
+            Ext::Fault => {
+                read_fault(bytes)?;
+            }
         }
-        Ext::AddressSrc
-        | Ext::AddressDst
-        | Ext::AddressProxy
-        | Ext::AddressDst2
-        | Ext::AddressSrcFlow
-        | Ext::AddressDstFlow
-        | Ext::AddressSrcMask
-        | Ext::AddressDstMask
-        | Ext::NatTOa => read_address(bytes).map(drop),
-        Ext::KeyAuth | Ext::KeyEncrypt => read_key(bytes).map(drop),
-        Ext::IdentitySrc | Ext::IdentityDst => read_ident(bytes).map(drop),
-        Ext::Sensitivity => prefix::<wire::Sensitivity>(bytes).map(drop),
-        Ext::Proposal => check_proposal(bytes),
-        Ext::SupportedAuth | Ext::SupportedEncrypt => check_supported(bytes),
-        Ext::SpiRange => check_spi_range(bytes),
-        Ext::KmPrivate => Err(Errno::EINVAL),
-        Ext::SaType2 => {
-            let satype = exact::<wire::SaType2>(bytes)?;
-            ensure(SaType::from_number(satype.satype).is_some())?;
-            ensure(satype.reserved == [0; 3])
-        }
-        Ext::Debug => ensure(exact::<wire::Debug>(bytes)?.reserved.get() == 0),
-        Ext::Protocol => ensure(exact::<wire::Protocol>(bytes)?.reserved == 0),
-        // KLIPS checked nothing here, not even the length.
-        Ext::NatTType => exact::<wire::NatTType>(bytes).map(drop),
-        Ext::NatTSport | Ext::NatTDport => exact::<wire::NatTPort>(bytes).map(drop),
-        Ext::PlumbIf => exact::<wire::PlumbIf>(bytes).map(drop),
-        Ext::SaRef => exact::<wire::SaRef>(bytes).map(drop),
-        Ext::Group => read_group(bytes).map(drop),
-        Ext::Fault => read_fault(bytes).map(drop),
+        Ok(())
     }
 }
 
@@ -436,6 +514,14 @@ where
     T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable + zerocopy::Unaligned,
 {
     T::ref_from_bytes(bytes).map_err(|_| Errno::EINVAL)
+}
+
+/// Layouts one after the other, and nothing else.
+fn exact_list<T>(bytes: &[u8]) -> Result<&[T], Errno>
+where
+    T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable + zerocopy::Unaligned,
+{
+    <[T]>::ref_from_bytes(bytes).map_err(|_| Errno::EINVAL)
 }
 
 fn read_sa(bytes: &[u8]) -> Result<Sa, Errno> {
@@ -458,6 +544,13 @@ fn read_sa(bytes: &[u8]) -> Result<Sa, Errno> {
         flags: sa.flags.get(),
         sa_ref,
     })
+}
+
+fn read_satype2(bytes: &[u8]) -> Result<SaType, Errno> {
+    let ext = exact::<wire::SaType2>(bytes)?;
+    let satype = SaType::from_number(ext.satype).ok_or(Errno::EINVAL)?;
+    ensure(ext.reserved == [0; 3])?;
+    Ok(satype)
 }
 
 fn read_lifetime(bytes: &[u8]) -> Result<(Lifetime, LifetimeForm), Errno> {
@@ -598,17 +691,15 @@ fn check_spi_range(bytes: &[u8]) -> Result<(), Errno> {
 
 fn read_group(bytes: &[u8]) -> Result<GroupList, Errno> {
     let (group, members) = prefix::<wire::Group>(bytes)?;
-    const MEMBER: usize = size_of::<wire::GroupMember>();
     ensure(group.reserved == [0; 3])?;
     ensure((1..=GroupList::MAX).contains(&usize::from(group.count)))?;
-    ensure(members.len() == usize::from(group.count) * MEMBER)?;
-    members
-        .chunks(MEMBER)
-        .try_for_each(|member| read_group_member(exact::<wire::GroupMember>(member)?).map(drop))?;
-    let saids = members.chunks(MEMBER).filter_map(|member| {
-        read_group_member(wire::GroupMember::ref_from_bytes(member).ok()?).ok()
-    });
-    GroupList::new(saids).ok_or(Errno::EINVAL)
+    let members = exact_list::<wire::GroupMember>(members)?;
+    ensure(members.len() == usize::from(group.count))?;
+    let mut saids = [None; GroupList::MAX];
+    for (said, member) in saids.iter_mut().zip(members) {
+        *said = Some(read_group_member(member)?);
+    }
+    GroupList::new(saids.into_iter().flatten()).ok_or(Errno::EINVAL)
 }
 
 fn read_group_member(member: &wire::GroupMember) -> Result<Said, Errno> {

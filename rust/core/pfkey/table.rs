@@ -126,5 +126,8 @@ pub const fn extensions(msg_type: MsgType, direction: Direction) -> Rule {
 /// The four extensions that describe an eroute.
 pub const FLOWS: u64 = set(&[FS, FD, FSM, FDM]);
 
+/// The three extensions that describe the second SA of a pair.
+pub const SECOND: u64 = set(&[ST2, SA2, AD2]);
+
 /// Extensions that are refused when a message is processed, although they parse (reference 2.6).
 pub const REFUSED: u64 = set(&[LC, SEN, PROP, SUA, SUE, Ext::KmPrivate]);

@@ -162,9 +162,6 @@ numbered! {
     }
 }
 
-/// One more than the highest extension number.
-pub const EXT_SLOTS: usize = 50;
-
 impl Ext {
     /// Bit of the extension in a set.
     pub const fn bit(self) -> u64 {
