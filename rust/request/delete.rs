@@ -15,7 +15,6 @@ use crate::{
         errno::Errno,
         pfkey::{
             debug::Part,
-            Content,
             Message,
             Sa, //
         },
@@ -32,13 +31,9 @@ pub(super) fn delete<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Ref
     let said = message.said().ok_or(Errno::EINVAL)?;
     // The named SA is announced by the reply: a historic client takes the first DELETE that it
     // reads for its answer.
-    let reply = write(
-        host,
-        &Content {
-            sa: Some(Sa::naming(said.spi)),
-            ..spec::echo_addresses(message)
-        },
-    )?;
+    let mut content = spec::echo_addresses(message);
+    content.sa = Some(Sa::naming(said.spi));
+    let reply = write(host, &content)?;
     let mut state = host.lock();
     let age = state.sadb.find(&said).ok_or(Errno::ESRCH)?.age();
     remove_chain(host, &mut state, age, reply)?;

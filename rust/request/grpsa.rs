@@ -110,18 +110,17 @@ fn reply<'a>(message: &Message<'a>) -> Content<'a> {
         ..spec::meaningful(sa, satype.proto())
     };
     let satype = message.header.known_satype();
-    Content {
-        sa: message
-            .sa()
-            .zip(satype)
-            .map(|(sa, satype)| echo(sa, satype)),
-        dst: message.address(Ext::AddressDst).map(Address::without_proto),
-        second: message.second().map(|second| Second {
-            sa: echo(second.sa, second.satype),
-            dst: second.dst.without_proto(),
-            ..second
-        }),
-        group: message.group_list(),
-        ..Content::reply_to(&message.header)
-    }
+    let mut content = Content::reply_to(&message.header);
+    content.sa = message
+        .sa()
+        .zip(satype)
+        .map(|(sa, satype)| echo(sa, satype));
+    content.dst = message.address(Ext::AddressDst).map(Address::without_proto);
+    content.second = message.second().map(|second| Second {
+        sa: echo(second.sa, second.satype),
+        dst: second.dst.without_proto(),
+        ..second
+    });
+    content.group = message.group_list();
+    content
 }

@@ -67,54 +67,56 @@ pub(super) fn meaningful(sa: Sa, proto: Proto) -> Sa {
 const IDENT_MAX: usize = 1024;
 
 /// What ADD and UPDATE say of an SA, with the keys copied.
+#[inline(always)]
 pub(super) fn of_message<H: Host>(host: &H, message: &Message<'_>) -> Result<SaSpec, Refusal> {
     let said = message.said().ok_or(Errno::EINVAL)?;
     let sa = meaningful(message.sa().ok_or(Errno::EINVAL)?, said.proto);
     let hard = message.lifetime(Ext::LifetimeHard);
     let soft = message.lifetime(Ext::LifetimeSoft);
-    let form = hard.or(soft).map(|(_, form)| form).unwrap_or_default();
-    let hard = hard.map(|(lifetime, _)| lifetime).unwrap_or_default();
-    let soft = soft.map(|(lifetime, _)| lifetime).unwrap_or_default();
     let (key_auth, key_encrypt) = (message.key(Ext::KeyAuth), message.key(Ext::KeyEncrypt));
-    Ok(SaSpec {
-        state: sa.state,
-        replay: sa.replay,
-        auth: sa.auth,
-        encrypt: sa.encrypt,
-        flags: sa.flags,
-        // The same bit means perfect forward secrecy in a request and inbound in KLIPS.
-        inbound: sa.flags & SAFLAG_PFS != 0 || host.is_local(said.dst),
-        hard,
-        soft: capped(&soft, &hard),
-        lifetime_form: form,
-        auth_bits: key_auth.map_or(0, |key| key.bits),
-        encrypt_bits: key_encrypt.map_or(0, |key| key.bits),
-        keys: keep_keys(key_auth, key_encrypt)?,
-        natt: NatT {
-            kind: message.natt_type().unwrap_or(0),
-            sport: message.natt_port(Ext::NatTSport).unwrap_or(0),
-            dport: message.natt_port(Ext::NatTDport).unwrap_or(0),
-        },
-        allocations: match message.header.msg_type {
-            MsgType::Add => 1,
-            _ => 0,
-        },
-        ..named(host, message, sa.spi)?
-    })
+    // One SA is one structure, written in its place: it has some hundreds of bytes.
+    let mut spec = named(host, message, sa.spi)?;
+    spec.state = sa.state;
+    spec.replay = sa.replay;
+    spec.auth = sa.auth;
+    spec.encrypt = sa.encrypt;
+    spec.flags = sa.flags;
+    // The same bit means perfect forward secrecy in a request and inbound in KLIPS.
+    spec.inbound |= sa.flags & SAFLAG_PFS != 0;
+    if let Some((_, form)) = hard.or(soft) {
+        let hard = hard.map(|(lifetime, _)| lifetime).unwrap_or_default();
+        let soft = soft.map(|(lifetime, _)| lifetime).unwrap_or_default();
+        spec.lifetime_form = form;
+        spec.hard = hard;
+        spec.soft = capped(&soft, &hard);
+    }
+    spec.auth_bits = key_auth.map_or(0, |key| key.bits);
+    spec.encrypt_bits = key_encrypt.map_or(0, |key| key.bits);
+    spec.keys = keep_keys(key_auth, key_encrypt)?;
+    spec.natt = NatT {
+        kind: message.natt_type().unwrap_or(0),
+        sport: message.natt_port(Ext::NatTSport).unwrap_or(0),
+        dport: message.natt_port(Ext::NatTDport).unwrap_or(0),
+    };
+    spec.allocations = match message.header.msg_type {
+        MsgType::Add => 1,
+        _ => 0,
+    };
+    Ok(spec)
 }
 
 /// An SA of which is known what names it, where it comes from, and what few SAs have.
+#[inline(always)]
 pub(super) fn named<H: Host>(host: &H, message: &Message<'_>, spi: u32) -> Result<SaSpec, Refusal> {
     let address = |ext| message.address(ext).map(|address| address.socket);
     let proto = message.header.known_satype().ok_or(Errno::EINVAL)?.proto();
     let src = address(Ext::AddressSrc).ok_or(Errno::EINVAL)?;
     let dst = address(Ext::AddressDst).ok_or(Errno::EINVAL)?;
-    Ok(SaSpec {
-        inbound: host.is_local(dst.ip()),
-        rarities: rarities(message)?,
-        added: host.now(),
-        ..SaSpec::new(proto, spi, src, dst)
-    })
+    let mut spec = SaSpec::new(proto, spi, src, dst);
+    spec.inbound = host.is_local(dst.ip());
+    spec.rarities = rarities(message)?;
+    spec.added = host.now();
+    Ok(spec)
 }
 
 /// What few SAs have, if this one has any of it.
@@ -197,25 +199,23 @@ fn keep_ident(ident: Ident<'_>) -> Result<SaIdent, Refusal> {
 /// never the keys.
 pub(super) fn reply_to<'a>(message: &Message<'a>, spec: &SaSpec) -> Content<'a> {
     let given = |ext, lifetime| message.has(ext).then_some(lifetime);
-    Content {
-        sa: Some(sa_extension(spec)),
-        hard: given(Ext::LifetimeHard, spec.hard),
-        soft: given(Ext::LifetimeSoft, spec.soft),
-        lifetime_form: spec.lifetime_form,
-        ident_src: message.ident(Ext::IdentitySrc),
-        ident_dst: message.ident(Ext::IdentityDst),
-        ..echo_addresses(message)
-    }
+    let mut content = echo_addresses(message);
+    content.sa = Some(sa_extension(spec));
+    content.hard = given(Ext::LifetimeHard, spec.hard);
+    content.soft = given(Ext::LifetimeSoft, spec.soft);
+    content.lifetime_form = spec.lifetime_form;
+    content.ident_src = message.ident(Ext::IdentitySrc);
+    content.ident_dst = message.ident(Ext::IdentityDst);
+    content
 }
 
 /// A reply that echoes source and destination.
 pub(super) fn echo_addresses<'a>(message: &Message<'a>) -> Content<'a> {
     let echo = |ext| message.address(ext).map(Address::without_proto);
-    Content {
-        src: echo(Ext::AddressSrc),
-        dst: echo(Ext::AddressDst),
-        ..Content::reply_to(&message.header)
-    }
+    let mut content = Content::reply_to(&message.header);
+    content.src = echo(Ext::AddressSrc);
+    content.dst = echo(Ext::AddressDst);
+    content
 }
 
 /// An SA's own extension: flags are those given, and the lowest bit for an inbound SA.
@@ -240,26 +240,26 @@ fn address(socket: SocketAddr) -> Address {
 /// All that is told of an SA, keys excepted.
 pub(super) fn describe<'a>(header: &Header, sa: &'a sadb::Sa) -> Content<'a> {
     let spec = &sa.spec;
-    let rare = spec.rarities.as_deref();
     let set = |lifetime: Lifetime| (lifetime != Lifetime::default()).then_some(lifetime);
     let port = |port: u16| (port != 0).then_some(port);
-    Content {
-        sa: Some(sa_extension(spec)),
-        current: Some(sa.current()),
-        hard: set(spec.hard),
-        soft: set(spec.soft),
-        lifetime_form: spec.lifetime_form,
-        src: Some(address(spec.src)),
-        dst: Some(address(spec.dst)),
-        proxy: rare.and_then(|rare| rare.proxy).map(address),
-        ident_src: rare.and_then(|rare| rare.ident_src.as_ref()).map(ident),
-        ident_dst: rare.and_then(|rare| rare.ident_dst.as_ref()).map(ident),
-        natt_type: (spec.natt.kind != 0).then_some(spec.natt.kind),
-        natt_sport: port(spec.natt.sport),
-        natt_dport: port(spec.natt.dport),
-        natt_oa: rare.and_then(|rare| rare.natt_original).map(address),
-        ..Content::reply_to(header)
+    let mut content = Content::reply_to(header);
+    content.sa = Some(sa_extension(spec));
+    content.current = Some(sa.current());
+    content.hard = set(spec.hard);
+    content.soft = set(spec.soft);
+    content.lifetime_form = spec.lifetime_form;
+    content.src = Some(address(spec.src));
+    content.dst = Some(address(spec.dst));
+    content.natt_type = (spec.natt.kind != 0).then_some(spec.natt.kind);
+    content.natt_sport = port(spec.natt.sport);
+    content.natt_dport = port(spec.natt.dport);
+    if let Some(rare) = &spec.rarities {
+        content.proxy = rare.proxy.map(address);
+        content.ident_src = rare.ident_src.as_ref().map(ident);
+        content.ident_dst = rare.ident_dst.as_ref().map(ident);
+        content.natt_oa = rare.natt_original.map(address);
     }
+    content
 }
 
 fn ident(ident: &SaIdent) -> Ident<'_> {
