@@ -36,9 +36,10 @@ pub const ARRAY_LEN: usize = 64;
 /// A fixed number of places for values.
 pub type Array<T> = KBox<[Option<T>; ARRAY_LEN]>;
 
-/// Moves a value into memory of its own.
-pub fn boxed<T>(value: T) -> Result<Boxed<T>, OutOfMemory> {
-    Ok(KBox::new(value, GFP_KERNEL_ACCOUNT)?)
+/// Makes a value in memory of its own.
+// The value is made once the memory is there, so that it need not be moved to it.
+pub fn boxed<T>(value: impl FnOnce() -> T) -> Result<Boxed<T>, OutOfMemory> {
+    Ok(KBox::new_uninit(GFP_KERNEL_ACCOUNT)?.write(value()))
 }
 
 /// An array without values.

@@ -15,22 +15,45 @@
 /// walked while the table is locked, so there has to be an end.
 pub const MAX_CHAIN: usize = 64;
 
+/// The neighbours of an SA in its chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Neighbours<Id> {
+    /// The one towards the inside.
+    pub inext: Option<Id>,
+    /// The one towards the outside.
+    pub onext: Option<Id>,
+}
+
+impl<Id> Neighbours<Id> {
+    /// Those of an SA without any.
+    pub const NONE: Self = Neighbours {
+        inext: None,
+        onext: None,
+    };
+}
+
 /// Where the neighbours of an SA are kept.
 ///
-/// Implementations answer `None` for an SA that has no neighbour on that side. The rules keep
-/// `inext` and `onext` in agreement: `onext(a) == b` exactly when `inext(b) == a`.
+/// An SA that is not there has no neighbours. The rules keep `inext` and `onext` in agreement:
+/// `onext(a) == b` exactly when `inext(b) == a`.
 pub trait Links {
     /// What names an SA.
     type Id: Copy + PartialEq;
 
+    /// The neighbours on both sides.
+    fn neighbours(&self, sa: Self::Id) -> Neighbours<Self::Id>;
+    /// Changes the neighbours on both sides; returns what they were.
+    fn set_neighbours(&mut self, sa: Self::Id, to: Neighbours<Self::Id>) -> Neighbours<Self::Id>;
+
     /// The neighbour towards the inside.
-    fn inext(&self, sa: Self::Id) -> Option<Self::Id>;
+    fn inext(&self, sa: Self::Id) -> Option<Self::Id> {
+        self.neighbours(sa).inext
+    }
+
     /// The neighbour towards the outside.
-    fn onext(&self, sa: Self::Id) -> Option<Self::Id>;
-    /// Changes the neighbour towards the inside.
-    fn set_inext(&mut self, sa: Self::Id, to: Option<Self::Id>);
-    /// Changes the neighbour towards the outside.
-    fn set_onext(&mut self, sa: Self::Id, to: Option<Self::Id>);
+    fn onext(&self, sa: Self::Id) -> Option<Self::Id> {
+        self.neighbours(sa).onext
+    }
 }
 
 /// Why two SAs can't be linked.
@@ -46,14 +69,23 @@ pub enum LinkError {
     TooLong,
 }
 
-/// The innermost SA of the chain that `sa` is in.
-pub fn innermost<L: Links>(links: &L, sa: L::Id) -> L::Id {
+/// `sa` and all that are inside of it, outside to inside.
+pub fn inwards<L: Links>(links: &L, sa: L::Id) -> impl Iterator<Item = L::Id> + '_
+where
+    L::Id: 'static,
+{
     core::iter::successors(Some(sa), |sa| links.inext(*sa))
-        .last()
-        .unwrap_or(sa)
 }
 
-/// The members of a chain from `sa` outwards, `sa` first.
+/// The innermost SA of the chain that `sa` is in.
+pub fn innermost<L: Links>(links: &L, sa: L::Id) -> L::Id
+where
+    L::Id: 'static,
+{
+    inwards(links, sa).last().unwrap_or(sa)
+}
+
+/// `sa` and all that are outside of it, inside to outside.
 pub fn outwards<L: Links>(links: &L, sa: L::Id) -> impl Iterator<Item = L::Id> + '_
 where
     L::Id: 'static,
@@ -71,7 +103,8 @@ where
 
 /// Whether `sa` is in a group, that is, in a chain of more than one.
 pub fn is_grouped<L: Links>(links: &L, sa: L::Id) -> bool {
-    links.inext(sa).is_some() || links.onext(sa).is_some()
+    let Neighbours { inext, onext } = links.neighbours(sa);
+    inext.is_some() || onext.is_some()
 }
 
 /// Links `outer` to the outside of `inner`, or changes nothing.
@@ -82,30 +115,56 @@ pub fn link<L: Links>(links: &mut L, inner: L::Id, outer: L::Id) -> Result<(), L
 where
     L::Id: 'static,
 {
-    if links.onext(inner).is_some() {
+    let (inside, outside) = (links.neighbours(inner), links.neighbours(outer));
+    if inside.onext.is_some() {
         return Err(LinkError::InnerTaken);
     }
-    if links.inext(outer).is_some() {
+    if outside.inext.is_some() {
         return Err(LinkError::OuterTaken);
     }
-    if outwards(links, outer).any(|sa| sa == inner) {
+    let beyond = |sa| outwards(links, sa);
+    if outer == inner
+        || outside
+            .onext
+            .into_iter()
+            .flat_map(beyond)
+            .any(|sa| sa == inner)
+    {
         return Err(LinkError::Cycle);
     }
-    if members(links, inner).count() + members(links, outer).count() > MAX_CHAIN {
+    let before = inside.inext.map_or(0, |sa| inwards(links, sa).count());
+    let after = outside.onext.map_or(0, |sa| outwards(links, sa).count());
+    if before + 2 + after > MAX_CHAIN {
         return Err(LinkError::TooLong);
     }
-    links.set_onext(inner, Some(outer));
-    links.set_inext(outer, Some(inner));
+    links.set_neighbours(
+        inner,
+        Neighbours {
+            onext: Some(outer),
+            ..inside
+        },
+    );
+    links.set_neighbours(
+        outer,
+        Neighbours {
+            inext: Some(inner),
+            ..outside
+        },
+    );
     Ok(())
 }
 
 /// Takes the whole chain apart that `sa` is in. An SA without neighbours stays as it is.
 pub fn ungroup<L: Links>(links: &mut L, sa: L::Id) {
-    let mut next = Some(innermost(links, sa));
-    while let Some(sa) = next {
-        next = links.onext(sa);
-        links.set_inext(sa, None);
-        links.set_onext(sa, None);
+    let Neighbours {
+        mut inext,
+        mut onext,
+    } = links.set_neighbours(sa, Neighbours::NONE);
+    while let Some(sa) = inext {
+        inext = links.set_neighbours(sa, Neighbours::NONE).inext;
+    }
+    while let Some(sa) = onext {
+        onext = links.set_neighbours(sa, Neighbours::NONE).onext;
     }
 }
 
@@ -146,11 +205,13 @@ where
             return Err(fault(ListReason::Grouped));
         }
     }
-    for pair in list.windows(2) {
-        if let [Some(inner), Some(outer)] = *pair {
-            links.set_onext(inner, Some(outer));
-            links.set_inext(outer, Some(inner));
+    let mut inext = None;
+    for (member, sa) in list.iter().enumerate() {
+        let onext = list.get(member + 1).copied().flatten();
+        if let Some(sa) = *sa {
+            links.set_neighbours(sa, Neighbours { inext, onext });
         }
+        inext = *sa;
     }
     Ok(())
 }

@@ -23,13 +23,14 @@ pub(super) fn add<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusa
     let algorithms = spec::check_algorithms(message, &spec);
     let reply = write(host, &spec::reply_to(message, &spec))?;
 
+    let said = spec.said();
+
     let mut state = host.lock();
     // That there is such an SA already is told before what is wrong with this one.
-    if state.sadb.find(&spec.said()).is_some() {
+    if algorithms.is_err() && state.sadb.find(&said).is_some() {
         return Err(AddError::Exists.into());
     }
     algorithms?;
-    let said = spec.said();
     let prepared = state.sadb.prepare(spec)?;
     state.sadb.add(prepared).map_err(|_| OutOfMemory)?;
     host.wake_at(state.sadb.next_deadline());

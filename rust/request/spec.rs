@@ -130,11 +130,12 @@ fn rarities(message: &Message<'_>) -> Result<Option<Boxed<Rarities>>, Refusal> {
     }
     let address = |ext| message.address(ext).map(|address| address.socket);
     let ident = |ext| message.ident(ext).map(keep_ident).transpose();
-    Ok(Some(memory::boxed(Rarities {
+    let (ident_src, ident_dst) = (ident(Ext::IdentitySrc)?, ident(Ext::IdentityDst)?);
+    Ok(Some(memory::boxed(|| Rarities {
         proxy: address(Ext::AddressProxy),
         natt_original: address(Ext::NatTOa),
-        ident_src: ident(Ext::IdentitySrc)?,
-        ident_dst: ident(Ext::IdentityDst)?,
+        ident_src,
+        ident_dst,
     })?))
 }
 

@@ -68,10 +68,10 @@ trait Level: Sized {
     fn get_mut(&mut self, age: u64) -> Option<&mut Self::Value>;
     /// Makes the nodes on the way to `age`.
     fn reserve(&mut self, age: u64) -> Result<(), OutOfMemory>;
-    /// Puts a value where nodes have been reserved; hands it back where they have not.
+    /// Puts a value where nodes have been reserved and none is; hands it back otherwise.
     fn insert(&mut self, age: u64, value: Boxed<Self::Value>) -> Result<(), Boxed<Self::Value>>;
-    /// Takes a value out, and frees the nodes below this one that have become empty.
-    fn remove(&mut self, age: u64) -> Option<Boxed<Self::Value>>;
+    /// Takes a value out, and frees the nodes below this one that have become empty by that.
+    fn remove(&mut self, age: u64) -> Taken<Self::Value>;
     /// The first leaf that has values at `age` or later: its part from the first of those on, and
     /// the age that comes after it.
     fn leaf_from(&self, age: u64) -> Option<(&[Slot<Self::Value>], u64)>;
@@ -86,6 +86,19 @@ trait Level: Sized {
 
 /// A place for a value.
 type Slot<T> = Option<Boxed<T>>;
+
+/// What was taken out of a node, and whether that has become empty by it.
+struct Taken<T> {
+    value: Slot<T>,
+    emptied: bool,
+}
+
+/// Whether nothing is left after what was at `index` was taken out.
+fn is_emptied<T>(slots: &[Option<T>; FANOUT], index: usize) -> bool {
+    // Most SAs go next to one that stays, be it the oldest that goes or the newest.
+    let is_taken = |at: usize| slots.get(at).is_some_and(Option::is_some);
+    !is_taken(index + 1) && !is_taken(index.wrapping_sub(1)) && slots.iter().all(Option::is_none)
+}
 
 struct Leaf<T>(Array<Boxed<T>>);
 
@@ -114,12 +127,22 @@ impl<T> Level for Leaf<T> {
     }
 
     fn insert(&mut self, age: u64, value: Boxed<T>) -> Result<(), Boxed<T>> {
-        self.0[Self::index(age)] = Some(value);
-        Ok(())
+        match &mut self.0[Self::index(age)] {
+            Some(_) => Err(value),
+            slot => {
+                *slot = Some(value);
+                Ok(())
+            }
+        }
     }
 
-    fn remove(&mut self, age: u64) -> Option<Boxed<T>> {
-        self.0[Self::index(age)].take()
+    fn remove(&mut self, age: u64) -> Taken<T> {
+        let index = Self::index(age);
+        let value = self.0[index].take();
+        Taken {
+            emptied: value.is_some() && is_emptied(&self.0, index),
+            value,
+        }
     }
 
     fn leaf_from(&self, age: u64) -> Option<(&[Slot<T>], u64)> {
@@ -178,14 +201,20 @@ impl<L: Level> Level for Inner<L> {
         }
     }
 
-    fn remove(&mut self, age: u64) -> Option<Boxed<Self::Value>> {
-        let slot = &mut self.0[Self::index(age)];
-        let child = slot.as_mut()?;
-        let value = child.remove(age);
-        if child.is_empty() {
-            *slot = None;
+    fn remove(&mut self, age: u64) -> Taken<Self::Value> {
+        let index = Self::index(age);
+        let Some(child) = &mut self.0[index] else {
+            return Taken {
+                value: None,
+                emptied: false,
+            };
+        };
+        let mut taken = child.remove(age);
+        if taken.emptied {
+            self.0[index] = None;
+            taken.emptied = is_emptied(&self.0, index);
         }
-        value
+        taken
     }
 
     fn leaf_from(&self, mut age: u64) -> Option<(&[Slot<Self::Value>], u64)> {
@@ -256,12 +285,12 @@ impl<T> AgeMap<T> {
     /// Enters a value at an age that has been reserved and is not taken; hands it back otherwise.
     pub(super) fn insert(&mut self, age: Age, value: Boxed<T>) -> Result<(), Boxed<T>> {
         match &mut self.root {
-            Some(root) if root.get(age.number()).is_none() => {
+            Some(root) => {
                 root.insert(age.number(), value)?;
                 self.len += 1;
                 Ok(())
             }
-            _ => Err(value),
+            None => Err(value),
         }
     }
 
@@ -277,7 +306,7 @@ impl<T> AgeMap<T> {
 
     /// Takes the value at `age` out.
     pub(super) fn remove(&mut self, age: Age) -> Option<Boxed<T>> {
-        let value = self.root.as_mut()?.remove(age.number())?;
+        let value = self.root.as_mut()?.remove(age.number()).value?;
         self.len -= 1;
         if self.len == 0 {
             self.root = None;

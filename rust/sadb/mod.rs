@@ -40,7 +40,8 @@ use crate::{
             self,
             LinkError,
             Links,
-            ListError, //
+            ListError,
+            Neighbours, //
         },
         pfkey::SaState,
         said::Said, //
@@ -128,7 +129,11 @@ impl Sadb {
 
     /// The SA with this name.
     pub fn find(&self, said: &Said) -> Option<&Sa> {
-        let mut next = self.index.head(self.bucket_of(said));
+        self.find_hashed(said, self.hash_key.hash(said))
+    }
+
+    fn find_hashed(&self, said: &Said, hash: u64) -> Option<&Sa> {
+        let mut next = self.index.head(self.index.bucket_of(hash));
         while let Some(sa) = next.and_then(|age| self.sas.get(age)) {
             if sa.spec.is_named(said) {
                 return Some(sa);
@@ -155,48 +160,60 @@ impl Sadb {
 
     /// The SAs of the chain from `sa` outwards.
     pub fn outwards<'a>(&'a self, sa: &'a Sa) -> impl Iterator<Item = &'a Sa> + 'a {
-        core::iter::successors(Some(sa), |sa| self.get(sa.onext?))
+        core::iter::successors(Some(sa), |sa| self.get(sa.onext()?))
     }
 
     /// The SAs of the chain that `sa` is in, inside to outside.
-    pub fn chain<'a>(&'a self, sa: &Sa) -> impl Iterator<Item = &'a Sa> + 'a {
-        group::members(self, sa.age()).filter_map(|age| self.get(age))
+    pub fn chain<'a>(&'a self, sa: &'a Sa) -> impl Iterator<Item = &'a Sa> + 'a {
+        let inwards = core::iter::successors(Some(sa), |sa| self.get(sa.inext()?));
+        self.outwards(inwards.last().unwrap_or(sa))
     }
 
     /// Takes all the memory that adding `spec` needs, or changes nothing.
     pub fn prepare(&mut self, spec: SaSpec) -> Result<Prepared, AddError> {
-        if self.find(&spec.said()).is_some() {
+        let said = spec.said();
+        let hash = self.hash_key.hash(&said);
+        if self.find_hashed(&said, hash).is_some() {
             return Err(AddError::Exists);
         }
         if self.len() >= self.limit {
             return Err(AddError::Full);
         }
         let due = due(&spec);
-        let sa = memory::boxed(Sa::new(self.next_age, spec))?;
+        let sa = memory::boxed(|| Sa::new(self.next_age, spec))?;
         self.sas.reserve(self.next_age)?;
         self.index.reserve()?;
         let slot = self.reserve_timer(due)?;
-        Ok(Prepared { sa, slot })
+        Ok(Prepared {
+            sa,
+            hash,
+            due,
+            slot,
+        })
     }
 
     /// Adds an SA that [`Sadb::prepare`] has prepared while nothing else was added. Hands it back
     /// if that is not so.
-    pub fn add(&mut self, Prepared { sa, slot }: Prepared) -> Result<(), Prepared> {
-        if sa.age() != self.next_age {
-            return Err(Prepared { sa, slot });
+    pub fn add(&mut self, mut prepared: Prepared) -> Result<(), Prepared> {
+        let age = prepared.sa.age();
+        if age != self.next_age {
+            return Err(prepared);
         }
-        let (age, said) = (sa.age(), sa.spec.said());
-        if let Err(sa) = self.sas.insert(age, sa) {
-            return Err(Prepared { sa, slot });
-        }
-        self.next_age = age.next();
-        if self.sas.len() > self.index.len() {
+        if self.sas.len() >= self.index.len() {
             if let Some(bucket) = self.index.grow() {
                 self.rehash(bucket);
             }
         }
-        self.hash_in(age, &said);
-        self.set_timer(age, slot);
+        let bucket = self.index.bucket_of(prepared.hash);
+        prepared.sa.hnext = self.index.head(bucket);
+        if let Err(sa) = self.sas.insert(age, prepared.sa) {
+            return Err(Prepared { sa, ..prepared });
+        }
+        self.next_age = age.next();
+        self.index.set_head(bucket, Some(age));
+        if prepared.due.is_some() {
+            self.set_timer(age, prepared.slot);
+        }
         Ok(())
     }
 
@@ -287,13 +304,11 @@ impl Sadb {
     /// inside to outside.
     pub fn remove_chain(&mut self, sa: Age, mut removed: impl FnMut(Boxed<Sa>)) {
         let mut next = Some(group::innermost(self, sa));
-        while let Some(age) = next {
-            next = self.onext(age);
-            self.hash_out(age);
-            self.clear_timer(age);
-            if let Some(sa) = self.sas.remove(age) {
-                removed(sa);
-            }
+        while let Some(sa) = next.and_then(|age| self.sas.remove(age)) {
+            next = sa.onext();
+            self.hash_out(&sa);
+            self.unlink_timer((sa.due, sa.due_before, sa.due_after));
+            removed(sa);
         }
     }
 
@@ -337,14 +352,6 @@ impl Sadb {
         self.unlink_timer(old);
     }
 
-    /// Has an SA no longer looked at.
-    fn clear_timer(&mut self, age: Age) {
-        if let Some(sa) = self.sas.get_mut(age) {
-            let old = (sa.due.take(), sa.due_before.take(), sa.due_after.take());
-            self.unlink_timer(old);
-        }
-    }
-
     /// Closes the gap that an SA leaves among those of its second.
     fn unlink_timer(
         &mut self,
@@ -375,19 +382,17 @@ impl Sadb {
         }
     }
 
-    fn hash_out(&mut self, age: Age) {
-        let Some(sa) = self.sas.get(age) else {
-            return;
-        };
-        let (after, bucket) = (sa.hnext, self.bucket_of(&sa.spec.said()));
-        if self.index.head(bucket) == Some(age) {
-            self.index.set_head(bucket, after);
+    /// Takes an SA that has been removed out of its bucket.
+    fn hash_out(&mut self, sa: &Sa) {
+        let bucket = self.bucket_of(&sa.spec.said());
+        if self.index.head(bucket) == Some(sa.age()) {
+            self.index.set_head(bucket, sa.hnext);
         } else {
             let mut next = self.index.head(bucket);
             while let Some(before) = next.and_then(|age| self.sas.get_mut(age)) {
                 next = before.hnext;
-                if next == Some(age) {
-                    before.hnext = after;
+                if next == Some(sa.age()) {
+                    before.hnext = sa.hnext;
                     break;
                 }
             }
@@ -461,10 +466,10 @@ impl Sadb {
         let (mut listed, mut grouped, mut age) = (0, 0, Age::FIRST);
         while let Some(sa) = self.at_or_after(age) {
             assert!(sa.age() < self.next_age);
-            if let Some(outer) = sa.onext {
+            if let Some(outer) = sa.onext() {
                 assert_eq!(self.get(outer).and_then(Sa::inext), Some(sa.age()));
             }
-            if let Some(inner) = sa.inext {
+            if let Some(inner) = sa.inext() {
                 assert_eq!(self.get(inner).and_then(Sa::onext), Some(sa.age()));
             } else {
                 let len = self.outwards(sa).take(group::MAX_CHAIN + 1).count();
@@ -517,6 +522,9 @@ impl Removed {
 /// An SA with all the memory that adding it needs.
 pub struct Prepared {
     sa: Boxed<Sa>,
+    /// Of its name.
+    hash: u64,
+    due: Option<NonZeroU64>,
     slot: Slot,
 }
 
@@ -529,23 +537,16 @@ pub struct Replacement {
 impl Links for Sadb {
     type Id = Age;
 
-    fn inext(&self, sa: Age) -> Option<Age> {
-        self.sas.get(sa)?.inext
+    fn neighbours(&self, sa: Age) -> Neighbours<Age> {
+        self.sas
+            .get(sa)
+            .map_or(Neighbours::NONE, |sa| sa.neighbours)
     }
 
-    fn onext(&self, sa: Age) -> Option<Age> {
-        self.sas.get(sa)?.onext
-    }
-
-    fn set_inext(&mut self, sa: Age, to: Option<Age>) {
-        if let Some(sa) = self.sas.get_mut(sa) {
-            sa.inext = to;
-        }
-    }
-
-    fn set_onext(&mut self, sa: Age, to: Option<Age>) {
-        if let Some(sa) = self.sas.get_mut(sa) {
-            sa.onext = to;
+    fn set_neighbours(&mut self, sa: Age, to: Neighbours<Age>) -> Neighbours<Age> {
+        match self.sas.get_mut(sa) {
+            Some(sa) => core::mem::replace(&mut sa.neighbours, to),
+            None => Neighbours::NONE,
         }
     }
 }

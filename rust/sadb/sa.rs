@@ -5,6 +5,7 @@
 use super::age_map::Age;
 use crate::{
     klips_core::{
+        group::Neighbours,
         pfkey::{
             Lifetime,
             LifetimeForm,
@@ -206,10 +207,8 @@ pub struct Sa {
     pub spec: SaSpec,
     /// When it was inserted, relative to the others; its handle.
     age: Age,
-    /// Neighbour in the group towards the inside.
-    pub(super) inext: Option<Age>,
-    /// Neighbour in the group towards the outside.
-    pub(super) onext: Option<Age>,
+    /// Its neighbours in the group.
+    pub(super) neighbours: Neighbours<Age>,
     /// Next SA of the same hash bucket.
     pub(super) hnext: Option<Age>,
     /// The second in which it is to be looked at.
@@ -224,8 +223,7 @@ impl Sa {
         Sa {
             spec,
             age,
-            inext: None,
-            onext: None,
+            neighbours: Neighbours::NONE,
             hnext: None,
             due: None,
             due_before: None,
@@ -240,12 +238,12 @@ impl Sa {
 
     /// Neighbour in the group towards the inside.
     pub fn inext(&self) -> Option<Age> {
-        self.inext
+        self.neighbours.inext
     }
 
     /// Neighbour in the group towards the outside.
     pub fn onext(&self) -> Option<Age> {
-        self.onext
+        self.neighbours.onext
     }
 
     /// What it has used up, as LIFETIME_CURRENT tells it (RFC 2367 section 2.3.2): `addtime` is

@@ -53,7 +53,7 @@ impl Timers {
         if self.seconds.get(key).is_some() {
             return Ok(Slot::NONE);
         }
-        let second = memory::boxed(Second {
+        let second = memory::boxed(|| Second {
             at: at.get(),
             head: Age::FIRST,
         })?;

@@ -46,10 +46,10 @@ fn allocate() -> Result<(), OutOfMemory> {
     }
 }
 
-/// Moves a value into memory of its own.
-pub fn boxed<T>(value: T) -> Result<Boxed<T>, OutOfMemory> {
+/// Makes a value in memory of its own.
+pub fn boxed<T>(value: impl FnOnce() -> T) -> Result<Boxed<T>, OutOfMemory> {
     allocate()?;
-    Ok(Box::new(value))
+    Ok(Box::new(value()))
 }
 
 /// An array without values.

@@ -4,7 +4,7 @@
 //! them is compared with a model in `userspace/testbed`.
 
 use klips::{
-    group::{LinkError, Links, MAX_CHAIN},
+    group::{LinkError, Links, Neighbours, MAX_CHAIN},
     sadb::{AddError, Age, HashKey, Sadb},
     said::{Proto, Said},
 };
@@ -116,7 +116,11 @@ fn links_of_an_sa_that_is_gone_are_none() {
     );
     assert!(sadb.get(a).is_none());
     // Nothing comes of using a handle any longer.
-    sadb.set_onext(a, Some(b));
+    let to_b = Neighbours {
+        onext: Some(b),
+        ..Neighbours::NONE
+    };
+    assert_eq!(sadb.set_neighbours(a, to_b), Neighbours::NONE);
     sadb.ungroup(a);
     sadb.remove_chain(a, |_| panic!("nothing to remove"));
     sadb.check();

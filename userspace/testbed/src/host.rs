@@ -244,7 +244,7 @@ impl Host for TestHost {
 
     fn draft(&self, len: usize) -> Result<Vec<u8>, OutOfMemory> {
         // Counts as an allocation, and is full of what must not get out.
-        memory::boxed(())?;
+        memory::boxed(|| ())?;
         Ok(vec![self.poison.get(); len])
     }
 

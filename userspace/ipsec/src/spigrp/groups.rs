@@ -9,10 +9,10 @@ use crate::{
     system::System,
 };
 use klips::{
-    group::{self, Links, ListError},
+    group::{self, Links, ListError, Neighbours},
     said::Said,
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, mem};
 
 /// All SAs and their groups.
 pub(super) struct Groups {
@@ -24,27 +24,18 @@ pub(super) struct Groups {
 
 struct Sa {
     entry: Entry,
-    inext: Option<usize>,
-    onext: Option<usize>,
+    neighbours: Neighbours<usize>,
 }
 
 impl Links for Groups {
     type Id = usize;
 
-    fn inext(&self, sa: usize) -> Option<usize> {
-        self.sas[sa].inext
+    fn neighbours(&self, sa: usize) -> Neighbours<usize> {
+        self.sas[sa].neighbours
     }
 
-    fn onext(&self, sa: usize) -> Option<usize> {
-        self.sas[sa].onext
-    }
-
-    fn set_inext(&mut self, sa: usize, to: Option<usize>) {
-        self.sas[sa].inext = to;
-    }
-
-    fn set_onext(&mut self, sa: usize, to: Option<usize>) {
-        self.sas[sa].onext = to;
+    fn set_neighbours(&mut self, sa: usize, to: Neighbours<usize>) -> Neighbours<usize> {
+        mem::replace(&mut self.sas[sa].neighbours, to)
     }
 }
 
@@ -88,8 +79,7 @@ impl Groups {
         if id == new {
             self.sas.push(Sa {
                 entry,
-                inext: None,
-                onext: None,
+                neighbours: Neighbours::NONE,
             });
         }
         id
