@@ -17,7 +17,8 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # Nothing may wait for input.
 exec </dev/null
 
-unset MAKEFLAGS MFLAGS MAKELEVEL # of the make that runs this
+# Of the make that runs this, its variables too: the makes below are asked for something else.
+unset MAKEFLAGS MFLAGS MAKELEVEL PARTS CONFIG ARGS
 readonly logs=build/log/check-all
 summary=()
 
