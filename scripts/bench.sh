@@ -24,7 +24,7 @@ case $* in
 esac
 
 unset MAKEFLAGS MFLAGS MAKELEVEL # of the make that runs this
-readonly profiles=(floor get add pair four dump list)
+readonly profiles=(floor get add delete pair four dump list)
 readonly raw=build/bench results=userspace/bench/results
 readonly module=build/module-bench/klips.ko bin=build/bin
 export CARGO_TARGET_DIR=$PWD/build/cargo
@@ -51,8 +51,14 @@ measure() { # NAME ACCELERATOR PROCESSORS ARGUMENT...
 
 # Counts the instructions that something takes, function by function.
 profile() { # WHAT
+	local sas=1000
+	# What changes an SA does so once: there have to be enough, for the guest runs at full speed
+	# until its instructions are counted.
+	case $1 in
+	delete | pair | four) sas=100000 ;;
+	esac
 	"${priority[@]}" "$CARGO_TARGET_DIR/release/vm" profile --kernel "$kernel/arch/x86/boot/bzImage" \
-		--timeout 1800 --out "$raw/profile/$1" --module "$module" --bin "$bin" -- bench repeat "$1"
+		--timeout 1800 --out "$raw/profile/$1" --module "$module" --bin "$bin" -- bench repeat --sas $sas "$1"
 }
 
 # A guest with a thread of QEMU for each processor now and then dies of an int3 while it boots.

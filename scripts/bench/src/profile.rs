@@ -12,6 +12,10 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 /// Where user space ends.
 const USER: u64 = 1 << 47;
+/// Who the memory functions belong to.
+const MEMORY: &str = "memory";
+/// Functions of the kernel that it and modules use alike: whose instructions those are can't be told.
+const MEMORY_FUNCTIONS: [&str; 4] = ["memcmp", "memcpy", "memmove", "memset"];
 /// How many functions a table has at most.
 const FUNCTIONS: usize = 16;
 /// How much of a function's name is shown.
@@ -45,17 +49,18 @@ struct Count {
 
 /// What a profile of each kind is divided by: the function that begins once for each part, and
 /// what the part is called.
-fn part(name: &str) -> (&'static str, &'static str, f64) {
+fn part(name: &str) -> (&'static str, &'static str) {
     let write = "__x64_sys_sendto";
     match name {
-        "add" => (write, "ADD and its DELETE", 2.0),
-        "pair" => (write, "X_GRPSA of a pair and its undoing", 2.0),
-        "four" => (write, "X_GRPSA of four and its undoing", 2.0),
-        "get" => (write, "GET", 1.0),
-        "floor" => (write, "refused message", 1.0),
-        "dump" => ("__x64_sys_recvfrom", "SA of a DUMP", 1.0),
-        "list" => ("klips_listing_page", "page of /proc/net/ipsec_spigrp", 1.0),
-        _ => (write, "request", 1.0),
+        "floor" => (write, "refused message"),
+        "get" => (write, "GET"),
+        "add" => (write, "ADD"),
+        "delete" => (write, "DELETE"),
+        "pair" => (write, "X_GRPSA of a pair"),
+        "four" => (write, "X_GRPSA of four"),
+        "dump" => ("__x64_sys_recvfrom", "SA of a DUMP"),
+        "list" => ("klips_listing_page", "page of /proc/net/ipsec_spigrp"),
+        _ => (write, "request"),
     }
 }
 
@@ -103,10 +108,9 @@ impl Profile {
 
     /// How many instructions one of what was done takes, and what that is.
     fn each(&self, instructions: u64) -> Option<f64> {
-        let (function, _, number) = part(&self.name);
-        let begun = *self.begun.get(function)?;
+        let begun = *self.begun.get(part(&self.name).0)?;
         // CAST: far below what a f64 holds exactly.
-        Some(instructions as f64 / begun as f64 * number)
+        Some(instructions as f64 / begun as f64)
     }
 
     fn total(&self) -> u64 {
@@ -123,6 +127,13 @@ impl Profile {
 
     fn user(&self) -> u64 {
         self.of(|owner| owner == "user space")
+    }
+
+    /// What one of what was done would take if the module took no instruction at all. A page of
+    /// lines is no request.
+    fn kernel(&self) -> Option<f64> {
+        self.each(self.of(|owner| owner == "kernel"))
+            .filter(|_| self.name != "list")
     }
 
     /// What it is a profile of.
@@ -165,31 +176,33 @@ impl Function {
     }
 }
 
-/// Whose instructions they are, for each thing that was done, and what the kernel's alone are to
-/// the floor: no module can make a request cheaper.
+/// What would be left of a request if the module took no instruction at all, to the floor: no module
+/// can make it cheaper. The request has the name that its profile has.
+pub fn kernel_to_floor(profiles: &[Profile], name: &str) -> Option<f64> {
+    let find = |name| profiles.iter().find(|profile| profile.name == name);
+    let floor = find("floor").and_then(|floor| floor.each(floor.total() - floor.user()));
+    ratio(find(name).and_then(Profile::kernel), floor)
+}
+
+/// Whose instructions they are, for each thing that was done.
 pub fn owners(profiles: &[Profile]) -> Table {
     let head = [
         "one …",
         "client",
         "kernel",
+        "memory",
         "module",
         "all",
         "kernel to the floor",
     ];
     let mut table = Table::new(head);
-    let floor = profiles.iter().find(|profile| profile.name == "floor");
-    let floor = floor.and_then(|profile| profile.each(profile.total() - profile.user()));
     for profile in profiles {
-        let kernel = profile.of(|owner| owner == "kernel");
+        let [kernel, memory] = ["kernel", MEMORY].map(|owner| profile.of(|of| of == owner));
         let module = profile.of(|owner| owner.starts_with('['));
-        let counts = [profile.user(), kernel, module, profile.total()];
+        let counts = [profile.user(), kernel, memory, module, profile.total()];
         let mut cells: Vec<_> = counts.map(|count| number(profile.each(count))).into();
-        // A page of lines is no request.
-        let (_, what, requests) = part(&profile.name);
-        let kernel = profile.each(kernel).filter(|_| profile.name != "list");
-        let kernel = kernel.map(|kernel| kernel / requests);
-        cells.push(times(ratio(kernel, floor)));
-        table.row(what, cells);
+        cells.push(times(kernel_to_floor(profiles, &profile.name)));
+        table.row(part(&profile.name).1, cells);
     }
     table
 }
@@ -208,6 +221,11 @@ fn symbols_of(text: &str) -> BTreeMap<u64, Function> {
         };
         if matches!(kind, "t" | "T" | "w" | "W") {
             let owner = words.next().unwrap_or("kernel");
+            // The kernel has several of some, and replaces the calls as the processor wants it.
+            let owner = match MEMORY_FUNCTIONS.contains(&name.trim_end_matches("_orig")) {
+                true if owner == "kernel" => MEMORY,
+                _ => owner,
+            };
             symbols.insert(address, Function::new(owner, &demangled(name)));
         }
     }
@@ -232,6 +250,7 @@ mod tests {
     const SYMBOLS: &str = "ffffffff81000000 T __x64_sys_sendto\n\
                            ffffffff81000100 D data\n\
                            ffffffff81000200 t copy.llvm.123\n\
+                           ffffffff81000300 T memset_orig\n\
                            ffffffffc0000000 t klips_sendmsg\t[klips]\n\
                            not a symbol\n\
                            ready\n";
@@ -242,6 +261,7 @@ mod tests {
             (0xffff_ffff_8100_0000, 10),
             (0xffff_ffff_8100_0104, 10),
             (0xffff_ffff_8100_0204, 20),
+            (0xffff_ffff_8100_0308, 10),
             (0xffff_ffff_c000_0010, 130),
         ];
         Profile::new(name.to_owned(), &symbols_of(SYMBOLS), &counts)
@@ -254,26 +274,30 @@ mod tests {
         assert_eq!(
             rows,
             [
-                "| `klips_sendmsg`    |           13 | 65.0 % |    [klips] |",
-                "| `client`           |         3.00 | 15.0 % | user space |",
-                "| `__x64_sys_sendto` |         2.00 | 10.0 % |     kernel |",
-                "| `copy`             |         2.00 | 10.0 % |     kernel |",
+                "| `klips_sendmsg`    |           13 | 61.9 % |    [klips] |",
+                "| `client`           |         3.00 | 14.3 % | user space |",
+                "| `__x64_sys_sendto` |         2.00 |  9.5 % |     kernel |",
+                "| `copy`             |         2.00 |  9.5 % |     kernel |",
+                "| `memset_orig`      |         1.00 |  4.8 % |     memory |",
                 "| all others         |         0.00 |  0.0 % |            |",
             ]
         );
     }
 
     #[test]
-    fn two_requests_are_one_part_where_one_undoes_the_other() {
-        let text = owners(&[profile("get"), profile("add"), profile("floor")]).to_string();
+    fn what_the_kernel_takes_is_compared_with_the_floor() {
+        let profiles = [profile("get"), profile("list"), profile("floor")];
+        let text = owners(&profiles).to_string();
         let rows: Vec<_> = text.lines().skip(2).collect();
         assert_eq!(
             rows,
             [
-                "| GET                |   3.00 |   4.00 |     13 |  20 |               0.24× |",
-                "| ADD and its DELETE |   6.00 |   8.00 |     26 |  40 |               0.24× |",
-                "| refused message    |   3.00 |   4.00 |     13 |  20 |               0.24× |",
+                "| GET             |   3.00 |   4.00 |   1.00 |     13 |  21 |               0.22× |",
+                "| refused message |   3.00 |   4.00 |   1.00 |     13 |  21 |               0.22× |",
             ]
         );
+        assert_eq!(kernel_to_floor(&profiles, "get"), Some(4.0 / 18.0));
+        assert_eq!(kernel_to_floor(&profiles, "add"), None);
+        assert_eq!(kernel_to_floor(&profiles[..2], "get"), None);
     }
 }

@@ -32,7 +32,12 @@ pub struct Report<'a> {
 impl Display for Report<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.head(f)?;
-        section(f, "Targets", TARGETS, &targets::table(self.figures))?;
+        section(
+            f,
+            "Targets",
+            TARGETS,
+            &targets::table(self.figures, self.profiles),
+        )?;
         for (module, text) in [(KLIPS, COSTS), (AF_KEY, COSTS_OF_AF_KEY)] {
             for gateways in GATEWAYS {
                 let plural = if gateways == "one" { "" } else { "s" };
@@ -135,7 +140,10 @@ destination, \"many\" that each has its own.
 const TARGETS: &str = "\
 What was to be reached, against the worst of all sizes and gateways. \"To the floor\" is relative to
 the floor of the same run, without listeners; growth is the largest of a row divided by its
-smallest.";
+smallest. \"Without the module\" is what the kernel alone takes, to the floor: its system calls, of
+which an answer needs two and the floor one, its allocators and its socket queue. Where that is above
+the target, the target is out of reach of any module that answers by socket buffers; where it is
+below, what is left for the module is the difference.";
 
 const COSTS: &str = "\
 Columns are the number of SAs in the table. \"ADD while filling\" is the average over all that filled
@@ -153,11 +161,10 @@ column is relative to the floor of mainline's at the largest size.";
 
 const PROFILES: &str = "\
 Each instruction that the guest executes is counted, not sampled, while a client does the same thing
-again and again with 1,000 SAs in the table. \"Kernel\" is what is not the module's: the system
-calls, the memory allocators, the socket's queue. The last column is what would be left if the module
-took no instruction at all, relative to the floor (of two requests, half): where that is above a
-target, the target can't be reached, for an answer takes a second system call and a socket buffer,
-and the floor neither.";
+again and again, to another SA each time where it changes one. \"Client\" is mostly the making of
+messages, which are made beforehand where costs are measured; \"memory\" is `memcpy` and `memset`,
+whoever calls them; \"kernel\" is all else that is not the module's: the system calls, the allocators,
+the socket's queue.";
 
 const LISTENERS: &str = "\
 With sockets that are open but never read, at the largest size.";

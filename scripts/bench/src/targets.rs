@@ -6,18 +6,20 @@ use crate::{
     arithmetic::{growth, ratio, worst},
     figures::{AF_KEY, At, Figures, GATEWAYS, INSTRUCTIONS, KLIPS},
     markdown::{Table, number, percent},
+    profile::{self, Profile},
     sections::{REQUESTS, stall, stall_size, stalling},
 };
 
-/// Instructions to the floor of the same run: at all sizes, without listeners.
-const TO_THE_FLOOR: [(&str, f64); 7] = [
-    ("GET", 3.0),
-    ("X_GRPSA pair", 3.0),
-    ("X_GRPSA of 4", 5.0),
-    ("ADD", 6.0),
-    ("DELETE", 4.0),
-    ("DUMP per SA", 1.2),
-    ("/proc per line", 0.5),
+/// Instructions to the floor of the same run, at all sizes, without listeners; and the name of the
+/// profile that tells what the kernel takes of it.
+const TO_THE_FLOOR: [(&str, f64, &str); 7] = [
+    ("GET", 3.0, "get"),
+    ("X_GRPSA pair", 3.0, "pair"),
+    ("X_GRPSA of 4", 5.0, "four"),
+    ("ADD", 6.0, "add"),
+    ("DELETE", 4.0, "delete"),
+    ("DUMP per SA", 1.2, "dump"),
+    ("/proc per line", 0.5, "list"),
 ];
 /// How much the cost of anything may depend on the size of the table.
 const GROWTH: f64 = 1.5;
@@ -39,6 +41,8 @@ pub struct Target {
     pub limit: f64,
     /// What it is, and where it is worst.
     pub measured: Option<(String, f64)>,
+    /// What it would be if the module took no instruction.
+    pub kernel: Option<f64>,
 }
 
 impl Target {
@@ -48,24 +52,27 @@ impl Target {
         };
         let by = percent((value / self.limit - 1.0).abs());
         if value <= self.limit {
-            format!("reached, {by} below")
-        } else {
-            format!("**not reached**, {by} above")
+            return format!("reached, {by} below");
+        }
+        match self.kernel {
+            Some(kernel) if kernel > self.limit => format!("**out of reach**, {by} above"),
+            _ => format!("**not reached**, {by} above"),
         }
     }
 }
 
 /// All of them, with what was measured.
-pub fn targets(figures: &Figures) -> Vec<Target> {
+pub fn targets(figures: &Figures, profiles: &[Profile]) -> Vec<Target> {
     let mut all: Vec<_> = TO_THE_FLOOR
         .iter()
-        .map(|(what, limit)| Target {
+        .map(|(what, limit, profile)| Target {
             name: format!("{what}, to the floor"),
             limit: *limit,
             measured: worst(everywhere(figures).map(|at| {
                 let to_floor = ratio(figures.get(at, what), figures.get(at, "floor"));
                 (place(at), to_floor)
             })),
+            kernel: profile::kernel_to_floor(profiles, profile),
         })
         .collect();
     all.extend([
@@ -73,16 +80,19 @@ pub fn targets(figures: &Figures) -> Vec<Target> {
             name: "growth with the table".to_owned(),
             limit: GROWTH,
             measured: growths(figures),
+            kernel: None,
         },
         Target {
             name: "to af_key's same row".to_owned(),
             limit: 1.0,
             measured: against_af_key(figures),
+            kernel: None,
         },
         Target {
             name: "bytes per SA without keys".to_owned(),
             limit: MEMORY,
             measured: memory(figures),
+            kernel: None,
         },
         Target {
             name: "longest wait for another's request".to_owned(),
@@ -93,20 +103,29 @@ pub fn targets(figures: &Figures) -> Vec<Target> {
                     (name, stall(figures, KLIPS, sas, by, "due"))
                 }))
             }),
+            kernel: None,
         },
         Target {
             name: "close(), without a grace period".to_owned(),
             limit: CLOSE,
             measured: worst(everywhere(figures).map(|at| (place(at), figures.get(at, "close")))),
+            kernel: None,
         },
     ]);
     all
 }
 
 /// The targets as a table.
-pub fn table(figures: &Figures) -> Table {
-    let mut table = Table::new(["target", "at most", "measured", "where it is worst", ""]);
-    for target in targets(figures) {
+pub fn table(figures: &Figures, profiles: &[Profile]) -> Table {
+    let mut table = Table::new([
+        "target",
+        "at most",
+        "measured",
+        "without the module",
+        "where it is worst",
+        "",
+    ]);
+    for target in targets(figures, profiles) {
         let (place, value) = match &target.measured {
             Some((place, value)) => (place.clone(), Some(*value)),
             None => (String::new(), None),
@@ -114,6 +133,7 @@ pub fn table(figures: &Figures) -> Table {
         let cells = [
             number(Some(target.limit)),
             number(value),
+            number(target.kernel),
             place,
             target.verdict(),
         ];
@@ -192,7 +212,7 @@ mod tests {
     use crate::figures::tests::figures;
 
     fn target(figures: Vec<crate::figures::Figure>, name: &str) -> Target {
-        let all = targets(&Figures(figures));
+        let all = targets(&Figures(figures), &[]);
         let mut found = all
             .into_iter()
             .filter(|target| target.name.starts_with(name));
@@ -216,6 +236,22 @@ mod tests {
         let get = target(figures(KLIPS, &all[..2]), "GET");
         assert_eq!(get.verdict(), "reached, 3.3 % below");
         assert_eq!(target(Vec::new(), "GET").verdict(), "not measured");
+    }
+
+    #[test]
+    fn what_the_kernel_takes_may_be_too_much_by_itself() {
+        let verdict = |measured, kernel| {
+            let target = Target {
+                name: "GET, to the floor".to_owned(),
+                limit: 3.0,
+                measured: Some((String::new(), measured)),
+                kernel: Some(kernel),
+            };
+            target.verdict()
+        };
+        assert_eq!(verdict(3.3, 3.1), "**out of reach**, 10.0 % above");
+        assert_eq!(verdict(3.3, 3.0), "**not reached**, 10.0 % above");
+        assert_eq!(verdict(2.7, 2.0), "reached, 10.0 % below");
     }
 
     #[test]

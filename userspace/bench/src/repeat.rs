@@ -4,16 +4,16 @@
 
 use crate::{
     measure::Clock,
-    message::{self, Gateways},
+    message::{self, Gateways, Sa},
     module::Module,
     program,
     socket::Socket,
     table::Table,
     workload::{GROUPS, read_list},
 };
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::ValueEnum;
-use std::fs;
+use std::{array, fs};
 
 /// What is done.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -22,11 +22,13 @@ pub(crate) enum What {
     Floor,
     /// GET
     Get,
-    /// ADD and DELETE
+    /// ADD
     Add,
-    /// X_GRPSA of two SAs, and its undoing
+    /// DELETE
+    Delete,
+    /// X_GRPSA of two SAs
     Pair,
-    /// X_GRPSA of four SAs, and its undoing
+    /// X_GRPSA of four SAs
     Four,
     /// DUMP of all
     Dump,
@@ -35,6 +37,9 @@ pub(crate) enum What {
     /// `ipsec spigrp`, which groups two SAs, and its undoing
     Tool,
 }
+
+/// How far from each other the SAs are that are read one after the other: a prime.
+const STRIDE: u32 = 7919;
 
 /// Loads a module, fills its table, writes the kernel's symbols and the line "ready", and goes on
 /// until it is killed.
@@ -49,34 +54,44 @@ pub(crate) fn run(module: Module, sas: u32, what: What) -> Result<()> {
     print!("{}", fs::read_to_string("/proc/kallsyms")?);
     println!("ready");
     let mut socket = Socket::open()?;
-    let four = [0, 1, 2, 3].map(|number| table.sa(number));
-    let [inner, outer, ..] = &four;
-    let mut number = 0;
-    loop {
-        number = (number + 7919) % sas;
+    for number in 0.. {
         match what {
             What::Floor => socket.send_refused(&message::refused())?,
-            What::Get => socket.request(&message::get(&table.sa(number)))?,
-            What::Add => {
-                let sa = table.sa(sas + number);
-                socket.request(&message::add(&sa))?;
+            What::Get => {
+                let [sa] = take(&table, sas, number * STRIDE % sas)?;
+                socket.request(&message::get(&sa))?;
+            }
+            What::Add => socket.request(&message::add(&table.sa(sas + number)))?,
+            What::Delete => {
+                let [sa] = take(&table, sas, number)?;
                 socket.request(&message::delete(&sa))?;
             }
             What::Pair => {
-                socket.request(&message::link(inner, outer))?;
-                socket.request(&message::ungroup(inner))?;
+                let [inner, outer] = take(&table, sas, number)?;
+                socket.request(&message::link(&inner, &outer))?;
             }
             What::Four => {
-                socket.request(&message::group(&four))?;
-                socket.request(&message::ungroup(inner))?;
+                let sas: [Sa; 4] = take(&table, sas, number)?;
+                socket.request(&message::group(&sas))?;
             }
             What::Dump => drop(socket.dump()?),
             What::List => drop(read_list(GROUPS)?),
             What::Tool => {
-                let (inner, outer) = (inner.said(), outer.said());
-                program::run(&["ipsec", "spigrp", "--said", &inner, &outer])?;
-                program::run(&["ipsec", "spigrp", "--said", &inner])?;
+                let [inner, outer] = take(&table, sas, number)?;
+                program::run(&["ipsec", "spigrp", "--said", &inner.said(), &outer.said()])?;
             }
         }
     }
+    Ok(())
+}
+
+/// The SAs that are to be used next. Each is used once: if what was done to them had to be undone,
+/// that would be in the profile as well.
+fn take<const N: usize>(table: &Table, sas: u32, number: u32) -> Result<[Sa; N]> {
+    let first = number.saturating_mul(N as u32);
+    ensure!(
+        first.saturating_add(N as u32) <= sas,
+        "all {sas} SAs have been used: there have to be more"
+    );
+    Ok(array::from_fn(|index| table.sa(first + index as u32)))
 }
