@@ -19,11 +19,10 @@ use crate::{
 };
 
 pub(super) fn add<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
-    let spec = spec::of_message(host, message)?;
-    let algorithms = spec::check_algorithms(message, &spec);
-    let reply = write(host, &spec::reply_to(message, &spec))?;
-
-    let said = spec.said();
+    let sa = spec::of_message(host, message)?;
+    let algorithms = spec::check_algorithms(message, &sa.spec);
+    let reply = write(host, &spec::reply_to(message, &sa.spec))?;
+    let said = sa.spec.said();
 
     let mut state = host.lock();
     // That there is such an SA already is told before what is wrong with this one.
@@ -31,7 +30,7 @@ pub(super) fn add<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusa
         return Err(AddError::Exists.into());
     }
     algorithms?;
-    let prepared = state.sadb.prepare(spec)?;
+    let prepared = state.sadb.prepare(sa)?;
     state.sadb.add(prepared).map_err(|_| OutOfMemory)?;
     host.wake_at(state.sadb.next_deadline());
     state.trace(host, Part::Spi, format_args!("{said}: added"));

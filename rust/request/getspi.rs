@@ -14,15 +14,13 @@ use crate::{
         errno::Errno,
         pfkey::{
             debug::Part,
-            Content,
             Ext,
             Message,
             SaState, //
         },
         said::Said, //
     },
-    memory::OutOfMemory,
-    sadb::SaSpec, //
+    memory::OutOfMemory, //
 };
 
 /// How many SPIs are tried before others get their turn.
@@ -52,18 +50,12 @@ pub(super) fn getspi<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Ref
             if state.sadb.find(&Said { spi, ..named }).is_some() {
                 continue;
             }
-            let spec = SaSpec {
-                state: SaState::Larval,
-                ..spec::named(host, message, spi)?
-            };
-            let reply = write(
-                host,
-                &Content {
-                    sa: Some(spec::sa_extension(&spec)),
-                    ..spec::echo_addresses(message)
-                },
-            )?;
-            let prepared = state.sadb.prepare(spec)?;
+            let mut new = spec::named(host, message, spi)?;
+            new.spec.state = SaState::Larval;
+            let mut content = spec::echo_addresses(message);
+            content.sa = Some(spec::sa_extension(&new.spec));
+            let reply = write(host, &content)?;
+            let prepared = state.sadb.prepare(new)?;
             state.sadb.add(prepared).map_err(|_| OutOfMemory)?;
             host.wake_at(state.sadb.next_deadline());
             state.trace(host, Part::Spi, format_args!("SPI {spi:#x} reserved"));

@@ -67,15 +67,17 @@ pub(super) fn meaningful(sa: Sa, proto: Proto) -> Sa {
 const IDENT_MAX: usize = 1024;
 
 /// What ADD and UPDATE say of an SA, with the keys copied.
-#[inline(always)]
-pub(super) fn of_message<H: Host>(host: &H, message: &Message<'_>) -> Result<SaSpec, Refusal> {
+pub(super) fn of_message<H: Host>(
+    host: &H,
+    message: &Message<'_>,
+) -> Result<Boxed<sadb::Sa>, Refusal> {
     let said = message.said().ok_or(Errno::EINVAL)?;
     let sa = meaningful(message.sa().ok_or(Errno::EINVAL)?, said.proto);
     let hard = message.lifetime(Ext::LifetimeHard);
     let soft = message.lifetime(Ext::LifetimeSoft);
     let (key_auth, key_encrypt) = (message.key(Ext::KeyAuth), message.key(Ext::KeyEncrypt));
-    // One SA is one structure, written in its place: it has some hundreds of bytes.
-    let mut spec = named(host, message, sa.spi)?;
+    let mut new = named(host, message, sa.spi)?;
+    let spec = &mut new.spec;
     spec.state = sa.state;
     spec.replay = sa.replay;
     spec.auth = sa.auth;
@@ -102,21 +104,25 @@ pub(super) fn of_message<H: Host>(host: &H, message: &Message<'_>) -> Result<SaS
         MsgType::Add => 1,
         _ => 0,
     };
-    Ok(spec)
+    Ok(new)
 }
 
-/// An SA of which is known what names it, where it comes from, and what few SAs have.
-#[inline(always)]
-pub(super) fn named<H: Host>(host: &H, message: &Message<'_>, spi: u32) -> Result<SaSpec, Refusal> {
+/// An SA of which is known what names it, where it comes from, and what few SAs have. It is made in
+/// its place: to move one would be to copy some hundreds of bytes.
+pub(super) fn named<H: Host>(
+    host: &H,
+    message: &Message<'_>,
+    spi: u32,
+) -> Result<Boxed<sadb::Sa>, Refusal> {
     let address = |ext| message.address(ext).map(|address| address.socket);
     let proto = message.header.known_satype().ok_or(Errno::EINVAL)?.proto();
     let src = address(Ext::AddressSrc).ok_or(Errno::EINVAL)?;
     let dst = address(Ext::AddressDst).ok_or(Errno::EINVAL)?;
-    let mut spec = SaSpec::new(proto, spi, src, dst);
-    spec.inbound = host.is_local(dst.ip());
-    spec.rarities = rarities(message)?;
-    spec.added = host.now();
-    Ok(spec)
+    let mut new = sadb::Sa::boxed(|| SaSpec::new(proto, spi, src, dst))?;
+    new.spec.inbound = host.is_local(dst.ip());
+    new.spec.rarities = rarities(message)?;
+    new.spec.added = host.now();
+    Ok(new)
 }
 
 /// What few SAs have, if this one has any of it.

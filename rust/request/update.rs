@@ -27,26 +27,26 @@ pub(super) fn update<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Ref
     if message.has(Ext::NatTSport) || message.has(Ext::NatTDport) {
         return change_ports(host, message);
     }
-    let spec = spec::of_message(host, message)?;
-    let algorithms = spec::check_algorithms(message, &spec);
-    let reply = write(
-        host,
-        &Content {
-            current: Some(Lifetime {
-                addtime: spec.added.real,
-                ..Lifetime::default()
-            }),
-            ..spec::reply_to(message, &spec)
-        },
-    )?;
+    let new = spec::of_message(host, message)?;
+    let algorithms = spec::check_algorithms(message, &new.spec);
+    let mut content = spec::reply_to(message, &new.spec);
+    content.current = Some(Lifetime {
+        addtime: new.spec.added.real,
+        ..Lifetime::default()
+    });
+    let reply = write(host, &content)?;
 
     let mut state = host.lock();
-    let sa = state.sadb.find(&spec.said()).ok_or(Errno::ENOENT)?;
+    let sa = state.sadb.find(&new.spec.said()).ok_or(Errno::ENOENT)?;
     let age = sa.age();
     algorithms?;
-    let replacement = state.sadb.prepare_replacement(spec)?;
+    let replacement = state.sadb.prepare_replacement(new)?;
     let before = state.sadb.replace(age, replacement);
-    state.trace(host, Part::Spi, format_args!("{}: replaced", before.said()));
+    state.trace(
+        host,
+        Part::Spi,
+        format_args!("{}: replaced", before.spec.said()),
+    );
     host.wake_at(state.sadb.next_deadline());
     state.listeners.send(host, reply, Audience::All);
     drop(state);

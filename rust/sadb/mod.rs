@@ -47,7 +47,6 @@ use crate::{
         said::Said, //
     },
     memory::{
-        self,
         Boxed,
         OutOfMemory, //
     },
@@ -169,9 +168,9 @@ impl Sadb {
         self.outwards(inwards.last().unwrap_or(sa))
     }
 
-    /// Takes all the memory that adding `spec` needs, or changes nothing.
-    pub fn prepare(&mut self, spec: SaSpec) -> Result<Prepared, AddError> {
-        let said = spec.said();
+    /// Takes all the memory that adding `sa` needs, or changes nothing.
+    pub fn prepare(&mut self, mut sa: Boxed<Sa>) -> Result<Prepared, AddError> {
+        let said = sa.spec.said();
         let hash = self.hash_key.hash(&said);
         if self.find_hashed(&said, hash).is_some() {
             return Err(AddError::Exists);
@@ -179,8 +178,8 @@ impl Sadb {
         if self.len() >= self.limit {
             return Err(AddError::Full);
         }
-        let due = due(&spec);
-        let sa = memory::boxed(|| Sa::new(self.next_age, spec))?;
+        let due = due(&sa.spec);
+        sa.age = self.next_age;
         self.sas.reserve(self.next_age)?;
         self.index.reserve()?;
         let slot = self.reserve_timer(due)?;
@@ -217,22 +216,22 @@ impl Sadb {
         Ok(())
     }
 
-    /// Takes all the memory that replacing an SA by `spec` needs.
-    pub fn prepare_replacement(&mut self, spec: SaSpec) -> Result<Replacement, OutOfMemory> {
-        let slot = self.reserve_timer(due(&spec))?;
-        Ok(Replacement { spec, slot })
+    /// Takes all the memory that replacing an SA by `new` needs.
+    pub fn prepare_replacement(&mut self, new: Boxed<Sa>) -> Result<Replacement, OutOfMemory> {
+        let slot = self.reserve_timer(due(&new.spec))?;
+        Ok(Replacement { new, slot })
     }
 
     /// Puts what was prepared in the place of an SA of the same name, which keeps its age and its
     /// place in its group. Returns what it was before; if there is no such SA, what was prepared.
-    pub fn replace(&mut self, age: Age, Replacement { mut spec, slot }: Replacement) -> SaSpec {
+    pub fn replace(&mut self, age: Age, Replacement { mut new, slot }: Replacement) -> Boxed<Sa> {
         if let Some(sa) = self.sas.get_mut(age) {
-            if sa.spec.is_named(&spec.said()) {
-                core::mem::swap(&mut sa.spec, &mut spec);
+            if sa.spec.is_named(&new.spec.said()) {
+                core::mem::swap(&mut sa.spec, &mut new.spec);
                 self.set_timer(age, slot);
             }
         }
-        spec
+        new
     }
 
     /// Changes the ports of an SA behind NAT, there and in its addresses.
@@ -530,7 +529,7 @@ pub struct Prepared {
 
 /// What is to replace an SA, with all the memory that that needs.
 pub struct Replacement {
-    spec: SaSpec,
+    new: Boxed<Sa>,
     slot: Slot,
 }
 

@@ -17,7 +17,9 @@ use crate::{
         }, //
     },
     memory::{
+        self,
         Boxed,
+        OutOfMemory,
         Secret, //
     }, //
 };
@@ -206,7 +208,7 @@ pub struct Sa {
     /// What it is.
     pub spec: SaSpec,
     /// When it was inserted, relative to the others; its handle.
-    age: Age,
+    pub(super) age: Age,
     /// Its neighbours in the group.
     pub(super) neighbours: Neighbours<Age>,
     /// Next SA of the same hash bucket.
@@ -219,16 +221,17 @@ pub struct Sa {
 }
 
 impl Sa {
-    pub(super) fn new(age: Age, spec: SaSpec) -> Self {
-        Sa {
-            spec,
-            age,
+    /// Makes an SA where it is going to stay. It gets its age when it is added.
+    pub fn boxed(spec: impl FnOnce() -> SaSpec) -> Result<Boxed<Self>, OutOfMemory> {
+        memory::boxed(|| Sa {
+            spec: spec(),
+            age: Age::FIRST,
             neighbours: Neighbours::NONE,
             hnext: None,
             due: None,
             due_before: None,
             due_after: None,
-        }
+        })
     }
 
     /// Its number in the order of insertion.

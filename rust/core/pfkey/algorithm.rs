@@ -175,20 +175,27 @@ impl Algorithm {
                 | (SaType::IpIp, Purpose::Tunnel)
         )
     }
+
+    /// Whether SAs of this type can have it for authentication, or for anything else.
+    fn serves(&self, satype: SaType, for_auth: bool) -> bool {
+        self.suits(satype) && (self.purpose == Purpose::Auth) == for_auth
+    }
 }
 
 /// The algorithms that SAs of this type can have for authentication, or for anything else, the
 /// latest first, as REGISTER and `/proc/net/pf_key_supported` list them.
 pub fn supported(satype: SaType, for_auth: bool) -> impl Iterator<Item = &'static Algorithm> {
-    ALGORITHMS.iter().rev().filter(move |algorithm| {
-        algorithm.suits(satype) && (algorithm.purpose == Purpose::Auth) == for_auth
-    })
+    let all = ALGORITHMS.iter().rev();
+    all.filter(move |algorithm| algorithm.serves(satype, for_auth))
 }
 
 /// Finds what SAs of this type have under the number of an authentication algorithm, or of any
 /// other.
 pub fn find(satype: SaType, for_auth: bool, id: u8) -> Option<&'static Algorithm> {
-    supported(satype, for_auth).find(|algorithm| algorithm.id == id)
+    // Its number first, for few others have the same.
+    ALGORITHMS
+        .iter()
+        .find(|algorithm| algorithm.id == id && algorithm.serves(satype, for_auth))
 }
 
 /// Why an SA's algorithms and keys don't go together.

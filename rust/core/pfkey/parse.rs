@@ -695,11 +695,12 @@ fn read_group(bytes: &[u8]) -> Result<GroupList, Errno> {
     ensure((1..=GroupList::MAX).contains(&usize::from(group.count)))?;
     let members = exact_list::<wire::GroupMember>(members)?;
     ensure(members.len() == usize::from(group.count))?;
-    let mut saids = [None; GroupList::MAX];
-    for (said, member) in saids.iter_mut().zip(members) {
-        *said = Some(read_group_member(member)?);
+    let (first, others) = members.split_first().ok_or(Errno::EINVAL)?;
+    let mut list = GroupList::of(read_group_member(first)?);
+    for member in others {
+        list.push(read_group_member(member)?).ok_or(Errno::EINVAL)?;
     }
-    GroupList::new(saids.into_iter().flatten()).ok_or(Errno::EINVAL)
+    Ok(list)
 }
 
 fn read_group_member(member: &wire::GroupMember) -> Result<Said, Errno> {

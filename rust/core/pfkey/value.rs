@@ -134,32 +134,41 @@ pub struct Ident<'a> {
 /// The SAs that one request groups with its own, inside to outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupList {
-    saids: [Option<Said>; GroupList::MAX],
+    /// The first of them once more in the places that are free.
+    saids: [Said; GroupList::MAX],
+    len: usize,
 }
 
 impl GroupList {
     /// The most SAs beside the request's own.
     pub const MAX: usize = 3;
 
+    /// A list of one SA.
+    pub fn of(said: Said) -> Self {
+        GroupList {
+            saids: [said; Self::MAX],
+            len: 1,
+        }
+    }
+
     /// Makes a list of one to three SAs.
     pub fn new(saids: impl IntoIterator<Item = Said>) -> Option<Self> {
-        let mut list = GroupList {
-            saids: [None; Self::MAX],
-        };
-        let mut len = 0;
-        for said in saids {
-            *list.saids.get_mut(len)? = Some(said);
-            len += 1;
-        }
-        match len {
-            0 => None,
-            _ => Some(list),
-        }
+        let mut saids = saids.into_iter();
+        let mut list = Self::of(saids.next()?);
+        saids.try_for_each(|said| list.push(said))?;
+        Some(list)
+    }
+
+    /// Appends an SA, if there is room.
+    pub fn push(&mut self, said: Said) -> Option<()> {
+        *self.saids.get_mut(self.len)? = said;
+        self.len += 1;
+        Some(())
     }
 
     /// The SAs, inside to outside.
     pub fn iter(&self) -> impl Iterator<Item = Said> + '_ {
-        self.saids.iter().flatten().copied()
+        self.saids.iter().take(self.len).copied()
     }
 }
 

@@ -108,7 +108,7 @@ fn ipv6_and_magic_saids_are_listed_as_they_are_printed() {
         "%trap",
     ] {
         let sadb = &mut host.state().sadb;
-        let prepared = sadb.prepare(spec(said(text))).ok().unwrap();
+        let prepared = sadb.prepare(plain(said(text))).ok().unwrap();
         assert!(sadb.add(prepared).is_ok());
     }
     assert_eq!(

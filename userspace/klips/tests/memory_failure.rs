@@ -263,8 +263,9 @@ fn prepare_fails_cleanly_at_every_size_of_the_table() {
     for index in 0..200 {
         let said = said(&format!("tun.{:x}@10.0.0.2", 0x1000 + index));
         for count in 0.. {
+            let sa = plain(said);
             memory::fail_after(Some(count));
-            let prepared = sadb.prepare(spec(said));
+            let prepared = sadb.prepare(sa);
             memory::fail_after(None);
             sadb.check();
             match prepared {

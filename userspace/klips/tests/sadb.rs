@@ -28,7 +28,7 @@ fn nth(index: u32) -> Said {
 
 fn insert(sadb: &mut Sadb, said: Said) -> Age {
     let prepared = sadb
-        .prepare(spec(said))
+        .prepare(plain(said))
         .unwrap_or_else(|_| panic!("{said}"));
     let age = sadb.next_age();
     assert!(sadb.add(prepared).is_ok());
@@ -129,8 +129,8 @@ fn links_of_an_sa_that_is_gone_are_none() {
 #[test]
 fn prepared_sa_is_handed_back_if_another_came_first() {
     let mut sadb = Sadb::new(KEY);
-    let first = sadb.prepare(spec(nth(0))).ok().unwrap();
-    let second = sadb.prepare(spec(nth(1))).ok().unwrap();
+    let first = sadb.prepare(plain(nth(0))).ok().unwrap();
+    let second = sadb.prepare(plain(nth(1))).ok().unwrap();
     assert!(sadb.add(second).is_ok());
     assert!(sadb.add(first).is_err(), "handed back");
     assert!(sadb.find(&nth(0)).is_none());
@@ -142,7 +142,7 @@ fn prepared_sa_is_handed_back_if_another_came_first() {
 fn prepared_sa_that_is_dropped_leaves_nothing() {
     let mut sadb = Sadb::new(KEY);
     insert(&mut sadb, nth(0));
-    drop(sadb.prepare(spec(nth(1))));
+    drop(sadb.prepare(plain(nth(1))));
     sadb.check();
     assert_eq!(sadb.len(), 1);
     assert_eq!(insert(&mut sadb, nth(1)).number(), 2);
@@ -174,7 +174,7 @@ fn sas_differ_by_destination_family_spi_and_protocol() {
     sadb.check();
     for (index, said) in saids.iter().enumerate() {
         assert_eq!(sadb.find(said).unwrap().age().number(), index as u64 + 1);
-        assert_eq!(sadb.prepare(spec(*said)).err(), Some(AddError::Exists));
+        assert_eq!(sadb.prepare(plain(*said)).err(), Some(AddError::Exists));
     }
 }
 

@@ -3,19 +3,22 @@
 //! What a request has to come to, in a word.
 
 use crate::host::{A, B, TestHost};
-use klips::{errno::Errno, sadb::SaSpec, said::Said};
+use klips::{
+    errno::Errno,
+    sadb::{Sa, SaSpec},
+    said::Said,
+};
 use model::wire::{error_message, ext, extension, fix_len, hex, ip};
 use std::net::SocketAddr;
 
 /// A plain SA for the table.
-pub fn spec(said: Said) -> SaSpec {
+pub fn plain(said: Said) -> Box<Sa> {
     let address = |ip| SocketAddr::new(ip, 0);
-    SaSpec::new(
-        said.proto,
-        said.spi,
-        address(ip("10.0.0.1")),
-        address(said.dst),
-    )
+    let spec = || {
+        let (src, dst) = (address(ip("10.0.0.1")), address(said.dst));
+        SaSpec::new(said.proto, said.spi, src, dst)
+    };
+    Sa::boxed(spec).expect("memory is not made to fail yet")
 }
 
 /// Writes a request that has to succeed, and returns what both sockets read.
