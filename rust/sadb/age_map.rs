@@ -77,6 +77,9 @@ trait Level: Sized {
     fn leaf_from(&self, age: u64) -> Option<(&[Slot<Self::Value>], u64)>;
     /// Drops the values of the first leaf. Returns how many those were.
     fn drop_first(&mut self) -> usize;
+    /// Checks that no node is empty but those that are kept for `spare`, if that is in this one.
+    #[cfg(any(test, feature = "check"))]
+    fn check(&self, spare: Option<u64>);
 
     fn index(age: u64) -> usize {
         // CAST: masked to less than the fan-out.
@@ -155,6 +158,11 @@ impl<T> Level for Leaf<T> {
 
     fn drop_first(&mut self) -> usize {
         self.0.iter_mut().filter_map(Option::take).count()
+    }
+
+    #[cfg(any(test, feature = "check"))]
+    fn check(&self, spare: Option<u64>) {
+        assert!(spare.is_some() || !self.is_empty(), "an empty leaf");
     }
 }
 
@@ -241,6 +249,16 @@ impl<L: Level> Level for Inner<L> {
         }
         0
     }
+
+    #[cfg(any(test, feature = "check"))]
+    fn check(&self, spare: Option<u64>) {
+        assert!(spare.is_some() || !self.is_empty(), "an empty node");
+        for (index, child) in self.0.iter().enumerate() {
+            if let Some(child) = child {
+                child.check(spare.filter(|age| Self::index(*age) == index));
+            }
+        }
+    }
 }
 
 /// Eight levels: 2^48 insertions.
@@ -322,6 +340,15 @@ impl<T> AgeMap<T> {
             self.root = None;
         }
         dropped > 0
+    }
+
+    /// Checks that nothing is kept for values that are gone, but for what may have been reserved at
+    /// `spare`; for tests.
+    #[cfg(any(test, feature = "check"))]
+    pub(super) fn check(&self, spare: Age) {
+        if let Some(root) = &self.root {
+            root.check(Some(spare.number()));
+        }
     }
 
     /// The first value at `age` or later.

@@ -446,6 +446,7 @@ impl Sadb {
     /// Checks all invariants; for tests.
     #[cfg(any(test, feature = "check"))]
     pub fn check(&self) {
+        self.sas.check(self.next_age);
         let mut hashed = 0;
         for bucket in 0..self.index.len() {
             let mut next = self.index.head(bucket);
