@@ -55,7 +55,7 @@ profile() { # WHAT
 	# What changes an SA does so once: there have to be enough, for the guest runs at full speed
 	# until its instructions are counted.
 	case $1 in
-	delete | pair | four) sas=100000 ;;
+	delete | pair | four) sas=400000 ;;
 	esac
 	"${priority[@]}" "$CARGO_TARGET_DIR/release/vm" profile --kernel "$kernel/arch/x86/boot/bzImage" \
 		--timeout 1800 --out "$raw/profile/$1" --module "$module" --bin "$bin" -- bench repeat --sas $sas "$1"

@@ -34,7 +34,7 @@ impl<Id> Neighbours<Id> {
 
 /// Where the neighbours of an SA are kept.
 ///
-/// An SA that is not there has no neighbours. The rules keep `inext` and `onext` in agreement:
+/// In the table, an SA that is not there has no neighbours. The rules keep `inext` and `onext` in agreement:
 /// `onext(a) == b` exactly when `inext(b) == a`.
 pub trait Links {
     /// What names an SA.

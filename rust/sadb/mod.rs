@@ -223,7 +223,8 @@ impl Sadb {
     }
 
     /// Puts what was prepared in the place of an SA of the same name, which keeps its age and its
-    /// place in its group. Returns what it was before; if there is no such SA, what was prepared.
+    /// place in its group. Returns what was prepared, now with the `spec` of before, unless there is
+    /// no such SA.
     pub fn replace(&mut self, age: Age, Replacement { mut new, slot }: Replacement) -> Boxed<Sa> {
         if let Some(sa) = self.sas.get_mut(age) {
             if sa.spec.is_named(&new.spec.said()) {

@@ -201,7 +201,7 @@ pub struct Moment {
     pub boot: u64,
 }
 
-/// An SA in the table.
+/// An SA in the table, or one that is to be added to it.
 ///
 /// Belongs to the [`Sadb`](super::Sadb) that it is in and is protected by the lock around that.
 pub struct Sa {
@@ -221,7 +221,8 @@ pub struct Sa {
 }
 
 impl Sa {
-    /// Makes an SA where it is going to stay. It gets its age when it is added.
+    /// Makes an SA where it is going to stay. Its age means nothing until
+    /// [`Sadb::prepare`](super::Sadb::prepare) has set it.
     pub fn boxed(spec: impl FnOnce() -> SaSpec) -> Result<Boxed<Self>, OutOfMemory> {
         memory::boxed(|| Sa {
             spec: spec(),

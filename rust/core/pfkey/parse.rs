@@ -159,7 +159,7 @@ impl<'a> Iterator for Extensions<'a> {
     }
 }
 
-/// The extensions that name SAs.
+/// The extensions that name SAs, and the source, which is asked for as often.
 #[derive(Clone, Copy, Default)]
 struct Named {
     sa: Option<Sa>,

@@ -15,7 +15,7 @@ const USER: u64 = 1 << 47;
 /// Who the memory functions belong to.
 const MEMORY: &str = "memory";
 /// Functions of the kernel that it and modules use alike: whose instructions those are can't be told.
-const MEMORY_FUNCTIONS: [&str; 4] = ["memcmp", "memcpy", "memmove", "memset"];
+const MEMORY_FUNCTIONS: [&str; 5] = ["bcmp", "memcmp", "memcpy", "memmove", "memset"];
 /// How many functions a table has at most.
 const FUNCTIONS: usize = 16;
 /// How much of a function's name is shown.
@@ -221,8 +221,7 @@ fn symbols_of(text: &str) -> BTreeMap<u64, Function> {
         };
         if matches!(kind, "t" | "T" | "w" | "W") {
             let owner = words.next().unwrap_or("kernel");
-            // The kernel has several of some, and replaces the calls as the processor wants it.
-            let owner = match MEMORY_FUNCTIONS.contains(&name.trim_end_matches("_orig")) {
+            let owner = match is_memory_function(name) {
                 true if owner == "kernel" => MEMORY,
                 _ => owner,
             };
@@ -230,6 +229,13 @@ fn symbols_of(text: &str) -> BTreeMap<u64, Function> {
         }
     }
     symbols
+}
+
+/// Whether it is one of them. Some have several names at one address, `__memmove` and
+/// `__pi_memset`, or several bodies for different processors, `memset_orig`.
+fn is_memory_function(name: &str) -> bool {
+    let name = name.trim_start_matches('_').trim_start_matches("pi_");
+    MEMORY_FUNCTIONS.contains(&name.trim_end_matches("_orig"))
 }
 
 /// A function's name as its source has it, without what clang appends to some; of a long one the
@@ -251,6 +257,8 @@ mod tests {
                            ffffffff81000100 D data\n\
                            ffffffff81000200 t copy.llvm.123\n\
                            ffffffff81000300 T memset_orig\n\
+                           ffffffff81000400 T memmove\n\
+                           ffffffff81000400 T __memmove\n\
                            ffffffffc0000000 t klips_sendmsg\t[klips]\n\
                            not a symbol\n\
                            ready\n";
@@ -262,6 +270,7 @@ mod tests {
             (0xffff_ffff_8100_0104, 10),
             (0xffff_ffff_8100_0204, 20),
             (0xffff_ffff_8100_0308, 10),
+            (0xffff_ffff_8100_0404, 10),
             (0xffff_ffff_c000_0010, 130),
         ];
         Profile::new(name.to_owned(), &symbols_of(SYMBOLS), &counts)
@@ -274,11 +283,12 @@ mod tests {
         assert_eq!(
             rows,
             [
-                "| `klips_sendmsg`    |           13 | 61.9 % |    [klips] |",
-                "| `client`           |         3.00 | 14.3 % | user space |",
-                "| `__x64_sys_sendto` |         2.00 |  9.5 % |     kernel |",
-                "| `copy`             |         2.00 |  9.5 % |     kernel |",
-                "| `memset_orig`      |         1.00 |  4.8 % |     memory |",
+                "| `klips_sendmsg`    |           13 | 59.1 % |    [klips] |",
+                "| `client`           |         3.00 | 13.6 % | user space |",
+                "| `__x64_sys_sendto` |         2.00 |  9.1 % |     kernel |",
+                "| `copy`             |         2.00 |  9.1 % |     kernel |",
+                "| `__memmove`        |         1.00 |  4.5 % |     memory |",
+                "| `memset_orig`      |         1.00 |  4.5 % |     memory |",
                 "| all others         |         0.00 |  0.0 % |            |",
             ]
         );
@@ -292,11 +302,11 @@ mod tests {
         assert_eq!(
             rows,
             [
-                "| GET             |   3.00 |   4.00 |   1.00 |     13 |  21 |               0.22× |",
-                "| refused message |   3.00 |   4.00 |   1.00 |     13 |  21 |               0.22× |",
+                "| GET             |   3.00 |   4.00 |   2.00 |     13 |  22 |               0.21× |",
+                "| refused message |   3.00 |   4.00 |   2.00 |     13 |  22 |               0.21× |",
             ]
         );
-        assert_eq!(kernel_to_floor(&profiles, "get"), Some(4.0 / 18.0));
+        assert_eq!(kernel_to_floor(&profiles, "get"), Some(4.0 / 19.0));
         assert_eq!(kernel_to_floor(&profiles, "add"), None);
         assert_eq!(kernel_to_floor(&profiles[..2], "get"), None);
     }

@@ -141,9 +141,10 @@ const TARGETS: &str = "\
 What was to be reached, against the worst of all sizes and gateways. \"To the floor\" is relative to
 the floor of the same run, without listeners; growth is the largest of a row divided by its
 smallest. \"Without the module\" is what the kernel alone takes, to the floor: its system calls, of
-which an answer needs two and the floor one, its allocators and its socket queue. Where that is above
-the target, the target is out of reach of any module that answers by socket buffers; where it is
-below, what is left for the module is the difference.";
+which an answer needs two and the floor one, its allocators and its socket queue; the client, some
+ten instructions of each, is not counted in it. Where that is above the target, the target is out of
+reach of a module that answers by socket buffers; where it is below, what is left for the module is
+the difference.";
 
 const COSTS: &str = "\
 Columns are the number of SAs in the table. \"ADD while filling\" is the average over all that filled
@@ -164,7 +165,7 @@ Each instruction that the guest executes is counted, not sampled, while a client
 again and again, to another SA each time where it changes one. \"Client\" is mostly the making of
 messages, which are made beforehand where costs are measured; \"memory\" is `memcpy` and `memset`,
 whoever calls them; \"kernel\" is all else that is not the module's: the system calls, the allocators,
-the socket's queue.";
+the socket's queue. The last column is what the targets have as \"without the module\".";
 
 const LISTENERS: &str = "\
 With sockets that are open but never read, at the largest size.";

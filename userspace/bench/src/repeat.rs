@@ -34,7 +34,7 @@ pub(crate) enum What {
     Dump,
     /// Reading /proc/net/ipsec_spigrp
     List,
-    /// `ipsec spigrp`, which groups two SAs, and its undoing
+    /// `ipsec spigrp`, which groups two SAs
     Tool,
 }
 
@@ -54,11 +54,11 @@ pub(crate) fn run(module: Module, sas: u32, what: What) -> Result<()> {
     print!("{}", fs::read_to_string("/proc/kallsyms")?);
     println!("ready");
     let mut socket = Socket::open()?;
-    for number in 0.. {
+    for number in 0_u32.. {
         match what {
             What::Floor => socket.send_refused(&message::refused())?,
             What::Get => {
-                let [sa] = take(&table, sas, number * STRIDE % sas)?;
+                let sa = table.sa(number.wrapping_mul(STRIDE) % sas);
                 socket.request(&message::get(&sa))?;
             }
             What::Add => socket.request(&message::add(&table.sa(sas + number)))?,
