@@ -34,8 +34,8 @@ impl<Id> Neighbours<Id> {
 
 /// Where the neighbours of an SA are kept.
 ///
-/// In the table, an SA that is not there has no neighbours. The rules keep `inext` and `onext` in agreement:
-/// `onext(a) == b` exactly when `inext(b) == a`.
+/// In the table, an SA that is not there has no neighbours. The rules keep `inext` and `onext` in
+/// agreement: `onext(a) == b` exactly when `inext(b) == a`.
 pub trait Links {
     /// What names an SA.
     type Id: Copy + PartialEq;
@@ -70,7 +70,7 @@ pub enum LinkError {
 }
 
 /// `sa` and all that are inside of it, outside to inside.
-pub fn inwards<L: Links>(links: &L, sa: L::Id) -> impl Iterator<Item = L::Id> + '_
+fn inwards<L: Links>(links: &L, sa: L::Id) -> impl Iterator<Item = L::Id> + '_
 where
     L::Id: 'static,
 {
@@ -122,19 +122,19 @@ where
     if outside.inext.is_some() {
         return Err(LinkError::OuterTaken);
     }
-    let beyond = |sa| outwards(links, sa);
-    if outer == inner
-        || outside
-            .onext
-            .into_iter()
-            .flat_map(beyond)
-            .any(|sa| sa == inner)
-    {
+    if outer == inner {
         return Err(LinkError::Cycle);
     }
-    let before = inside.inext.map_or(0, |sa| inwards(links, sa).count());
-    let after = outside.onext.map_or(0, |sa| outwards(links, sa).count());
-    if before + 2 + after > MAX_CHAIN {
+    let mut len = 2 + inside.inext.map_or(0, |sa| inwards(links, sa).count());
+    let mut next = outside.onext;
+    while let Some(sa) = next {
+        if sa == inner {
+            return Err(LinkError::Cycle);
+        }
+        len += 1;
+        next = links.onext(sa);
+    }
+    if len > MAX_CHAIN {
         return Err(LinkError::TooLong);
     }
     links.set_neighbours(

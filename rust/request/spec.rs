@@ -216,7 +216,8 @@ pub(super) fn reply_to<'a>(message: &Message<'a>, spec: &SaSpec) -> Content<'a> 
     content
 }
 
-/// A reply that echoes source and destination.
+/// A reply that echoes source and destination. Others are made of it field by field: what is taken
+/// over by `..` is copied, and a [`Content`] has some hundreds of bytes.
 pub(super) fn echo_addresses<'a>(message: &Message<'a>) -> Content<'a> {
     let echo = |ext| message.address(ext).map(Address::without_proto);
     let mut content = Content::reply_to(&message.header);

@@ -178,17 +178,11 @@ impl Sadb {
         if self.len() >= self.limit {
             return Err(AddError::Full);
         }
-        let due = due(&sa.spec);
         sa.age = self.next_age;
         self.sas.reserve(self.next_age)?;
         self.index.reserve()?;
-        let slot = self.reserve_timer(due)?;
-        Ok(Prepared {
-            sa,
-            hash,
-            due,
-            slot,
-        })
+        let slot = self.reserve_timer(due(&sa.spec))?;
+        Ok(Prepared { sa, hash, slot })
     }
 
     /// Adds an SA that [`Sadb::prepare`] has prepared while nothing else was added. Hands it back
@@ -203,6 +197,7 @@ impl Sadb {
                 self.rehash(bucket);
             }
         }
+        let is_timed = due(&prepared.sa.spec).is_some();
         let bucket = self.index.bucket_of(prepared.hash);
         prepared.sa.hnext = self.index.head(bucket);
         if let Err(sa) = self.sas.insert(age, prepared.sa) {
@@ -210,7 +205,7 @@ impl Sadb {
         }
         self.next_age = age.next();
         self.index.set_head(bucket, Some(age));
-        if prepared.due.is_some() {
+        if is_timed {
             self.set_timer(age, prepared.slot);
         }
         Ok(())
@@ -525,7 +520,6 @@ pub struct Prepared {
     sa: Boxed<Sa>,
     /// Of its name.
     hash: u64,
-    due: Option<NonZeroU64>,
     slot: Slot,
 }
 

@@ -47,7 +47,7 @@ impl Timers {
         at.get() < AgeMap::<Second>::LIMIT
     }
 
-    /// Takes all the memory that [`Timers::push`] at this second can need.
+    /// Takes all the memory that [`Timers::set_head`] at this second can need.
     pub(super) fn reserve(&mut self, at: NonZeroU64) -> Result<Slot, OutOfMemory> {
         let key = Age::from(at);
         if self.seconds.get(key).is_some() {

@@ -122,7 +122,6 @@ pub struct Message<'a> {
 }
 
 /// The extensions of a message one after the other, each with the number of its type.
-#[derive(Clone)]
 struct Extensions<'a> {
     rest: &'a [u8],
 }
@@ -138,18 +137,17 @@ impl<'a> Extensions<'a> {
 impl<'a> Iterator for Extensions<'a> {
     type Item = Result<(u16, &'a [u8]), Errno>;
 
-    /// An error for what is too short, be it the rest or an extension that would never end.
+    /// An error, and then no more, for what is too short, be it the rest or an extension that would
+    /// never end.
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
+        let rest = core::mem::take(&mut self.rest);
+        if rest.is_empty() {
             return None;
         }
-        let Ok((header, _)) = wire::ExtHeader::ref_from_prefix(self.rest) else {
+        let Ok((header, _)) = wire::ExtHeader::ref_from_prefix(rest) else {
             return Some(Err(Errno::EINVAL));
         };
-        match self
-            .rest
-            .split_at_checked(usize::from(header.len.get()) * WORD)
-        {
+        match rest.split_at_checked(usize::from(header.len.get()) * WORD) {
             None | Some(([], _)) => Some(Err(Errno::EINVAL)),
             Some((extension, rest)) => {
                 self.rest = rest;
@@ -511,17 +509,9 @@ where
 /// An extension that is exactly as long as its layout.
 fn exact<T>(bytes: &[u8]) -> Result<&T, Errno>
 where
-    T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable + zerocopy::Unaligned,
+    T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable + zerocopy::Unaligned + ?Sized,
 {
     T::ref_from_bytes(bytes).map_err(|_| Errno::EINVAL)
-}
-
-/// Layouts one after the other, and nothing else.
-fn exact_list<T>(bytes: &[u8]) -> Result<&[T], Errno>
-where
-    T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable + zerocopy::Unaligned,
-{
-    <[T]>::ref_from_bytes(bytes).map_err(|_| Errno::EINVAL)
 }
 
 fn read_sa(bytes: &[u8]) -> Result<Sa, Errno> {
@@ -693,7 +683,7 @@ fn read_group(bytes: &[u8]) -> Result<GroupList, Errno> {
     let (group, members) = prefix::<wire::Group>(bytes)?;
     ensure(group.reserved == [0; 3])?;
     ensure((1..=GroupList::MAX).contains(&usize::from(group.count)))?;
-    let members = exact_list::<wire::GroupMember>(members)?;
+    let members = exact::<[wire::GroupMember]>(members)?;
     ensure(members.len() == usize::from(group.count))?;
     let (first, others) = members.split_first().ok_or(Errno::EINVAL)?;
     let mut list = GroupList::of(read_group_member(first)?);

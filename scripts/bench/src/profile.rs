@@ -106,7 +106,7 @@ impl Profile {
         }
     }
 
-    /// How many instructions one of what was done takes, and what that is.
+    /// How many of these instructions one of what was done takes.
     fn each(&self, instructions: u64) -> Option<f64> {
         let begun = *self.begun.get(part(&self.name).0)?;
         // CAST: far below what a f64 holds exactly.

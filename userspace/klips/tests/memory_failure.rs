@@ -172,9 +172,9 @@ fn rich_update(hard: u64) -> Vec<u8> {
 
 #[test]
 fn update_survives_each_failure() {
-    // Two keys, two identities, the answer; a second to be woken in.
-    assert!(fail_each(set_up_group, &rich_update(0)) >= 5);
-    assert!(fail_each(set_up_group, &rich_update(100)) >= 10);
+    // The SA, its keys, two identities and what holds them, the answer; a second to be woken in.
+    assert!(fail_each(set_up_group, &rich_update(0)) >= 6);
+    assert!(fail_each(set_up_group, &rich_update(100)) >= 11);
     // From one second to another, near and far.
     for hard in [1, 99, 100, 101, 5000, 1 << 40] {
         let set_up = |host: &TestHost| {
