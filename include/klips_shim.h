@@ -118,7 +118,8 @@ int klips_socket_send(void *state, struct sock *sk, struct msghdr *msg, size_t l
 /*
  * Fills the rest of the buffer of m with the lines that begin at position or later, or with as many
  * as can be written without taking too long. Returns the position to go on at, or 0 at the end.
+ * *end is 0 when a reading begins, and kept from then on: it says where the reading ends.
  */
-u64 klips_listing_page(void *state, u32 listing, struct seq_file *m, u64 position);
+u64 klips_listing_page(void *state, u32 listing, struct seq_file *m, u64 position, u64 *end);
 
 #endif /* KLIPS_SHIM_H */

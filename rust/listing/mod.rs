@@ -60,6 +60,9 @@ pub const VERSION: &str = "0.1.0";
 /// How many SAs or sockets are looked at, under the lock, before others get their turn.
 const STEPS: usize = 64;
 
+/// Numbers that an SA type can have, 0 included.
+const SA_TYPES: u64 = SATYPE_MAX as u64 + 1;
+
 /// Room for lines.
 pub trait Page: fmt::Write {
     /// Appends ASCII text, without the pains that [`fmt::Write`] takes.
@@ -107,24 +110,36 @@ impl Listing {
 
     /// Fills a page with the lines from `position` on: as many as fit, and no more than [`STEPS`],
     /// so that others get their turn.
-    pub fn page<H: Host>(self, host: &H, mut position: u64, page: &mut impl Page) -> End {
+    ///
+    /// `end` is 0 where a reading begins, and the position where it ends from then on. What is added
+    /// meanwhile comes after that, so that who reads more slowly than others add is not kept for
+    /// ever.
+    pub fn page<H: Host>(
+        self,
+        host: &H,
+        mut position: u64,
+        end: &mut u64,
+        page: &mut impl Page,
+    ) -> End {
         let now = host.now();
         let state = host.lock();
+        if *end == 0 {
+            *end = self.end(&state);
+        }
         let before = page.len();
         let mut cursor = Cursor::at(&state, position);
         for _ in 0..STEPS {
             let start = page.len();
             match self.next_line(host, &state, now, position, &mut cursor, page) {
-                Some(Ok(next)) => position = next,
-                Some(Err(fmt::Error)) => {
+                Some(Ok(next)) if next <= *end => position = next,
+                other => {
                     page.truncate(start);
-                    return match start == before {
-                        true => End::TooSmall,
-                        false => End::More(position),
+                    return match other {
+                        _ if start > before => End::More(position),
+                        Some(Err(fmt::Error)) => End::TooSmall,
+                        _ => End::Over,
                     };
                 }
-                None if start == before => return End::Over,
-                None => break,
             }
             if page.len() == start {
                 // That was long enough for nothing.
@@ -132,6 +147,16 @@ impl Listing {
             }
         }
         End::More(position)
+    }
+
+    /// The position after the last line that there is. Never 0.
+    fn end<H: Host>(self, state: &State<H>) -> u64 {
+        match self {
+            Listing::SpiGrp | Listing::Spi => state.sadb.next_age().number(),
+            Listing::PfKey => 1 + state.listeners.opened(),
+            Listing::PfKeyRegistered => 1 + state.listeners.opened() * SA_TYPES,
+            Listing::Version | Listing::KlipsDebug | Listing::PfKeySupported => u64::MAX,
+        }
     }
 
     /// Writes the first line at `position` or after, or nothing if it can't be found in [`STEPS`]
@@ -252,17 +277,16 @@ fn pf_key_registered<H: Host>(
     position: u64,
     out: &mut impl fmt::Write,
 ) -> Option<Result<u64, fmt::Error>> {
-    let types = u64::from(SATYPE_MAX) + 1;
     let Some(start) = position.checked_sub(1) else {
         return Some(writeln!(out, "satype   socket   pid       sk").map(|()| 1));
     };
-    let (mut number, mut satype) = (start / types, start % types);
+    let (mut number, mut satype) = (start / SA_TYPES, start % SA_TYPES);
     for _ in 0..STEPS {
         let listener = state.listeners.from_number(number)?;
         if listener.number != number {
             satype = 0;
         }
-        let mut rest = satype..types;
+        let mut rest = satype..SA_TYPES;
         // CAST: at most 11.
         if let Some(satype) = rest.find(|satype| listener.is_registered(*satype as u8)) {
             let info = host.socket_info(listener.socket);
@@ -271,11 +295,11 @@ fn pf_key_registered<H: Host>(
                 "    {satype:2} {:016x} {:5} {:016x}",
                 info.inode, info.pid, info.inode,
             );
-            return Some(written.map(|()| 1 + listener.number * types + satype + 1));
+            return Some(written.map(|()| 1 + listener.number * SA_TYPES + satype + 1));
         }
         (number, satype) = (listener.number + 1, 0);
     }
-    Some(Ok(1 + number * types))
+    Some(Ok(1 + number * SA_TYPES))
 }
 
 /// Returns an algorithm by its place in `/proc/net/pf_key_supported`: those of each SA type in

@@ -88,6 +88,11 @@ impl<H: Host> Listeners<H> {
         self.sockets.retain(|listener| listener.socket != socket);
     }
 
+    /// How many sockets have been opened, which is the number of the next one.
+    pub fn opened(&self) -> u64 {
+        self.opened
+    }
+
     /// The open sockets, newest first.
     pub fn iter(&self) -> impl Iterator<Item = &Listener<H>> {
         self.sockets.iter().rev()

@@ -253,13 +253,14 @@ unsafe fn send(net: &Net, sk: *mut sock, msg: *mut msghdr, len: usize) -> Result
 ///
 /// # Safety
 ///
-/// `state` is that of the file's namespace; `m` is valid and used by the caller alone.
+/// `state` is that of the file's namespace; `m` and `end` are valid and used by the caller alone.
 #[no_mangle]
 pub(super) unsafe extern "C" fn klips_listing_page(
     state: *mut c_void,
     listing: u32,
     m: *mut OpenFile,
     position: u64,
+    end: *mut u64,
 ) -> u64 {
     // SAFETY: An open file holds its namespace.
     let net = unsafe { borrow(state) };
@@ -268,7 +269,9 @@ pub(super) unsafe extern "C" fn klips_listing_page(
     };
     // SAFETY: The caller promises that `m` is valid and nobody else uses it.
     let mut page = unsafe { SeqPage::of(m) };
-    match listing.page(net, position, &mut page) {
+    // SAFETY: The caller promises that `end` is valid and nobody else uses it.
+    let end = unsafe { &mut *end };
+    match listing.page(net, position, end, &mut page) {
         End::More(next) => next,
         End::Over => 0,
         End::TooSmall => {

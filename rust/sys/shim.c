@@ -307,15 +307,21 @@ struct klips_reader {
 	u64 next;
 	/* The position that the end has been given, which is one too far; 0 before the end. */
 	loff_t end;
+	/* Where this reading ends, as Rust has it; 0 when it begins. */
+	u64 until;
 };
 
 static void *klips_seq_start(struct seq_file *m, loff_t *pos)
 {
 	struct klips_reader *reader = m->private;
 
+	if (!*pos)
+		reader->until = 0;
 	/* What has come since the end was reached begins where the end was. */
-	if (reader->end && *pos == reader->end)
+	if (reader->end && *pos == reader->end) {
 		--*pos;
+		reader->until = 0;
+	}
 	reader->end = 0;
 	return reader;
 }
@@ -343,7 +349,8 @@ static int klips_seq_show(struct seq_file *m, void *v)
 	const struct klips_file *file = reader->file;
 	size_t before = m->count;
 
-	reader->next = klips_listing_page(file->knet->state, file->listing, m, m->index);
+	reader->next = klips_listing_page(file->knet->state, file->listing, m, m->index,
+					  &reader->until);
 	return m->count == before ? SEQ_SKIP : 0;
 }
 

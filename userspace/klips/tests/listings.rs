@@ -3,7 +3,8 @@
 //! `/proc/net/ipsec_spigrp` and `/proc/net/ipsec_spi` (contract 10, reference 6.2 and 6.3).
 
 use klips::{
-    listing::Listing,
+    listing::{End, Listing},
+    request,
     sadb::{Age, Moment, Sadb},
     said::{Proto, Said},
 };
@@ -392,6 +393,83 @@ fn reading_a_position_again_gives_the_same_line() {
                 None => break,
             }
         }
+    }
+}
+
+/// Reads pages up to the end, and lets something happen after each.
+fn read_on(
+    host: &TestHost,
+    file: Listing,
+    position: &mut u64,
+    mut meanwhile: impl FnMut(),
+) -> String {
+    let (mut text, mut end) = (String::new(), 0);
+    for _ in 0..100 {
+        let (page, next) = host.page(file, *position, &mut end);
+        text += &page;
+        match next {
+            End::More(next) => *position = next,
+            End::Over => return text,
+            End::TooSmall => panic!("a String has room"),
+        }
+        meanwhile();
+    }
+    panic!("{file:?} has no end");
+}
+
+#[test]
+fn reading_ends_however_fast_others_add_and_who_reads_on_is_told_of_that() {
+    for file in [Listing::SpiGrp, Listing::Spi] {
+        let host = TestHost::new();
+        let names = |text: &str| -> Vec<String> {
+            let first = |line: &str| line.split(' ').next().unwrap().to_owned();
+            text.lines().map(first).collect()
+        };
+        let expected = |range: std::ops::Range<usize>| -> Vec<String> {
+            range.map(|index| tun(index).to_string()).collect()
+        };
+        let mut added = 0;
+        let mut add_some = || {
+            for _ in 0..100 {
+                host.set_up(&add(tun(added)));
+                added += 1;
+            }
+        };
+        add_some();
+        add_some();
+        let mut position = 0;
+        // 200 lines take four pages, the last of which is the end.
+        let text = read_on(&host, file, &mut position, &mut add_some);
+        assert_eq!(names(&text), expected(0..200), "{file:?}");
+        let text = read_on(&host, file, &mut position, || ());
+        let all = expected(200..host.state().sadb.len());
+        assert_eq!(names(&text), all, "{file:?}");
+        assert_eq!(read_on(&host, file, &mut position, || ()), "");
+        assert_eq!(
+            read_on(&host, file, &mut 0, || ()).lines().count(),
+            200 + all.len()
+        );
+    }
+}
+
+#[test]
+fn reading_of_sockets_ends_with_those_that_were_there() {
+    for file in [Listing::PfKey, Listing::PfKeyRegistered] {
+        let host = TestHost::new();
+        let register = |socket| {
+            host.open(socket);
+            request::submit(&host, socket, &message(msg::REGISTER, 3, &[])).unwrap();
+        };
+        (100..300).for_each(register);
+        let there = host.listing(file).lines().count();
+        let mut next = 1000;
+        let text = read_on(&host, file, &mut 0, || {
+            (next..next + 100).for_each(register);
+            next += 100;
+        });
+        assert_eq!(text.lines().count(), there, "{file:?}");
+        // It has them in order: those are the first.
+        assert!(host.listing(file).starts_with(&text), "{file:?}");
     }
 }
 

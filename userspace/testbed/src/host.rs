@@ -4,7 +4,7 @@
 
 use klips::{
     errno::Errno,
-    listing::{Listing, Page},
+    listing::{End, Listing, Page},
     memory::{self, OutOfMemory},
     request::{self, Host, SocketInfo, State},
     sadb::{HashKey, Moment},
@@ -174,6 +174,13 @@ impl TestHost {
         let mut text = Lines(String::new());
         let next = file.line(self, &self.state(), self.now(), position, &mut text)?;
         Some((text.0, next.expect("a String has room")))
+    }
+
+    /// A page of a file, as one who reads it is given it; see [`Listing::page`].
+    pub fn page(&self, file: Listing, position: u64, end: &mut u64) -> (String, End) {
+        let mut text = Lines(String::new());
+        let next = file.page(self, position, end, &mut text);
+        (text.0, next)
     }
 
     /// Checks all invariants of the table.
