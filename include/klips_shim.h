@@ -66,9 +66,15 @@ bool klips_shim_send_is_shut_down(const struct sock *sk);
 /* 0 or -EFAULT. */
 int klips_shim_copy_from(void *to, struct msghdr *msg, size_t len);
 
+/*
+ * Room that every message has, enough for most.  What ends a socket buffer needs the rest of 512
+ * bytes, and nothing smaller has room for it.
+ */
+#define KLIPS_USUAL_ROOM 192
+
 /* A message of len bytes, to be written to where *data points; NULL without memory. */
-struct sk_buff *klips_shim_message_new(size_t len, u8 **data);
-void klips_shim_message_free(struct sk_buff *message);
+struct sk_buff *klips_shim_message_new(const struct net *net, size_t len, u8 **data);
+void klips_shim_message_free(const struct net *net, struct sk_buff *message);
 /*
  * Queues a message at a socket, or notes there that one was lost. Rust calls this and the next
  * two under its lock.

@@ -43,8 +43,12 @@ extern "C" {
     pub(super) fn klips_shim_send_is_shut_down(sk: *const sock) -> bool;
     pub(super) fn klips_shim_copy_from(to: *mut c_void, msg: *mut msghdr, len: usize) -> c_int;
 
-    pub(super) fn klips_shim_message_new(len: usize, data: *mut *mut u8) -> *mut sk_buff;
-    pub(super) fn klips_shim_message_free(message: *mut sk_buff);
+    pub(super) fn klips_shim_message_new(
+        net: *const NetNs,
+        len: usize,
+        data: *mut *mut u8,
+    ) -> *mut sk_buff;
+    pub(super) fn klips_shim_message_free(net: *const NetNs, message: *mut sk_buff);
     pub(super) fn klips_shim_deliver(sk: *mut sock, message: *mut sk_buff);
     pub(super) fn klips_shim_deliver_last(sk: *mut sock, message: *mut sk_buff);
     pub(super) fn klips_shim_lost(sk: *mut sock);

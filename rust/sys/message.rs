@@ -2,7 +2,10 @@
 
 //! A message on its way to sockets: a socket buffer.
 
-use super::bindings;
+use super::bindings::{
+    self,
+    NetNs, //
+};
 use crate::memory::OutOfMemory;
 use core::{
     cell::Cell,
@@ -28,7 +31,9 @@ use kernel::bindings::{
 ///
 /// `skb` is a valid socket buffer of which this object owns a reference, and `data` points to its
 /// `len` initialized bytes. Once `delivered` is set, sockets share them and nobody writes them.
+/// `net` is valid as long as this object.
 pub struct Draft {
+    net: NonNull<NetNs>,
     skb: NonNull<sk_buff>,
     data: NonNull<u8>,
     len: usize,
@@ -40,12 +45,18 @@ unsafe impl Send for Draft {}
 
 impl Draft {
     /// A message of `len` zeros.
-    pub(super) fn new(len: usize) -> Result<Self, OutOfMemory> {
+    ///
+    /// # Safety
+    ///
+    /// `net` is valid as long as the object that is made.
+    pub(super) unsafe fn new(net: NonNull<NetNs>, len: usize) -> Result<Self, OutOfMemory> {
         let mut data = ptr::null_mut();
-        // SAFETY: `data` may be written to.
-        let skb = unsafe { bindings::klips_shim_message_new(len, &mut data) };
-        // INVARIANT: If there is a buffer, the shim has appended `len` zeros and told where.
+        // SAFETY: The caller promises that `net` is valid; `data` may be written to.
+        let skb = unsafe { bindings::klips_shim_message_new(net.as_ptr(), len, &mut data) };
+        // INVARIANT: If there is a buffer, the shim has appended `len` zeros and told where; of
+        // `net` the caller promises it.
         Ok(Draft {
+            net,
             skb: NonNull::new(skb).ok_or(OutOfMemory)?,
             data: NonNull::new(data).ok_or(OutOfMemory)?,
             len,
@@ -100,7 +111,8 @@ impl DerefMut for Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant this object owns a reference, which it gives up here.
-        unsafe { bindings::klips_shim_message_free(self.skb.as_ptr()) };
+        // SAFETY: By the type invariant the namespace is valid, and this object owns a reference,
+        // which it gives up here.
+        unsafe { bindings::klips_shim_message_free(self.net.as_ptr(), self.skb.as_ptr()) };
     }
 }

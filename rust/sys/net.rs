@@ -123,7 +123,8 @@ impl Host for Net {
     }
 
     fn draft(&self, len: usize) -> Result<Draft, OutOfMemory> {
-        Draft::new(len)
+        // SAFETY: By the type invariant the namespace is valid.
+        unsafe { Draft::new(self.net, len) }
     }
 
     fn deliver(&self, socket: Socket, message: &Draft) {

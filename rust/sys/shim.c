@@ -37,6 +37,8 @@ struct klips_net {
 	struct net *net;
 	/* Owned by Rust. */
 	void *state;
+	/* A message that has been read, to be written anew; or NULL. */
+	struct sk_buff *spare;
 	struct delayed_work work;
 	struct klips_file files[KLIPS_LISTING_COUNT];
 };
@@ -45,6 +47,7 @@ struct klips_net {
 struct klips_sock {
 	/* First, as struct proto wants it. */
 	struct sock sk;
+	struct klips_net *knet;
 	/* Who made it, as its process namespace counts. */
 	pid_t pid;
 	/* Whether a DUMP goes on when something is read. */
@@ -72,7 +75,7 @@ static struct klips_net *klips_net(const struct net *net)
 
 static void *klips_state(const struct sock *sk)
 {
-	return klips_net(sock_net(sk))->state;
+	return klips_sk(sk)->knet->state;
 }
 
 /*
@@ -145,19 +148,67 @@ int klips_shim_copy_from(void *to, struct msghdr *msg, size_t len)
 	return memcpy_from_msg(to, msg, len);
 }
 
-struct sk_buff *klips_shim_message_new(size_t len, u8 **data)
+/*
+ * A message that is done with is kept, if nobody else has it or its bytes, as another listener or
+ * by MSG_PEEK: to write it anew takes a small part of what it takes to free one and make another.
+ * One per namespace is enough where each request is followed by reading its answer.
+ */
+static void klips_message_done(struct klips_net *knet, struct sk_buff *message)
 {
-	/* On account of who writes, as long as it is queued anywhere. */
-	struct sk_buff *message = alloc_skb(len, GFP_KERNEL_ACCOUNT);
-
+	if (READ_ONCE(knet->spare) || skb_end_offset(message) > 2 * KLIPS_USUAL_ROOM ||
+	    skb_pfmemalloc(message) || refcount_read(&message->users) != 1 ||
+	    skb_cloned(message)) {
+		consume_skb(message);
+		return;
+	}
+	/* As in skb_unref(). */
+	smp_rmb();
+	skb_orphan(message);
+	message = xchg(&knet->spare, message);
 	if (message)
-		*data = skb_put_zero(message, len);
+		consume_skb(message);
+}
+
+/* The message that was kept, as if it were new; NULL if there is none. */
+static struct sk_buff *klips_take_spare(struct klips_net *knet)
+{
+	struct sk_buff *message = NULL;
+
+	if (READ_ONCE(knet->spare))
+		message = xchg(&knet->spare, NULL);
+	if (message) {
+		__skb_trim(message, 0);
+		/* SO_TIMESTAMP had noted when it was read. */
+		message->tstamp = 0;
+	}
 	return message;
 }
 
-void klips_shim_message_free(struct sk_buff *message)
+struct sk_buff *klips_shim_message_new(const struct net *net, size_t len, u8 **data)
 {
-	consume_skb(message);
+	size_t room = max_t(size_t, len, KLIPS_USUAL_ROOM);
+	struct sk_buff *message = NULL;
+
+	if (len <= KLIPS_USUAL_ROOM)
+		message = klips_take_spare(klips_net(net));
+	if (!message) {
+		/* On account of who writes, as long as it is queued anywhere. */
+		message = alloc_skb(room, GFP_KERNEL_ACCOUNT);
+		if (!message)
+			return NULL;
+		/*
+		 * All of it, now: whoever takes it later finds what has been told to the same
+		 * namespace before.
+		 */
+		memset(message->data, 0, room);
+	}
+	*data = __skb_put(message, len);
+	return message;
+}
+
+void klips_shim_message_free(const struct net *net, struct sk_buff *message)
+{
+	klips_message_done(klips_net(net), message);
 }
 
 static void klips_tell_loss(struct sock *sk)
@@ -506,6 +557,7 @@ static void __net_exit klips_net_exit(struct net *net)
 	klips_proc_remove(net);
 	cancel_delayed_work_sync(&klips_net(net)->work);
 	klips_net_free(klips_net(net)->state);
+	consume_skb(klips_net(net)->spare);
 }
 
 static struct pernet_operations klips_net_ops = {
@@ -568,6 +620,16 @@ static int klips_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 	return err ?: len;
 }
 
+/* What is read next; most often a message is there, and nothing else has to be looked at. */
+static struct sk_buff *klips_next_message(struct sock *sk, int flags, int *err)
+{
+	struct sk_buff *message = NULL;
+
+	if (!(flags & MSG_PEEK) && !READ_ONCE(sk->sk_err))
+		message = skb_dequeue(&sk->sk_receive_queue);
+	return message ?: skb_recv_datagram(sk, flags, err);
+}
+
 static int klips_recvmsg(struct socket *sock, struct msghdr *msg, size_t len, int flags)
 {
 	struct sock *sk = sock->sk;
@@ -577,7 +639,7 @@ static int klips_recvmsg(struct socket *sock, struct msghdr *msg, size_t len, in
 
 	if (flags & (MSG_OOB | MSG_ERRQUEUE))
 		return -EOPNOTSUPP;
-	skb = skb_recv_datagram(sk, flags, &err);
+	skb = klips_next_message(sk, flags, &err);
 	if (!skb)
 		return err;
 	copied = min_t(size_t, len, skb->len);
@@ -589,7 +651,7 @@ static int klips_recvmsg(struct socket *sock, struct msghdr *msg, size_t len, in
 		sock_recv_cmsgs(msg, sk, skb);
 		err = flags & MSG_TRUNC ? skb->len : copied;
 	}
-	skb_free_datagram(sk, skb);
+	klips_message_done(klips_sk(sk)->knet, skb);
 	/* Pairs with klips_shim_set_dumping. */
 	smp_mb();
 	if (READ_ONCE(klips_sk(sk)->dumping) && klips_is_drained(sk))
@@ -629,6 +691,7 @@ static int klips_create(struct net *net, struct socket *sock, int protocol, int 
 	sock->ops = &klips_ops;
 	sock_init_data(sock, sk);
 	sk->sk_protocol = protocol;
+	klips_sk(sk)->knet = klips_net(net);
 	klips_sk(sk)->pid = task_tgid_vnr(current);
 	klips_sk(sk)->dumping = false;
 	klips_sk(sk)->overrun = false;

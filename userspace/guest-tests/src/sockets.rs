@@ -5,21 +5,29 @@
 use crate::{
     ktap::Test,
     support::{
-        KeySocket, add, bytes_of, errno, expect_spigrp, make, manual_sas, naming, open_raw, said,
+        KeySocket, add, bytes_of, errno, expect_spigrp, make, manual_sas, naming, open_raw, parse,
+        said,
     },
     tests,
 };
 use anyhow::{Result, ensure};
-use klips::{errno::Errno, pfkey::MsgType};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use klips::{errno::Errno, pfkey::MsgType, said::Said};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        socket::{ControlMessageOwned, MsgFlags, recv, recvmsg, setsockopt, sockopt},
+        time::TimeSpec,
+    },
+};
 use socket2::{MaybeUninitSlice, SockAddr};
 use std::{
-    io::Read,
+    io::{IoSliceMut, Read},
     mem::MaybeUninit,
     net::Shutdown,
-    os::fd::AsFd,
+    os::fd::{AsFd, AsRawFd},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// All of them.
@@ -33,6 +41,9 @@ pub fn all() -> Vec<Test> {
         a_blocking_read_waits_for_a_message,
         poll_tells_the_truth,
         peek_leaves_the_message,
+        what_others_have_to_read_stays_as_it_was,
+        what_is_peeked_at_stays_as_it_was,
+        a_timestamp_is_of_the_message_that_it_comes_with,
         a_short_read_truncates_and_says_so,
         a_full_listener_loses_messages_and_hurts_nobody,
         a_listener_that_keeps_losing_still_reads,
@@ -177,6 +188,102 @@ fn peek_leaves_the_message() -> Result<()> {
         ensure!(len == 88);
     }
     ensure!(socket.read_one()?.len() == 88);
+    Ok(())
+}
+
+/// The memory of a message that has been read may hold the next one, but not before all have read
+/// it.
+fn what_others_have_to_read_stays_as_it_was() -> Result<()> {
+    let writer = KeySocket::open()?;
+    let others = [KeySocket::open()?, KeySocket::open()?];
+    let saids: Vec<Said> = (0..20)
+        .map(|index| said(&format!("esp.{:x}@10.0.0.{index}", 0x1000 + index)))
+        .collect();
+    let mut told = Vec::new();
+    for said in &saids {
+        told.push(writer.ask(&add(said))?);
+        let answer = writer.ask(&naming(MsgType::Get, &saids[0]))?;
+        ensure!(parse(&answer)?.said() == Some(saids[0]), "{answer:02x?}");
+    }
+    for other in others {
+        let read = other.drain()?;
+        ensure!(read == told, "expected {told:02x?}, read {read:02x?}");
+    }
+    Ok(())
+}
+
+/// The same while one thread looks at messages that another reads.
+fn what_is_peeked_at_stays_as_it_was() -> Result<()> {
+    const REQUESTS: usize = 20_000;
+    let socket = KeySocket::open()?;
+    socket.0.set_nonblocking(true)?;
+    let saids = [
+        said("esp.11111111@10.17.17.17"),
+        said("ah.22222222@10.34.34.34"),
+    ];
+    make(&saids)?;
+    let over = AtomicBool::new(false);
+    let peeked = thread::scope(|scope| {
+        let peek = scope.spawn(|| {
+            let mut peeked = 0_usize;
+            while !over.load(Ordering::Relaxed) {
+                let mut buffer = [0; 512];
+                let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+                let Ok(len) = recv(socket.0.as_raw_fd(), &mut buffer, flags) else {
+                    continue;
+                };
+                let message = &buffer[..len];
+                let about = parse(message)?.said();
+                ensure!(
+                    about.is_some_and(|about| saids.contains(&about)),
+                    "{message:02x?}"
+                );
+                peeked += 1;
+            }
+            Ok(peeked)
+        });
+        let asked = (0..REQUESTS).try_for_each(|index| {
+            let said = &saids[index % 2];
+            let answer = socket.ask(&naming(MsgType::Get, said))?;
+            ensure!(parse(&answer)?.said() == Some(*said), "{answer:02x?}");
+            Ok(())
+        });
+        over.store(true, Ordering::Relaxed);
+        let peeked = peek.join().expect("no panic");
+        asked.and(peeked)
+    })?;
+    println!("# {peeked} messages seen of {REQUESTS}");
+    Ok(())
+}
+
+fn a_timestamp_is_of_the_message_that_it_comes_with() -> Result<()> {
+    let socket = KeySocket::open()?;
+    let [tun, ..] = manual_sas();
+    socket.ask(&add(&tun))?;
+    setsockopt(&socket.0, sockopt::ReceiveTimestampns, &true)?;
+    for _ in 0..3 {
+        let asked = SystemTime::now();
+        ensure!(socket.send(&naming(MsgType::Get, &tun)).is_ok());
+        let mut buffer = [0; 512];
+        let mut room = nix::cmsg_space!(TimeSpec);
+        let mut parts = [IoSliceMut::new(&mut buffer)];
+        let message = recvmsg::<()>(
+            socket.0.as_raw_fd(),
+            &mut parts,
+            Some(&mut room),
+            MsgFlags::empty(),
+        )?;
+        let stamp = message.cmsgs()?.find_map(|part| match part {
+            ControlMessageOwned::ScmTimestampns(stamp) => Some(UNIX_EPOCH + Duration::from(stamp)),
+            _ => None,
+        });
+        let read = SystemTime::now();
+        ensure!(
+            stamp.is_some_and(|stamp| (asked..=read).contains(&stamp)),
+            "asked {asked:?}, read {read:?}, stamped {stamp:?}"
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
     Ok(())
 }
 
