@@ -21,7 +21,9 @@ use crate::{
 pub(super) fn add<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     let sa = spec::of_message(host, message)?;
     let algorithms = spec::check_algorithms(message, &sa.spec);
-    let reply = write(host, &spec::reply_to(message, &sa.spec))?;
+    let reply = write(host, &message.header.reply(), |out| {
+        spec::reply_to(message, &sa.spec, None, out);
+    })?;
     let said = sa.spec.said();
 
     let mut state = host.lock();

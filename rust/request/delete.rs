@@ -15,6 +15,7 @@ use crate::{
         errno::Errno,
         pfkey::{
             debug::Part,
+            Ext,
             Message,
             Sa, //
         },
@@ -31,9 +32,10 @@ pub(super) fn delete<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Ref
     let said = message.said().ok_or(Errno::EINVAL)?;
     // The named SA is announced by the reply: a historic client takes the first DELETE that it
     // reads for its answer.
-    let mut content = spec::echo_addresses(message);
-    content.sa = Some(Sa::naming(said.spi));
-    let reply = write(host, &content)?;
+    let reply = write(host, &message.header.reply(), |out| {
+        out.sa(Ext::Sa, &Sa::naming(said.spi));
+        spec::echo_addresses(message, out);
+    })?;
     let mut state = host.lock();
     let age = state.sadb.find(&said).ok_or(Errno::ESRCH)?.age();
     remove_chain(host, &mut state, age, reply)?;
@@ -52,7 +54,7 @@ pub(super) fn remove_chain<H: Host>(
     let (mut removed, mut named) = (0, None);
     if let Some(sa) = state.sadb.get(age) {
         for mate in state.sadb.chain(sa).filter(|mate| mate.age() != age) {
-            memory::push(&mut mates, write(host, &spec::removal_of(mate))?)?;
+            memory::push(&mut mates, spec::removal_of(host, mate)?)?;
         }
     }
     state.sadb.remove_chain(age, |sa| {

@@ -119,9 +119,10 @@ impl Search {
             if self.satype.is_none_or(|satype| satype.proto() == proto) {
                 let header = Header {
                     satype: SaType::of(proto) as u8,
-                    ..self.header
+                    ..self.header.reply()
                 };
-                return Ok(Found::Message(write(host, &spec::describe(&header, sa))?));
+                let message = write(host, &header, |out| spec::describe(sa, out))?;
+                return Ok(Found::Message(message));
             }
         }
         Ok(Found::Nothing)

@@ -14,9 +14,11 @@ use super::{
 use crate::{
     klips_core::pfkey::{
         build::request,
-        Content,
+        Ext,
+        Lifetime,
         Message,
         MsgType,
+        SaState,
         SaType, //
     },
     memory::OutOfMemory,
@@ -31,7 +33,7 @@ const STEP: usize = 16;
 
 /// EXPIRE from user space: told to everybody, and that is all (reference 4.12).
 pub(super) fn expire<H: Host>(host: &H, message: &Message<'_>) -> Result<(), super::Refusal> {
-    let echo = write(host, &Content::reply_to(&message.header))?;
+    let echo = write(host, &message.header.reply(), |_| ())?;
     host.lock().listeners.send(host, echo, Audience::All);
     Ok(())
 }
@@ -67,13 +69,7 @@ fn end<H: Host>(host: &H, state: &mut State<H>, age: Age) -> Result<(), OutOfMem
     let Some(sa) = state.sadb.get(age) else {
         return Ok(());
     };
-    let message = write(
-        host,
-        &Content {
-            hard: Some(sa.spec.hard),
-            ..expiry_of(sa, state.seq)
-        },
-    )?;
+    let message = expiry_of(host, sa, state.seq, (Ext::LifetimeHard, &sa.spec.hard))?;
     delete::remove_chain(host, state, age, message)
 }
 
@@ -82,29 +78,30 @@ fn warn<H: Host>(host: &H, state: &mut State<H>, age: Age) -> Result<(), OutOfMe
     let Some(sa) = state.sadb.get(age) else {
         return Ok(());
     };
-    let mut content = Content {
-        soft: Some(sa.spec.soft),
-        ..expiry_of(sa, state.seq)
-    };
-    if let Some(sa) = &mut content.sa {
-        sa.state = crate::klips_core::pfkey::SaState::Dying;
-    }
-    let message = write(host, &content)?;
+    let message = expiry_of(host, sa, state.seq, (Ext::LifetimeSoft, &sa.spec.soft))?;
     state.sadb.set_dying(age)?;
     state.listeners.send(host, message, Audience::All);
     Ok(())
 }
 
-/// The parts of EXPIRE that soft and hard limits have in common.
-fn expiry_of(sa: &Sa, seq: u32) -> Content<'static> {
-    let header = request(MsgType::Expire, SaType::of(sa.spec.proto) as u8, seq, 0);
-    let told = spec::describe(&header, sa);
-    Content {
-        sa: told.sa,
-        current: told.current,
-        lifetime_form: told.lifetime_form,
-        src: told.src,
-        dst: told.dst,
-        ..Content::new(header)
+/// The message that tells that a limit is passed. An SA that is past its soft limits is told as
+/// dying, which it will be once it is told.
+fn expiry_of<H: Host>(
+    host: &H,
+    sa: &Sa,
+    seq: u32,
+    (limit, lifetime): (Ext, &Lifetime),
+) -> Result<H::Draft, OutOfMemory> {
+    let spec = &sa.spec;
+    let header = request(MsgType::Expire, SaType::of(spec.proto) as u8, seq, 0);
+    let mut told = spec::sa_extension(spec);
+    if limit == Ext::LifetimeSoft {
+        told.state = SaState::Dying;
     }
+    write(host, &header, |out| {
+        out.sa(Ext::Sa, &told);
+        out.lifetime(Ext::LifetimeCurrent, &sa.current(), spec.lifetime_form);
+        out.lifetime(limit, lifetime, spec.lifetime_form);
+        spec::put_ends(spec, out);
+    })
 }

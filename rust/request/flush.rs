@@ -12,7 +12,6 @@ use crate::{
     klips_core::{
         pfkey::{
             debug::Part,
-            Content,
             Message,
             SaType, //
         }, //
@@ -28,7 +27,7 @@ const STEP: usize = 64;
 
 pub(super) fn flush<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     let satype = message.header.satype_or_all()?;
-    let reply = write(host, &Content::reply_to(&message.header))?;
+    let reply = write(host, &message.header.reply(), |_| ())?;
     match satype {
         None => {
             let mut state = host.lock();

@@ -22,7 +22,8 @@ pub(super) fn get<H: Host>(
     let said = message.said().ok_or(Errno::EINVAL)?;
     let state = host.lock();
     let sa = state.sadb.find(&said).ok_or(Errno::ESRCH)?;
-    let reply = write(host, &spec::describe(&message.header, sa))?;
+    let header = message.header.reply();
+    let reply = write(host, &header, |out| spec::describe(sa, out))?;
     state.listeners.send(host, reply, Audience::Only(sender));
     Ok(())
 }

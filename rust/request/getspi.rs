@@ -52,9 +52,10 @@ pub(super) fn getspi<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Ref
             }
             let mut new = spec::named(host, message, spi)?;
             new.spec.state = SaState::Larval;
-            let mut content = spec::echo_addresses(message);
-            content.sa = Some(spec::sa_extension(&new.spec));
-            let reply = write(host, &content)?;
+            let reply = write(host, &message.header.reply(), |out| {
+                out.sa(Ext::Sa, &spec::sa_extension(&new.spec));
+                spec::echo_addresses(message, out);
+            })?;
             let prepared = state.sadb.prepare(new)?;
             state.sadb.add(prepared).map_err(|_| OutOfMemory)?;
             host.wake_at(state.sadb.next_deadline());

@@ -18,14 +18,13 @@ use crate::klips_core::{
         ListReason, //
     },
     pfkey::{
+        build::Builder,
         debug::Part,
         types::SAREF_NULL,
         value::{
             GroupList,
             Second, //
         },
-        Address,
-        Content,
         Ext,
         Message,
         Sa,
@@ -58,7 +57,7 @@ impl From<ListError> for Refusal {
 
 pub(super) fn grpsa<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     let first = message.said().ok_or(Errno::EINVAL)?;
-    let reply = write(host, &reply(message))?;
+    let reply = write(host, &message.header.reply(), |out| reply(message, out))?;
 
     let mut state = host.lock();
     let find = |said: &Said| state.sadb.find(said).map(|sa| sa.age());
@@ -104,23 +103,23 @@ pub(super) fn grpsa<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refu
 }
 
 /// The reply echoes the request, SAref and address protocol zeroed.
-fn reply<'a>(message: &Message<'a>) -> Content<'a> {
+fn reply(message: &Message<'_>, out: &mut Builder<'_>) {
     let echo = |sa, satype: SaType| Sa {
         sa_ref: SAREF_NULL,
         ..spec::meaningful(sa, satype.proto())
     };
-    let satype = message.header.known_satype();
-    let mut content = Content::reply_to(&message.header);
-    content.sa = message
-        .sa()
-        .zip(satype)
-        .map(|(sa, satype)| echo(sa, satype));
-    content.dst = message.address(Ext::AddressDst).map(Address::without_proto);
-    content.second = message.second().map(|second| Second {
-        sa: echo(second.sa, second.satype),
-        dst: second.dst.without_proto(),
-        ..second
-    });
-    content.group = message.group_list();
-    content
+    if let (Some(sa), Some(satype)) = (message.sa(), message.header.known_satype()) {
+        out.sa(Ext::Sa, &echo(sa, satype));
+    }
+    spec::echo_address(message, Ext::AddressDst, out);
+    if let Some(second) = message.second() {
+        out.second(&Second {
+            sa: echo(second.sa, second.satype),
+            dst: second.dst.without_proto(),
+            ..second
+        });
+    }
+    if let Some(group) = message.group_list() {
+        out.group(&group);
+    }
 }

@@ -4,14 +4,13 @@
 
 use super::{
     dump::Dump,
-    write_into,
+    write,
     Host, //
 };
 use crate::{
     klips_core::pfkey::{
         build::request,
         types::SATYPE_MAX,
-        Content,
         MsgType, //
     },
     memory::{
@@ -169,8 +168,6 @@ impl<H: Host> Default for Listeners<H> {
 
 /// A message behind the header of an X_PROMISC (RFC 2367 section 3.1.11).
 fn wrap<H: Host>(host: &H, message: &[u8]) -> Result<H::Draft, OutOfMemory> {
-    let content = Content::new(request(MsgType::Promisc, 0, 0, 0));
-    let mut draft = host.draft(content.size() + message.len())?;
-    write_into(&content, message, &mut draft)?;
-    Ok(draft)
+    let header = request(MsgType::Promisc, 0, 0, 0);
+    write(host, &header, |out| out.bytes(message))
 }

@@ -40,6 +40,10 @@ use crate::{
         errno::Errno,
         pfkey::{
             algorithm::AlgorithmError,
+            build::{
+                build,
+                Builder, //
+            },
             debug::{
                 Masks,
                 Part, //
@@ -113,6 +117,8 @@ pub trait Host: Sized {
     fn lock(&self) -> Self::Guard<'_>;
     /// Makes room for a message of `len` bytes.
     fn draft(&self, len: usize) -> Result<Self::Draft, OutOfMemory>;
+    /// Leaves only the first `len` bytes of a message that has not been delivered.
+    fn shorten(&self, draft: &mut Self::Draft, len: usize);
     /// Queues a message at a socket. If that can't be done, the socket has lost a message and will
     /// be told so; nobody else is concerned.
     fn deliver(&self, socket: Self::Socket, message: &Self::Draft);
@@ -280,19 +286,32 @@ fn announce_refusal<H: Host>(host: &H, header: &Header, refusal: &Refusal) {
             ..*header
         })
     };
-    if let Ok(draft) = write(host, &content) {
+    if let Ok(draft) = write_content(host, &content) {
         host.lock().listeners.send(host, draft, Audience::All);
     }
 }
 
-/// Writes a message.
-fn write<H: Host>(host: &H, content: &Content<'_>) -> Result<H::Draft, OutOfMemory> {
-    let mut draft = host.draft(content.size())?;
-    write_into(content, &[], &mut draft)?;
+/// Room that is enough for most messages: all that are about IPv4 and have no identities.
+/// `KLIPS_USUAL_ROOM` in `include/klips_shim.h`.
+pub const USUAL_ROOM: usize = 192;
+
+/// Writes a message with the extensions that `extensions` gives.
+fn write<H: Host>(
+    host: &H,
+    header: &Header,
+    extensions: impl Fn(&mut Builder<'_>),
+) -> Result<H::Draft, OutOfMemory> {
+    let mut draft = host.draft(USUAL_ROOM)?;
+    let mut len = build(header, &mut draft, &extensions).ok_or(OutOfMemory)?;
+    if len > USUAL_ROOM {
+        draft = host.draft(len)?;
+        len = build(header, &mut draft, &extensions).ok_or(OutOfMemory)?;
+    }
+    host.shorten(&mut draft, len);
     Ok(draft)
 }
 
-/// Writes a message, with bytes that follow it, to where there is room for just that.
-fn write_into(content: &Content<'_>, tail: &[u8], out: &mut [u8]) -> Result<(), OutOfMemory> {
-    content.write_with_tail(tail, out).ok_or(OutOfMemory)
+/// Writes a message of which all is at hand.
+fn write_content<H: Host>(host: &H, content: &Content<'_>) -> Result<H::Draft, OutOfMemory> {
+    write(host, &content.header, |out| content.put(out))
 }

@@ -13,10 +13,7 @@ use super::{
 };
 use crate::klips_core::{
     errno::Errno,
-    pfkey::{
-        Content,
-        Message, //
-    }, //
+    pfkey::Message, //
 };
 
 pub(super) fn promisc<H: Host>(
@@ -30,7 +27,7 @@ pub(super) fn promisc<H: Host>(
         1 => true,
         _ => return Err(Errno::EINVAL.into()),
     };
-    let reply = write(host, &Content::reply_to(&message.header))?;
+    let reply = write(host, &message.header.reply(), |_| ())?;
     let mut state = host.lock();
     state.listeners.set_promiscuous(sender, on);
     state.listeners.send(host, reply, Audience::Only(sender));

@@ -12,7 +12,7 @@ use super::{
 use crate::klips_core::{
     errno::Errno,
     pfkey::{
-        Content,
+        Ext,
         Message, //
     }, //
 };
@@ -23,13 +23,12 @@ pub(super) fn register<H: Host>(
     message: &Message<'_>,
 ) -> Result<(), Refusal> {
     let satype = message.header.satype;
-    let reply = write(
-        host,
-        &Content {
-            supported: message.header.known_satype(),
-            ..Content::reply_to(&message.header)
-        },
-    )?;
+    let reply = write(host, &message.header.reply(), |out| {
+        if let Some(satype) = message.header.known_satype() {
+            out.supported(Ext::SupportedAuth, satype);
+            out.supported(Ext::SupportedEncrypt, satype);
+        }
+    })?;
     let mut state = host.lock();
     state.listeners.register(sender, satype);
     state
@@ -41,7 +40,7 @@ pub(super) fn register<H: Host>(
 /// ACQUIRE from user space tells that a negotiation failed; others who negotiate are told so.
 pub(super) fn acquire<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     let satype = message.header.satype;
-    let copy = write(host, &Content::new(message.header))?;
+    let copy = write(host, &message.header, |_| ())?;
     let state = host.lock();
     if !state.listeners.any_registered(satype) {
         return Err(Errno::EPROTONOSUPPORT.into());

@@ -3,6 +3,7 @@
 //! Between messages and SAs: what a message says of an SA, and what a message tells of one.
 
 use super::{
+    write,
     Host,
     Refusal, //
 };
@@ -15,18 +16,20 @@ use crate::{
                 auth,
                 encrypt, //
             },
-            build::request,
+            build::{
+                request,
+                Builder, //
+            },
             types::SAFLAG_PFS,
             Address,
-            Content,
             Ext,
-            Header,
             Ident,
             Key,
             Lifetime,
             Message,
             MsgType,
-            Sa, //
+            Sa,
+            SaType, //
         },
         said::Proto, //
     },
@@ -204,26 +207,43 @@ fn keep_ident(ident: Ident<'_>) -> Result<SaIdent, Refusal> {
 
 /// The reply to ADD and UPDATE: the SA as it is now, what of lifetimes and identities was given,
 /// never the keys.
-pub(super) fn reply_to<'a>(message: &Message<'a>, spec: &SaSpec) -> Content<'a> {
-    let given = |ext, lifetime| message.has(ext).then_some(lifetime);
-    let mut content = echo_addresses(message);
-    content.sa = Some(sa_extension(spec));
-    content.hard = given(Ext::LifetimeHard, spec.hard);
-    content.soft = given(Ext::LifetimeSoft, spec.soft);
-    content.lifetime_form = spec.lifetime_form;
-    content.ident_src = message.ident(Ext::IdentitySrc);
-    content.ident_dst = message.ident(Ext::IdentityDst);
-    content
+pub(super) fn reply_to(
+    message: &Message<'_>,
+    spec: &SaSpec,
+    current: Option<&Lifetime>,
+    out: &mut Builder<'_>,
+) {
+    out.sa(Ext::Sa, &sa_extension(spec));
+    if let Some(current) = current {
+        out.lifetime(Ext::LifetimeCurrent, current, spec.lifetime_form);
+    }
+    for (ext, lifetime) in [
+        (Ext::LifetimeHard, &spec.hard),
+        (Ext::LifetimeSoft, &spec.soft),
+    ] {
+        if message.has(ext) {
+            out.lifetime(ext, lifetime, spec.lifetime_form);
+        }
+    }
+    echo_addresses(message, out);
+    for ext in [Ext::IdentitySrc, Ext::IdentityDst] {
+        if let Some(ident) = message.ident(ext) {
+            out.ident(ext, &ident);
+        }
+    }
 }
 
-/// A reply that echoes source and destination. Others are made of it field by field: what is taken
-/// over by `..` is copied, and a [`Content`] has some hundreds of bytes.
-pub(super) fn echo_addresses<'a>(message: &Message<'a>) -> Content<'a> {
-    let echo = |ext| message.address(ext).map(Address::without_proto);
-    let mut content = Content::reply_to(&message.header);
-    content.src = echo(Ext::AddressSrc);
-    content.dst = echo(Ext::AddressDst);
-    content
+/// Echoes source and destination.
+pub(super) fn echo_addresses(message: &Message<'_>, out: &mut Builder<'_>) {
+    echo_address(message, Ext::AddressSrc, out);
+    echo_address(message, Ext::AddressDst, out);
+}
+
+/// Echoes an address.
+pub(super) fn echo_address(message: &Message<'_>, ext: Ext, out: &mut Builder<'_>) {
+    if let Some(address) = message.address(ext) {
+        out.address(ext, &address.without_proto());
+    }
 }
 
 /// An SA's own extension: flags are those given, and the lowest bit for an inbound SA.
@@ -245,45 +265,64 @@ fn address(socket: SocketAddr) -> Address {
     Address { proto: 0, socket }
 }
 
-/// All that is told of an SA, keys excepted.
-pub(super) fn describe<'a>(header: &Header, sa: &'a sadb::Sa) -> Content<'a> {
-    let spec = &sa.spec;
-    let set = |lifetime: Lifetime| (lifetime != Lifetime::default()).then_some(lifetime);
-    let port = |port: u16| (port != 0).then_some(port);
-    let mut content = Content::reply_to(header);
-    content.sa = Some(sa_extension(spec));
-    content.current = Some(sa.current());
-    content.hard = set(spec.hard);
-    content.soft = set(spec.soft);
-    content.lifetime_form = spec.lifetime_form;
-    content.src = Some(address(spec.src));
-    content.dst = Some(address(spec.dst));
-    content.natt_type = (spec.natt.kind != 0).then_some(spec.natt.kind);
-    content.natt_sport = port(spec.natt.sport);
-    content.natt_dport = port(spec.natt.dport);
-    if let Some(rare) = &spec.rarities {
-        content.proxy = rare.proxy.map(address);
-        content.ident_src = rare.ident_src.as_ref().map(ident);
-        content.ident_dst = rare.ident_dst.as_ref().map(ident);
-        content.natt_oa = rare.natt_original.map(address);
-    }
-    content
+/// Source and destination of an SA.
+pub(super) fn put_ends(spec: &SaSpec, out: &mut Builder<'_>) {
+    out.address(Ext::AddressSrc, &address(spec.src));
+    out.address(Ext::AddressDst, &address(spec.dst));
 }
 
-fn ident(ident: &SaIdent) -> Ident<'_> {
-    Ident {
-        kind: ident.kind,
-        id: ident.id,
-        text: ident.text.as_ref().map_or(&[], |text| text.as_slice()),
+/// All that is told of an SA, keys excepted.
+pub(super) fn describe(sa: &sadb::Sa, out: &mut Builder<'_>) {
+    let spec = &sa.spec;
+    out.sa(Ext::Sa, &sa_extension(spec));
+    out.lifetime(Ext::LifetimeCurrent, &sa.current(), spec.lifetime_form);
+    for (ext, lifetime) in [
+        (Ext::LifetimeHard, &spec.hard),
+        (Ext::LifetimeSoft, &spec.soft),
+    ] {
+        if *lifetime != Lifetime::default() {
+            out.lifetime(ext, lifetime, spec.lifetime_form);
+        }
+    }
+    put_ends(spec, out);
+    if let Some(rare) = &spec.rarities {
+        if let Some(proxy) = rare.proxy {
+            out.address(Ext::AddressProxy, &address(proxy));
+        }
+        for (ext, ident) in [
+            (Ext::IdentitySrc, &rare.ident_src),
+            (Ext::IdentityDst, &rare.ident_dst),
+        ] {
+            if let Some(SaIdent { kind, id, text }) = ident {
+                let text = text.as_ref().map_or(&[][..], |text| text.as_slice());
+                let (kind, id) = (*kind, *id);
+                out.ident(ext, &Ident { kind, id, text });
+            }
+        }
+    }
+    if spec.natt.kind != 0 {
+        out.natt_type(spec.natt.kind);
+    }
+    for (ext, port) in [
+        (Ext::NatTSport, spec.natt.sport),
+        (Ext::NatTDport, spec.natt.dport),
+    ] {
+        if port != 0 {
+            out.natt_port(ext, port);
+        }
+    }
+    if let Some(original) = spec.rarities.as_ref().and_then(|rare| rare.natt_original) {
+        out.address(Ext::NatTOa, &address(original));
     }
 }
 
 /// Tells that an SA went with its group. Nobody asked for it by name, so it carries neither a
 /// sequence number nor a process ID.
-pub(super) fn removal_of(sa: &sadb::Sa) -> Content<'static> {
-    Content {
-        src: Some(address(sa.spec.src)),
-        dst: Some(address(sa.spec.dst)),
-        ..Content::about(request(MsgType::Delete, 0, 0, 0), &sa.spec.said())
-    }
+pub(super) fn removal_of<H: Host>(host: &H, sa: &sadb::Sa) -> Result<H::Draft, OutOfMemory> {
+    let spec = &sa.spec;
+    let header = request(MsgType::Delete, SaType::of(spec.proto) as u8, 0, 0);
+    write(host, &header, |out| {
+        out.sa(Ext::Sa, &Sa::naming(spec.spi));
+        put_ends(spec, out);
+    })
 }

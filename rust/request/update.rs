@@ -16,7 +16,6 @@ use crate::klips_core::{
     errno::Errno,
     pfkey::{
         debug::Part,
-        Content,
         Ext,
         Lifetime,
         Message, //
@@ -29,12 +28,13 @@ pub(super) fn update<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Ref
     }
     let new = spec::of_message(host, message)?;
     let algorithms = spec::check_algorithms(message, &new.spec);
-    let mut content = spec::reply_to(message, &new.spec);
-    content.current = Some(Lifetime {
+    let current = Lifetime {
         addtime: new.spec.added.real,
         ..Lifetime::default()
-    });
-    let reply = write(host, &content)?;
+    };
+    let reply = write(host, &message.header.reply(), |out| {
+        spec::reply_to(message, &new.spec, Some(&current), out);
+    })?;
 
     let mut state = host.lock();
     let sa = state.sadb.find(&new.spec.said()).ok_or(Errno::ENOENT)?;
@@ -64,17 +64,16 @@ fn change_ports<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal>
     let mut state = host.lock();
     let sa = state.sadb.find(&said).ok_or(Errno::ENOENT)?;
     let age = sa.age();
-    let reply = write(
-        host,
-        &Content {
-            sa: Some(spec::sa_extension(&sa.spec)),
-            current: Some(sa.current()),
-            lifetime_form: sa.spec.lifetime_form,
-            natt_sport: sport,
-            natt_dport: dport,
-            ..spec::echo_addresses(message)
-        },
-    )?;
+    let reply = write(host, &message.header.reply(), |out| {
+        out.sa(Ext::Sa, &spec::sa_extension(&sa.spec));
+        out.lifetime(Ext::LifetimeCurrent, &sa.current(), sa.spec.lifetime_form);
+        spec::echo_addresses(message, out);
+        for (ext, port) in [(Ext::NatTSport, sport), (Ext::NatTDport, dport)] {
+            if let Some(port) = port {
+                out.natt_port(ext, port);
+            }
+        }
+    })?;
     state.sadb.change_ports(age, sport, dport);
     state.listeners.send(host, reply, Audience::All);
     Ok(())

@@ -48,6 +48,7 @@ extern "C" {
         len: usize,
         data: *mut *mut u8,
     ) -> *mut sk_buff;
+    pub(super) fn klips_shim_message_shorten(message: *mut sk_buff, len: usize);
     pub(super) fn klips_shim_message_free(net: *const NetNs, message: *mut sk_buff);
     pub(super) fn klips_shim_deliver(sk: *mut sock, message: *mut sk_buff);
     pub(super) fn klips_shim_deliver_last(sk: *mut sock, message: *mut sk_buff);

@@ -64,6 +64,17 @@ impl Draft {
         })
     }
 
+    /// Leaves only the first `len` bytes.
+    pub(super) fn shorten(&mut self, len: usize) {
+        if len < self.len && !self.delivered.get() {
+            // SAFETY: By the type invariant the buffer is valid, and nobody else has it, for the
+            // message has not been delivered.
+            unsafe { bindings::klips_shim_message_shorten(self.skb.as_ptr(), len) };
+            // INVARIANT: So many bytes are left.
+            self.len = len;
+        }
+    }
+
     /// Queues the message at a socket, or notes there that one was lost.
     ///
     /// # Safety

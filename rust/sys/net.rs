@@ -127,6 +127,10 @@ impl Host for Net {
         unsafe { Draft::new(self.net, len) }
     }
 
+    fn shorten(&self, draft: &mut Draft, len: usize) {
+        draft.shorten(len);
+    }
+
     fn deliver(&self, socket: Socket, message: &Draft) {
         // SAFETY: A socket comes from the state, which is locked, or from the process that is
         // writing to it; either way it has not been released.

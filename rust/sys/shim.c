@@ -206,6 +206,11 @@ struct sk_buff *klips_shim_message_new(const struct net *net, size_t len, u8 **d
 	return message;
 }
 
+void klips_shim_message_shorten(struct sk_buff *message, size_t len)
+{
+	__skb_trim(message, len);
+}
+
 void klips_shim_message_free(const struct net *net, struct sk_buff *message)
 {
 	klips_message_done(klips_net(net), message);

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! From plain values to bytes: extensions in ascending order of their numbers, padding zero.
+//!
+//! A [`Builder`] takes one extension after the other. A [`Content`] has them all at once, and puts
+//! them in order itself.
 
 use super::{
     algorithm,
@@ -39,6 +42,7 @@ use core::{
     },
 };
 use zerocopy::{
+    FromBytes,
     Immutable,
     IntoBytes, //
 };
@@ -145,60 +149,28 @@ impl<'a> Content<'a> {
 
     /// The answer to a message: same type, SA type, sequence number and process ID.
     pub fn reply_to(header: &Header) -> Self {
-        Content::new(Header {
-            errno: 0,
-            ..*header
-        })
+        Content::new(header.reply())
     }
 
     /// Length of the message in bytes, a multiple of eight.
     pub fn size(&self) -> usize {
-        let mut counter = Counter(0);
-        self.emit(0, &mut counter);
-        counter.0
+        let mut builder = Builder::begin(&self.header, &mut []);
+        self.put(&mut builder);
+        builder.at
     }
 
     /// Writes the message to the front of `out`, which must have [`Content::size`] bytes; returns
     /// how many that were, or `None` if `out` is too short or the message too long to have its
     /// length in 16 bits of words.
     pub fn write(&self, out: &mut [u8]) -> Option<usize> {
-        let len = self.size();
-        let words = u16::try_from(len / WORD).ok()?;
-        let mut writer = Writer {
-            out: out.get_mut(..len)?,
-            at: 0,
-        };
-        self.emit(words, &mut writer);
-        Some(len)
+        let room = out.get_mut(..self.size())?;
+        build(&self.header, room, |out| self.put(out))
     }
 
-    /// Writes the message with bytes that follow it, a whole message in the data form of X_PROMISC,
-    /// to `out`, which has room for just that.
-    pub fn write_with_tail(&self, tail: &[u8], out: &mut [u8]) -> Option<()> {
-        let words = u16::try_from(out.len() / WORD).ok()?;
-        let (front, back) = out.split_at_mut(out.len().checked_sub(tail.len())?);
-        back.copy_from_slice(tail);
-        let len = front.len();
-        let mut writer = Writer { out: front, at: 0 };
-        self.emit(words, &mut writer);
-        (writer.at == len).then_some(())
-    }
-
-    /// The one place that knows what is written, used for counting and for writing alike.
-    fn emit(&self, words: u16, out: &mut impl Sink) {
-        let header = &self.header;
-        out.put(&wire::MsgHeader {
-            version: PF_KEY_V2,
-            msg_type: header.msg_type as u8,
-            errno: header.errno,
-            satype: header.satype,
-            len: words.into(),
-            reserved: 0.into(),
-            seq: header.seq.into(),
-            pid: header.pid.into(),
-        });
+    /// Writes the extensions.
+    pub fn put(&self, out: &mut Builder<'_>) {
         if let Some(sa) = &self.sa {
-            emit_sa(out, Ext::Sa, sa);
+            out.sa(Ext::Sa, sa);
         }
         for (ext, lifetime) in [
             (Ext::LifetimeCurrent, &self.current),
@@ -206,7 +178,7 @@ impl<'a> Content<'a> {
             (Ext::LifetimeSoft, &self.soft),
         ] {
             if let Some(lifetime) = lifetime {
-                emit_lifetime(out, ext, lifetime, self.lifetime_form);
+                out.lifetime(ext, lifetime, self.lifetime_form);
             }
         }
         for (ext, address) in [
@@ -215,7 +187,7 @@ impl<'a> Content<'a> {
             (Ext::AddressProxy, &self.proxy),
         ] {
             if let Some(address) = address {
-                emit_address(out, ext, address);
+                out.address(ext, address);
             }
         }
         for (ext, key) in [
@@ -223,7 +195,7 @@ impl<'a> Content<'a> {
             (Ext::KeyEncrypt, &self.key_encrypt),
         ] {
             if let Some(key) = key {
-                emit_key(out, ext, key);
+                out.key(ext, key);
             }
         }
         for (ext, ident) in [
@@ -231,12 +203,12 @@ impl<'a> Content<'a> {
             (Ext::IdentityDst, &self.ident_dst),
         ] {
             if let Some(ident) = ident {
-                emit_ident(out, ext, ident);
+                out.ident(ext, ident);
             }
         }
         if let Some(satype) = self.supported {
-            emit_supported(out, Ext::SupportedAuth, satype);
-            emit_supported(out, Ext::SupportedEncrypt, satype);
+            out.supported(Ext::SupportedAuth, satype);
+            out.supported(Ext::SupportedEncrypt, satype);
         }
         if let Some((min, max)) = self.spi_range {
             out.put(&wire::SpiRange {
@@ -247,13 +219,7 @@ impl<'a> Content<'a> {
             });
         }
         if let Some(second) = &self.second {
-            out.put(&wire::SaType2 {
-                header: sized::<wire::SaType2>(Ext::SaType2),
-                satype: second.satype as u8,
-                reserved: [0; 3],
-            });
-            emit_sa(out, Ext::Sa2, &second.sa);
-            emit_address(out, Ext::AddressDst2, &second.dst);
+            out.second(second);
         }
         if let Some(Masks(masks)) = self.debug {
             out.put(&wire::Debug {
@@ -262,7 +228,20 @@ impl<'a> Content<'a> {
                 reserved: 0.into(),
             });
         }
-        self.emit_natt(out);
+        if let Some(kind) = self.natt_type {
+            out.natt_type(kind);
+        }
+        for (ext, port) in [
+            (Ext::NatTSport, self.natt_sport),
+            (Ext::NatTDport, self.natt_dport),
+        ] {
+            if let Some(port) = port {
+                out.natt_port(ext, port);
+            }
+        }
+        if let Some(address) = &self.natt_oa {
+            out.address(Ext::NatTOa, address);
+        }
         if let Some(number) = self.outif {
             out.put(&wire::PlumbIf {
                 header: sized::<wire::PlumbIf>(Ext::PlumbIf),
@@ -279,7 +258,7 @@ impl<'a> Content<'a> {
             });
         }
         if let Some(group) = &self.group {
-            emit_group(out, group);
+            out.group(group);
         }
         if let Some(fault) = &self.fault {
             out.put(&wire::Fault {
@@ -288,31 +267,6 @@ impl<'a> Content<'a> {
                 reason: fault.reason as u8,
                 reserved: 0.into(),
             });
-        }
-    }
-
-    fn emit_natt(&self, out: &mut impl Sink) {
-        if let Some(kind) = self.natt_type {
-            out.put(&wire::NatTType {
-                header: sized::<wire::NatTType>(Ext::NatTType),
-                kind,
-                reserved: [0; 3],
-            });
-        }
-        for (ext, port) in [
-            (Ext::NatTSport, self.natt_sport),
-            (Ext::NatTDport, self.natt_dport),
-        ] {
-            if let Some(port) = port {
-                out.put(&wire::NatTPort {
-                    header: sized::<wire::NatTPort>(ext),
-                    port: port.into(),
-                    reserved: 0.into(),
-                });
-            }
-        }
-        if let Some(address) = &self.natt_oa {
-            emit_address(out, Ext::NatTOa, address);
         }
     }
 }
@@ -328,36 +282,56 @@ pub fn request(msg_type: MsgType, satype: u8, seq: u32, pid: u32) -> Header {
     }
 }
 
-/// What is written to.
-trait Sink {
-    fn bytes(&mut self, bytes: &[u8]);
-    /// Zeros up to the next word.
-    fn pad(&mut self);
-
-    fn put<T: IntoBytes + Immutable>(&mut self, value: &T) {
-        self.bytes(value.as_bytes());
-    }
+/// Writes a message to the front of `out`, with the extensions that `extensions` gives, in
+/// ascending order of their numbers. Returns its length, or `None` if that can't be told in 16 bits
+/// of words. What there is no room for is left out, but counted.
+pub fn build(
+    header: &Header,
+    out: &mut [u8],
+    extensions: impl FnOnce(&mut Builder<'_>),
+) -> Option<usize> {
+    let mut builder = Builder::begin(header, out);
+    extensions(&mut builder);
+    builder.end()
 }
 
-struct Counter(usize);
-
-impl Sink for Counter {
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.0 += bytes.len();
-    }
-
-    fn pad(&mut self) {
-        self.0 = self.0.next_multiple_of(WORD);
-    }
-}
-
-struct Writer<'a> {
+/// A message that is being written.
+pub struct Builder<'a> {
     out: &'a mut [u8],
     at: usize,
 }
 
-impl Sink for Writer<'_> {
-    fn bytes(&mut self, bytes: &[u8]) {
+impl<'a> Builder<'a> {
+    fn begin(header: &Header, out: &'a mut [u8]) -> Self {
+        let mut builder = Builder { out, at: 0 };
+        builder.put(&wire::MsgHeader {
+            version: PF_KEY_V2,
+            msg_type: header.msg_type as u8,
+            errno: header.errno,
+            satype: header.satype,
+            // Filled in at the end.
+            len: 0.into(),
+            reserved: 0.into(),
+            seq: header.seq.into(),
+            pid: header.pid.into(),
+        });
+        builder
+    }
+
+    fn end(self) -> Option<usize> {
+        let words = u16::try_from(self.at / WORD).ok()?;
+        if let Ok((header, _)) = wire::MsgHeader::mut_from_prefix(self.out) {
+            header.len = words.into();
+        }
+        Some(self.at)
+    }
+
+    fn put<T: IntoBytes + Immutable>(&mut self, value: &T) {
+        self.bytes(value.as_bytes());
+    }
+
+    /// Bytes as they are: a whole message in the data form of X_PROMISC.
+    pub fn bytes(&mut self, bytes: &[u8]) {
         let end = self.at + bytes.len();
         if let Some(room) = self.out.get_mut(self.at..end) {
             room.copy_from_slice(bytes);
@@ -365,6 +339,7 @@ impl Sink for Writer<'_> {
         self.at = end;
     }
 
+    /// Zeros up to the next word.
     fn pad(&mut self) {
         let end = self.at.next_multiple_of(WORD);
         if let Some(room) = self.out.get_mut(self.at..end) {
@@ -372,12 +347,186 @@ impl Sink for Writer<'_> {
         }
         self.at = end;
     }
+
+    /// An SA.
+    pub fn sa(&mut self, ext: Ext, sa: &Sa) {
+        self.put(&wire::Sa {
+            header: ext_header(ext, size_of::<wire::Sa>() + size_of::<wire::SaTail>()),
+            spi: sa.spi.into(),
+            replay: sa.replay,
+            state: sa.state as u8,
+            auth: sa.auth,
+            encrypt: sa.encrypt,
+            flags: sa.flags.into(),
+        });
+        self.put(&wire::SaTail {
+            sa_ref: sa.sa_ref.into(),
+            reserved: 0.into(),
+        });
+    }
+
+    /// A lifetime.
+    pub fn lifetime(&mut self, ext: Ext, lifetime: &Lifetime, form: LifetimeForm) {
+        let tail = match form {
+            LifetimeForm::Rfc => 0,
+            LifetimeForm::WithPackets => size_of::<wire::LifetimeTail>(),
+        };
+        self.put(&wire::Lifetime {
+            header: ext_header(ext, size_of::<wire::Lifetime>() + tail),
+            allocations: lifetime.allocations.into(),
+            bytes: lifetime.bytes.into(),
+            addtime: lifetime.addtime.into(),
+            usetime: lifetime.usetime.into(),
+        });
+        if form == LifetimeForm::WithPackets {
+            self.put(&wire::LifetimeTail {
+                packets: lifetime.packets.into(),
+                reserved: 0.into(),
+            });
+        }
+    }
+
+    /// An address.
+    pub fn address(&mut self, ext: Ext, address: &Address) {
+        let header = |sockaddr: usize| wire::Address {
+            header: ext_header(ext, size_of::<wire::Address>() + sockaddr),
+            proto: address.proto,
+            prefixlen: 0,
+            reserved: 0.into(),
+        };
+        match &address.socket {
+            SocketAddr::V4(socket) => {
+                self.put(&header(size_of::<wire::SockAddrIn>()));
+                self.put(&wire::SockAddrIn {
+                    family: Family::Inet.number().into(),
+                    port: socket.port().into(),
+                    address: socket.ip().octets(),
+                    zero: [0; 8],
+                });
+            }
+            SocketAddr::V6(socket) => {
+                self.put(&header(size_of::<wire::SockAddrIn6>()));
+                self.put(&wire::SockAddrIn6 {
+                    family: Family::Inet6.number().into(),
+                    port: socket.port().into(),
+                    flowinfo: socket.flowinfo().into(),
+                    address: socket.ip().octets(),
+                    scope_id: socket.scope_id().into(),
+                });
+                self.pad();
+            }
+        }
+    }
+
+    /// A key.
+    pub fn key(&mut self, ext: Ext, key: &Key<'_>) {
+        self.put(&wire::Key {
+            header: ext_header(ext, size_of::<wire::Key>() + key.data.len()),
+            bits: key.bits.into(),
+            reserved: 0.into(),
+        });
+        self.bytes(key.data);
+        self.pad();
+    }
+
+    /// An identity.
+    pub fn ident(&mut self, ext: Ext, ident: &Ident<'_>) {
+        self.put(&wire::Ident {
+            header: ext_header(ext, size_of::<wire::Ident>() + ident.text.len()),
+            kind: ident.kind.into(),
+            reserved: 0.into(),
+            id: ident.id.into(),
+        });
+        self.bytes(ident.text);
+        self.pad();
+    }
+
+    /// The algorithms of an SA type; no extension if there are none.
+    pub fn supported(&mut self, ext: Ext, satype: SaType) {
+        let algorithms = || algorithm::supported(satype, ext == Ext::SupportedAuth);
+        let count = algorithms().count();
+        if count == 0 {
+            return;
+        }
+        self.put(&wire::Supported {
+            header: ext_header(
+                ext,
+                size_of::<wire::Supported>() + count * size_of::<wire::Alg>(),
+            ),
+            reserved: 0.into(),
+        });
+        for algorithm in algorithms() {
+            let (minbits, maxbits) = algorithm.told_bits;
+            self.put(&wire::Alg {
+                id: algorithm.id,
+                ivlen: algorithm.iv_bits,
+                minbits: minbits.into(),
+                maxbits: maxbits.into(),
+                reserved: 0.into(),
+            });
+        }
+    }
+
+    /// The second SA of a pair, in three extensions.
+    pub fn second(&mut self, second: &Second) {
+        self.put(&wire::SaType2 {
+            header: sized::<wire::SaType2>(Ext::SaType2),
+            satype: second.satype as u8,
+            reserved: [0; 3],
+        });
+        self.sa(Ext::Sa2, &second.sa);
+        self.address(Ext::AddressDst2, &second.dst);
+    }
+
+    /// Kind of NAT traversal.
+    pub fn natt_type(&mut self, kind: u8) {
+        self.put(&wire::NatTType {
+            header: sized::<wire::NatTType>(Ext::NatTType),
+            kind,
+            reserved: [0; 3],
+        });
+    }
+
+    /// A port behind NAT.
+    pub fn natt_port(&mut self, ext: Ext, port: u16) {
+        self.put(&wire::NatTPort {
+            header: sized::<wire::NatTPort>(ext),
+            port: port.into(),
+            reserved: 0.into(),
+        });
+    }
+
+    /// SAs to be grouped with the message's own.
+    pub fn group(&mut self, group: &GroupList) {
+        let count = group.iter().count();
+        let members = count * size_of::<wire::GroupMember>();
+        self.put(&wire::Group {
+            header: ext_header(Ext::Group, size_of::<wire::Group>() + members),
+            // CAST: a list has at most three members.
+            count: count as u8,
+            reserved: [0; 3],
+        });
+        for said in group.iter() {
+            let mut address = [0; 16];
+            match said.dst {
+                IpAddr::V4(ip) => address[..4].copy_from_slice(&ip.octets()),
+                IpAddr::V6(ip) => address = ip.octets(),
+            }
+            self.put(&wire::GroupMember {
+                spi: said.spi.into(),
+                satype: SaType::of(said.proto) as u8,
+                reserved: 0,
+                family: Family::of(&said.dst).number().into(),
+                address,
+            });
+        }
+    }
 }
 
 /// The header of an extension of `len` bytes, padding included or not.
 fn ext_header(ext: Ext, len: usize) -> wire::ExtHeader {
     wire::ExtHeader {
-        // CAST: `Content::write` refuses messages whose length is more than 16 bits of words.
+        // CAST: `build` refuses messages whose length is more than 16 bits of words.
         len: (len.div_ceil(WORD) as u16).into(),
         ext_type: (ext as u16).into(),
     }
@@ -386,143 +535,4 @@ fn ext_header(ext: Ext, len: usize) -> wire::ExtHeader {
 /// The header of an extension that is as long as its layout.
 fn sized<T>(ext: Ext) -> wire::ExtHeader {
     ext_header(ext, size_of::<T>())
-}
-
-fn emit_sa(out: &mut impl Sink, ext: Ext, sa: &Sa) {
-    out.put(&wire::Sa {
-        header: ext_header(ext, size_of::<wire::Sa>() + size_of::<wire::SaTail>()),
-        spi: sa.spi.into(),
-        replay: sa.replay,
-        state: sa.state as u8,
-        auth: sa.auth,
-        encrypt: sa.encrypt,
-        flags: sa.flags.into(),
-    });
-    out.put(&wire::SaTail {
-        sa_ref: sa.sa_ref.into(),
-        reserved: 0.into(),
-    });
-}
-
-fn emit_lifetime(out: &mut impl Sink, ext: Ext, lifetime: &Lifetime, form: LifetimeForm) {
-    let tail = match form {
-        LifetimeForm::Rfc => 0,
-        LifetimeForm::WithPackets => size_of::<wire::LifetimeTail>(),
-    };
-    out.put(&wire::Lifetime {
-        header: ext_header(ext, size_of::<wire::Lifetime>() + tail),
-        allocations: lifetime.allocations.into(),
-        bytes: lifetime.bytes.into(),
-        addtime: lifetime.addtime.into(),
-        usetime: lifetime.usetime.into(),
-    });
-    if form == LifetimeForm::WithPackets {
-        out.put(&wire::LifetimeTail {
-            packets: lifetime.packets.into(),
-            reserved: 0.into(),
-        });
-    }
-}
-
-fn emit_address(out: &mut impl Sink, ext: Ext, address: &Address) {
-    let header = |sockaddr: usize| wire::Address {
-        header: ext_header(ext, size_of::<wire::Address>() + sockaddr),
-        proto: address.proto,
-        prefixlen: 0,
-        reserved: 0.into(),
-    };
-    match &address.socket {
-        SocketAddr::V4(socket) => {
-            out.put(&header(size_of::<wire::SockAddrIn>()));
-            out.put(&wire::SockAddrIn {
-                family: Family::Inet.number().into(),
-                port: socket.port().into(),
-                address: socket.ip().octets(),
-                zero: [0; 8],
-            });
-        }
-        SocketAddr::V6(socket) => {
-            out.put(&header(size_of::<wire::SockAddrIn6>()));
-            out.put(&wire::SockAddrIn6 {
-                family: Family::Inet6.number().into(),
-                port: socket.port().into(),
-                flowinfo: socket.flowinfo().into(),
-                address: socket.ip().octets(),
-                scope_id: socket.scope_id().into(),
-            });
-            out.pad();
-        }
-    }
-}
-
-fn emit_key(out: &mut impl Sink, ext: Ext, key: &Key<'_>) {
-    out.put(&wire::Key {
-        header: ext_header(ext, size_of::<wire::Key>() + key.data.len()),
-        bits: key.bits.into(),
-        reserved: 0.into(),
-    });
-    out.bytes(key.data);
-    out.pad();
-}
-
-fn emit_ident(out: &mut impl Sink, ext: Ext, ident: &Ident<'_>) {
-    out.put(&wire::Ident {
-        header: ext_header(ext, size_of::<wire::Ident>() + ident.text.len()),
-        kind: ident.kind.into(),
-        reserved: 0.into(),
-        id: ident.id.into(),
-    });
-    out.bytes(ident.text);
-    out.pad();
-}
-
-/// The algorithms of an SA type; no extension if there are none.
-fn emit_supported(out: &mut impl Sink, ext: Ext, satype: SaType) {
-    let algorithms = || algorithm::supported(satype, ext == Ext::SupportedAuth);
-    let count = algorithms().count();
-    if count == 0 {
-        return;
-    }
-    out.put(&wire::Supported {
-        header: ext_header(
-            ext,
-            size_of::<wire::Supported>() + count * size_of::<wire::Alg>(),
-        ),
-        reserved: 0.into(),
-    });
-    for algorithm in algorithms() {
-        let (minbits, maxbits) = algorithm.told_bits;
-        out.put(&wire::Alg {
-            id: algorithm.id,
-            ivlen: algorithm.iv_bits,
-            minbits: minbits.into(),
-            maxbits: maxbits.into(),
-            reserved: 0.into(),
-        });
-    }
-}
-
-fn emit_group(out: &mut impl Sink, group: &GroupList) {
-    let count = group.iter().count();
-    let members = count * size_of::<wire::GroupMember>();
-    out.put(&wire::Group {
-        header: ext_header(Ext::Group, size_of::<wire::Group>() + members),
-        // CAST: a list has at most three members.
-        count: count as u8,
-        reserved: [0; 3],
-    });
-    for said in group.iter() {
-        let mut address = [0; 16];
-        match said.dst {
-            IpAddr::V4(ip) => address[..4].copy_from_slice(&ip.octets()),
-            IpAddr::V6(ip) => address = ip.octets(),
-        }
-        out.put(&wire::GroupMember {
-            spi: said.spi.into(),
-            satype: SaType::of(said.proto) as u8,
-            reserved: 0,
-            family: Family::of(&said.dst).number().into(),
-            address,
-        });
-    }
 }

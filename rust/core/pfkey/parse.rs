@@ -95,6 +95,11 @@ impl Header {
         })
     }
 
+    /// The header of the answer: same type, SA type, sequence number and process ID.
+    pub fn reply(&self) -> Self {
+        Header { errno: 0, ..*self }
+    }
+
     /// The SA type, `None` for 0 and for numbers without a meaning.
     pub fn known_satype(&self) -> Option<SaType> {
         SaType::from_number(self.satype)

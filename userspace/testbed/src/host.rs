@@ -255,6 +255,10 @@ impl Host for TestHost {
         Ok(vec![self.poison.get(); len])
     }
 
+    fn shorten(&self, draft: &mut Vec<u8>, len: usize) {
+        draft.truncate(len);
+    }
+
     fn deliver(&self, socket: Socket, message: &Vec<u8>) {
         assert!(
             self.state.try_lock().is_err(),
