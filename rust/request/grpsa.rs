@@ -120,6 +120,6 @@ fn reply(message: &Message<'_>, out: &mut Builder<'_>) {
         });
     }
     if let Some(group) = message.group_list() {
-        out.group(&group);
+        out.group(group);
     }
 }

@@ -123,7 +123,7 @@ pub struct Message<'a> {
     /// The set of extensions that are there.
     present: u64,
     /// What is asked for again and again, read once.
-    named: Named,
+    read: Read<'a>,
 }
 
 /// The extensions of a message one after the other, each with the number of its type.
@@ -162,9 +162,9 @@ impl<'a> Iterator for Extensions<'a> {
     }
 }
 
-/// The extensions that name SAs, and the source, which is asked for as often.
+/// The extensions that name SAs, and what else comes with most requests.
 #[derive(Clone, Copy, Default)]
-struct Named {
+struct Read<'a> {
     sa: Option<Sa>,
     src: Option<Address>,
     dst: Option<Address>,
@@ -172,6 +172,8 @@ struct Named {
     sa2: Option<Sa>,
     dst2: Option<Address>,
     group: Option<GroupList>,
+    key_auth: Option<Key<'a>>,
+    key_encrypt: Option<Key<'a>>,
 }
 
 impl<'a> Message<'a> {
@@ -193,7 +195,7 @@ impl<'a> Message<'a> {
             header,
             bytes,
             present: 0,
-            named: Named::default(),
+            read: Read::default(),
         };
         message.read(direction)?;
         consume(&message)
@@ -234,7 +236,7 @@ impl<'a> Message<'a> {
             if self.present & ext.bit() != 0 || permitted & ext.bit() == 0 {
                 return Err(Errno::EINVAL);
             }
-            self.named.read(ext, bytes)?;
+            self.read.take(ext, bytes)?;
             self.present |= ext.bit();
         }
         Ok(())
@@ -312,15 +314,15 @@ impl<'a> Message<'a> {
 
     /// The SA.
     pub fn sa(&self) -> Option<Sa> {
-        self.named.sa
+        self.read.sa
     }
 
     /// An address extension.
     pub fn address(&self, ext: Ext) -> Option<Address> {
         match ext {
-            Ext::AddressSrc => self.named.src,
-            Ext::AddressDst => self.named.dst,
-            Ext::AddressDst2 => self.named.dst2,
+            Ext::AddressSrc => self.read.src,
+            Ext::AddressDst => self.read.dst,
+            Ext::AddressDst2 => self.read.dst2,
             _ => read_address(self.ext(ext)?).ok(),
         }
     }
@@ -332,7 +334,11 @@ impl<'a> Message<'a> {
 
     /// A key extension.
     pub fn key(&self, ext: Ext) -> Option<Key<'a>> {
-        read_key(self.ext(ext)?).ok()
+        match ext {
+            Ext::KeyAuth => self.read.key_auth,
+            Ext::KeyEncrypt => self.read.key_encrypt,
+            _ => None,
+        }
     }
 
     /// An identity extension.
@@ -399,15 +405,15 @@ impl<'a> Message<'a> {
     /// The second SA, if all three of its extensions are there.
     pub fn second(&self) -> Option<Second> {
         Some(Second {
-            satype: self.named.satype2?,
-            sa: self.named.sa2?,
-            dst: self.named.dst2?,
+            satype: self.read.satype2?,
+            sa: self.read.sa2?,
+            dst: self.read.dst2?,
         })
     }
 
     /// The list of SAs to be grouped at once.
-    pub fn group_list(&self) -> Option<GroupList> {
-        self.named.group
+    pub fn group_list(&self) -> Option<&GroupList> {
+        self.read.group.as_ref()
     }
 
     /// Which SA of a group request was at fault.
@@ -445,9 +451,9 @@ fn ensure(condition: bool) -> Result<(), Errno> {
     }
 }
 
-impl Named {
-    /// Checks an extension, and keeps it if it names SAs.
-    fn read(&mut self, ext: Ext, bytes: &[u8]) -> Result<(), Errno> {
+impl<'a> Read<'a> {
+    /// Checks an extension, and keeps it if it is one of these.
+    fn take(&mut self, ext: Ext, bytes: &'a [u8]) -> Result<(), Errno> {
         match ext {
             Ext::Sa => self.sa = Some(read_sa(bytes)?),
             Ext::LifetimeCurrent | Ext::LifetimeHard | Ext::LifetimeSoft => {
@@ -463,9 +469,8 @@ impl Named {
             | Ext::NatTOa => {
                 read_address(bytes)?;
             }
-            Ext::KeyAuth | Ext::KeyEncrypt => {
-                read_key(bytes)?;
-            }
+            Ext::KeyAuth => self.key_auth = Some(read_key(bytes)?),
+            Ext::KeyEncrypt => self.key_encrypt = Some(read_key(bytes)?),
             Ext::IdentitySrc | Ext::IdentityDst => {
                 read_ident(bytes)?;
             }

@@ -706,7 +706,7 @@ fn reads_back(owned: &Owned, message: &Message<'_>) {
     assert_eq!(message.natt_type(), owned.natt.0);
     assert_eq!(message.natt_port(Ext::NatTSport), owned.natt.1);
     assert_eq!(message.natt_port(Ext::NatTDport), owned.natt.2);
-    assert_eq!(message.group_list(), owned.group);
+    assert_eq!(message.group_list(), owned.group.as_ref());
     assert_eq!(message.fault(), owned.fault);
     if let (Some(sa), Some(dst)) = (owned.sa, owned.addresses[1]) {
         let want = Said {

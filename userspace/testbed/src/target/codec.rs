@@ -126,7 +126,7 @@ fn content_of<'a>(message: &Message<'a>) -> Option<Content<'a>> {
         natt_sport: message.natt_port(Ext::NatTSport),
         natt_dport: message.natt_port(Ext::NatTDport),
         natt_oa: message.address(Ext::NatTOa),
-        group: message.group_list(),
+        group: message.group_list().copied(),
         fault: message.fault(),
         sa_refs: message.sa_refs(),
         // Written for historic kernels, but read by nobody.
