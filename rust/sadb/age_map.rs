@@ -66,6 +66,8 @@ trait Level: Sized {
     fn is_empty(&self) -> bool;
     fn get(&self, age: u64) -> Option<&Self::Value>;
     fn get_mut(&mut self, age: u64) -> Option<&mut Self::Value>;
+    /// Whether all nodes on the way to `age` are there.
+    fn is_reserved(&self, age: u64) -> bool;
     /// Makes the nodes on the way to `age`.
     fn reserve(&mut self, age: u64) -> Result<(), OutOfMemory>;
     /// Puts a value where nodes have been reserved and none is; hands it back otherwise.
@@ -123,6 +125,10 @@ impl<T> Level for Leaf<T> {
 
     fn get_mut(&mut self, age: u64) -> Option<&mut T> {
         self.0[Self::index(age)].as_deref_mut()
+    }
+
+    fn is_reserved(&self, _age: u64) -> bool {
+        true
     }
 
     fn reserve(&mut self, _age: u64) -> Result<(), OutOfMemory> {
@@ -186,6 +192,11 @@ impl<L: Level> Level for Inner<L> {
 
     fn get_mut(&mut self, age: u64) -> Option<&mut Self::Value> {
         self.0[Self::index(age)].as_mut()?.get_mut(age)
+    }
+
+    fn is_reserved(&self, age: u64) -> bool {
+        let child = self.0[Self::index(age)].as_ref();
+        child.is_some_and(|child| child.is_reserved(age))
     }
 
     fn reserve(&mut self, age: u64) -> Result<(), OutOfMemory> {
@@ -290,6 +301,8 @@ impl<T> AgeMap<T> {
             return Err(OutOfMemory);
         }
         match &mut self.root {
+            // So it is but for one in 64, and cheaper to find out.
+            Some(root) if root.is_reserved(age.number()) => Ok(()),
             Some(root) => root.reserve(age.number()),
             None => {
                 let mut root = Root::new()?;

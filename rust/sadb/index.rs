@@ -54,8 +54,10 @@ fn fold(a: u64, b: u64) -> u64 {
 /// The buckets.
 pub(super) struct Index {
     chunks: Vector<Array<Age>>,
-    /// Buckets in use. Those from `len - half` on have been split off from those in front.
+    /// Buckets in use. Those from `full / 2` on have been split off from those in front.
     len: usize,
+    /// The smallest power of two that is not less than `len`.
+    full: usize,
 }
 
 impl Index {
@@ -64,6 +66,7 @@ impl Index {
         Index {
             chunks: Vector::new(),
             len: 0,
+            full: 1,
         }
     }
 
@@ -83,15 +86,12 @@ impl Index {
 
     /// The bucket of a hash.
     pub(super) fn bucket_of(&self, hash: u64) -> usize {
-        if self.len == 0 {
-            return 0;
-        }
-        let full = self.len.next_power_of_two();
         // CAST: masked to less than twice the number of buckets.
-        let bucket = hash as usize & (full - 1);
+        let bucket = hash as usize & (self.full - 1);
         match bucket < self.len {
             true => bucket,
-            false => bucket - full / 2,
+            // Not split off yet.
+            false => bucket & (self.full / 2).wrapping_sub(1),
         }
     }
 
@@ -113,11 +113,12 @@ impl Index {
         if self.len == self.chunks.len() * CHUNK {
             return None;
         }
-        self.len += 1;
-        match self.len {
-            1 => None,
-            len => Some(len - 1 - len.next_power_of_two() / 2),
+        let new = self.len;
+        if new == self.full {
+            self.full *= 2;
         }
+        self.len += 1;
+        new.checked_sub(self.full / 2).filter(|_| new > 0)
     }
 
     /// Takes the last bucket away. Returns its head, and the bucket that its SAs now belong to.
@@ -128,8 +129,11 @@ impl Index {
         let last = self.len - 1;
         let head = self.head(last);
         self.set_head(last, None);
-        let into = last - self.len.next_power_of_two() / 2;
+        let into = last - self.full / 2;
         self.len = last;
+        if self.len == self.full / 2 {
+            self.full /= 2;
+        }
         // One chunk is kept in hand, so that an insertion after a removal needs no allocation.
         if self.chunks.len() * CHUNK >= self.len + 2 * CHUNK {
             self.chunks.pop();

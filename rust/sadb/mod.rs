@@ -368,15 +368,6 @@ impl Sadb {
         self.index.bucket_of(self.hash_key.hash(said))
     }
 
-    fn hash_in(&mut self, age: Age, said: &Said) {
-        let bucket = self.bucket_of(said);
-        let head = self.index.head(bucket);
-        if let Some(sa) = self.sas.get_mut(age) {
-            sa.hnext = head;
-            self.index.set_head(bucket, Some(age));
-        }
-    }
-
     /// Takes an SA that has been removed out of its bucket.
     fn hash_out(&mut self, sa: &Sa) {
         let bucket = self.bucket_of(&sa.spec.said());
@@ -429,13 +420,11 @@ impl Sadb {
     fn rehash(&mut self, bucket: usize) {
         let mut next = self.index.head(bucket);
         self.index.set_head(bucket, None);
-        while let Some(age) = next {
-            let Some(sa) = self.sas.get(age) else {
-                return;
-            };
-            let said = sa.spec.said();
-            next = sa.hnext;
-            self.hash_in(age, &said);
+        while let Some((age, sa)) = next.and_then(|age| Some((age, self.sas.get_mut(age)?))) {
+            let hash = self.hash_key.hash(&sa.spec.said());
+            let bucket = self.index.bucket_of(hash);
+            next = core::mem::replace(&mut sa.hnext, self.index.head(bucket));
+            self.index.set_head(bucket, Some(age));
         }
     }
 
