@@ -272,22 +272,62 @@ impl<L: Level> Level for Inner<L> {
     }
 }
 
+/// Four levels: 2^24 insertions.
+type Shallow<T> = Inner<Inner<Inner<Leaf<T>>>>;
 /// Eight levels: 2^48 insertions.
-type Root<T> = Inner<Inner<Inner<Inner<Inner<Inner<Inner<Leaf<T>>>>>>>>;
+type Deep<T> = Inner<Inner<Inner<Inner<Shallow<T>>>>>;
+
+/// How many ages a trie has places for.
+const fn places<L: Level>() -> u64 {
+    1 << (L::SHIFT + BITS)
+}
+
+/// Makes the nodes on the way to `age`, the root included.
+fn reserve<L: Level>(root: &mut Option<L>, age: u64) -> Result<(), OutOfMemory> {
+    match root {
+        // So it is but for one in 64, and cheaper to find out.
+        Some(root) if root.is_reserved(age) => Ok(()),
+        Some(root) => root.reserve(age),
+        None => {
+            let mut new = L::new()?;
+            new.reserve(age)?;
+            *root = Some(new);
+            Ok(())
+        }
+    }
+}
+
+/// Takes the value at `age` out, and the root if that is empty then.
+fn remove<L: Level>(root: &mut Option<L>, age: u64) -> Slot<L::Value> {
+    let taken = root.as_mut()?.remove(age);
+    if taken.emptied {
+        *root = None;
+    }
+    taken.value
+}
 
 /// A map from [`Age`] to `T`, in order of age.
 pub(super) struct AgeMap<T> {
-    root: Option<Root<T>>,
+    /// The values of small ages: few hosts see larger ones, and the steps are half as many.
+    shallow: Option<Shallow<T>>,
+    /// The values of all others.
+    deep: Option<Deep<T>>,
     len: usize,
 }
 
 impl<T> AgeMap<T> {
     /// The first age that does not fit.
-    pub(super) const LIMIT: u64 = 1 << (<Root<T> as Level>::SHIFT + BITS);
+    pub(super) const LIMIT: u64 = places::<Deep<T>>();
+    /// The first age that is not in `shallow`.
+    const DEEP: u64 = places::<Shallow<T>>();
 
     /// A map without entries; allocates nothing.
     pub(super) const fn new() -> Self {
-        AgeMap { root: None, len: 0 }
+        AgeMap {
+            shallow: None,
+            deep: None,
+            len: 0,
+        }
     }
 
     /// How many entries there are.
@@ -297,61 +337,58 @@ impl<T> AgeMap<T> {
 
     /// Makes sure that [`AgeMap::insert`] at `age` has all the memory it needs.
     pub(super) fn reserve(&mut self, age: Age) -> Result<(), OutOfMemory> {
-        if age.number() >= Self::LIMIT {
-            return Err(OutOfMemory);
-        }
-        match &mut self.root {
-            // So it is but for one in 64, and cheaper to find out.
-            Some(root) if root.is_reserved(age.number()) => Ok(()),
-            Some(root) => root.reserve(age.number()),
-            None => {
-                let mut root = Root::new()?;
-                root.reserve(age.number())?;
-                self.root = Some(root);
-                Ok(())
-            }
+        match age.number() {
+            age if age < Self::DEEP => reserve(&mut self.shallow, age),
+            age if age < Self::LIMIT => reserve(&mut self.deep, age),
+            _ => Err(OutOfMemory),
         }
     }
 
     /// Enters a value at an age that has been reserved and is not taken; hands it back otherwise.
     pub(super) fn insert(&mut self, age: Age, value: Boxed<T>) -> Result<(), Boxed<T>> {
-        match &mut self.root {
-            Some(root) => {
-                root.insert(age.number(), value)?;
-                self.len += 1;
-                Ok(())
-            }
-            None => Err(value),
+        let age = age.number();
+        match (&mut self.shallow, &mut self.deep) {
+            (Some(root), _) if age < Self::DEEP => root.insert(age, value)?,
+            (_, Some(root)) if age >= Self::DEEP => root.insert(age, value)?,
+            _ => return Err(value),
         }
+        self.len += 1;
+        Ok(())
     }
 
     /// The value at `age`.
     pub(super) fn get(&self, age: Age) -> Option<&T> {
-        self.root.as_ref()?.get(age.number())
+        match age.number() {
+            age if age < Self::DEEP => self.shallow.as_ref()?.get(age),
+            age => self.deep.as_ref()?.get(age),
+        }
     }
 
     /// The value at `age`, to be changed.
     pub(super) fn get_mut(&mut self, age: Age) -> Option<&mut T> {
-        self.root.as_mut()?.get_mut(age.number())
+        match age.number() {
+            age if age < Self::DEEP => self.shallow.as_mut()?.get_mut(age),
+            age => self.deep.as_mut()?.get_mut(age),
+        }
     }
 
     /// Takes the value at `age` out.
     pub(super) fn remove(&mut self, age: Age) -> Option<Boxed<T>> {
-        let value = self.root.as_mut()?.remove(age.number()).value?;
+        let value = match age.number() {
+            age if age < Self::DEEP => remove(&mut self.shallow, age),
+            age => remove(&mut self.deep, age),
+        }?;
         self.len -= 1;
-        if self.len == 0 {
-            self.root = None;
-        }
         Some(value)
     }
 
     /// Drops some of the first values. Returns whether there were any.
     pub(super) fn drop_some(&mut self) -> bool {
-        let dropped = self.root.as_mut().map_or(0, Level::drop_first);
+        let dropped = match self.shallow.as_mut().map_or(0, Level::drop_first) {
+            0 => self.deep.as_mut().map_or(0, Level::drop_first),
+            dropped => dropped,
+        };
         self.len -= dropped;
-        if self.len == 0 {
-            self.root = None;
-        }
         dropped > 0
     }
 
@@ -359,8 +396,12 @@ impl<T> AgeMap<T> {
     /// `spare`; for tests.
     #[cfg(any(test, feature = "check"))]
     pub(super) fn check(&self, spare: Age) {
-        if let Some(root) = &self.root {
-            root.check(Some(spare.number()));
+        let spare = Some(spare.number());
+        if let Some(root) = &self.shallow {
+            root.check(spare.filter(|age| *age < Self::DEEP));
+        }
+        if let Some(root) = &self.deep {
+            root.check(spare.filter(|age| *age >= Self::DEEP));
         }
     }
 
@@ -372,10 +413,12 @@ impl<T> AgeMap<T> {
 
     /// See [`Level::leaf_from`].
     fn leaf_from(&self, age: u64) -> Option<(&[Slot<T>], u64)> {
-        if age >= Self::LIMIT {
-            return None;
+        let shallow = self.shallow.as_ref().filter(|_| age < Self::DEEP);
+        let found = shallow.and_then(|root| root.leaf_from(age));
+        if found.is_some() || age >= Self::LIMIT {
+            return found;
         }
-        self.root.as_ref()?.leaf_from(age)
+        self.deep.as_ref()?.leaf_from(age)
     }
 
     /// The values at `age` and later, in order.

@@ -428,6 +428,13 @@ impl Sadb {
         }
     }
 
+    /// Has the next SA be of this age, as if so many had been added; for tests.
+    #[cfg(any(test, feature = "check"))]
+    pub fn skip_to(&mut self, age: Age) {
+        assert!(age >= self.next_age, "no age is used again");
+        self.next_age = age;
+    }
+
     /// Checks all invariants; for tests.
     #[cfg(any(test, feature = "check"))]
     pub fn check(&self) {

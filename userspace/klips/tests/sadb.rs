@@ -244,7 +244,15 @@ fn table_breathes_around_every_size_of_its_index() {
 
 #[test]
 fn sas_are_listed_by_age_whatever_holes_there_are() {
+    // The map of ages is another from 2^24 on.
+    for start in [1, (1 << 24) - 3000, (1 << 48) - 20_000] {
+        lists_by_age_whatever_holes_there_are(start);
+    }
+}
+
+fn lists_by_age_whatever_holes_there_are(start: u64) {
     let mut sadb = Sadb::new(KEY);
+    sadb.skip_to(Age::from_number(start).unwrap());
     let mut ages: BTreeSet<u64> = BTreeSet::new();
     let mut seed = 2463534242;
     let mut next = 0;
@@ -263,9 +271,11 @@ fn sas_are_listed_by_age_whatever_holes_there_are() {
         }
         assert_eq!(sadb.len(), ages.len());
         let last = sadb.next_age().number();
-        let probes = (0..300).map(|_| 1 + random(&mut seed) as u64 % (last + 1));
+        let probes = (0..300).map(|_| start + random(&mut seed) as u64 % (last + 1 - start));
         let far = [
             1,
+            (1 << 24) - 1,
+            1 << 24,
             last,
             last + 4096,
             1 << 40,
@@ -283,6 +293,37 @@ fn sas_are_listed_by_age_whatever_holes_there_are() {
 }
 
 #[test]
+fn groups_and_lookups_reach_across_the_levels_of_the_map() {
+    let mut sadb = Sadb::new(KEY);
+    let mut ages = Vec::new();
+    for (index, age) in [1, 2, (1 << 24) - 1, 1 << 24, (1 << 24) + 1, (1 << 48) - 1]
+        .into_iter()
+        .enumerate()
+    {
+        sadb.skip_to(Age::from_number(age).unwrap());
+        ages.push(insert(&mut sadb, nth(index as u32)));
+        sadb.check();
+    }
+    for pair in ages.windows(2).step_by(2) {
+        sadb.link(pair[0], pair[1]).unwrap();
+    }
+    sadb.check();
+    // That was the last age there is.
+    assert!(matches!(
+        sadb.prepare(plain(nth(6))),
+        Err(AddError::OutOfMemory)
+    ));
+    sadb.check();
+    let listed: Vec<Age> = sadb.sas_from(Age::FIRST).map(|sa| sa.age()).collect();
+    assert_eq!(listed, ages);
+    for (removed, left) in [(ages[2], 4), (ages[0], 2), (ages[5], 0)] {
+        sadb.remove_chain(removed, drop);
+        sadb.check();
+        assert_eq!(sadb.len(), left);
+    }
+}
+
+#[test]
 fn ages_go_on_after_all_was_taken() {
     let mut sadb = Sadb::new(KEY);
     insert(&mut sadb, nth(0));
@@ -296,6 +337,7 @@ fn ages_go_on_after_all_was_taken() {
 #[test]
 fn what_was_taken_is_freed_a_leaf_at_a_time() {
     let mut sadb = Sadb::new(KEY);
+    sadb.skip_to(Age::from_number((1 << 24) - 500).unwrap());
     for index in 0..1000 {
         insert(&mut sadb, nth(index));
     }
