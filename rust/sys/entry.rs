@@ -238,10 +238,9 @@ unsafe fn send(net: &Net, sk: *mut sock, msg: *mut msghdr, len: usize) -> Result
         }
     };
     // A request may hold keys: wherever it is copied to is wiped.
-    let mut scratch = Scratch::new();
-    if len <= Scratch::SIZE {
-        // SAFETY: There is room. `copy` returns `Ok` only if it has copied all bytes.
-        request::submit(net, socket, unsafe { scratch.filled_by(len, copy) }?)
+    if let Some(mut scratch) = Scratch::new(len) {
+        // SAFETY: `copy` returns `Ok` only if it has copied all bytes.
+        request::submit(net, socket, unsafe { scratch.filled_by(copy) }?)
     } else {
         // SAFETY: `copy` returns `Ok` only if it has copied all bytes.
         let secret = unsafe { Secret::filled_by(len, copy) }?;

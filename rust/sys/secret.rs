@@ -85,7 +85,7 @@ impl Drop for Secret {
 ///
 /// # Invariants
 ///
-/// No bytes after the first `len` have been written.
+/// `len` is at most [`Scratch::SIZE`], and no bytes after the first `len` have been written.
 pub(super) struct Scratch {
     bytes: MaybeUninit<[u8; Scratch::SIZE]>,
     len: usize,
@@ -95,30 +95,30 @@ impl Scratch {
     /// How many bytes it has room for. Few requests are longer.
     pub(super) const SIZE: usize = 512;
 
-    /// Room without anything in it.
-    pub(super) const fn new() -> Self {
-        // INVARIANT: Nothing has been written.
-        Scratch {
+    /// Room for `len` bytes, or `None` if there is not so much.
+    // Were `len` always 0 here, all of this would be a constant, which the compiler copies: it
+    // would clear the room.
+    pub(super) fn new(len: usize) -> Option<Self> {
+        // INVARIANT: It has just been asked, and nothing has been written.
+        (len <= Self::SIZE).then(|| Scratch {
             bytes: MaybeUninit::uninit(),
-            len: 0,
-        }
+            len,
+        })
     }
 
-    /// `len` bytes that are written by `fill`, which gets a pointer to them.
+    /// The bytes, which are written by `fill`: it gets a pointer to them.
     ///
     /// # Safety
     ///
-    /// `len` is at most [`Scratch::SIZE`]. If `fill` returns `Ok`, it has initialized all of them.
+    /// `fill` writes no more than that. If it returns `Ok`, it has initialized all of them.
     pub(super) unsafe fn filled_by<E>(
         &mut self,
-        len: usize,
         fill: impl FnOnce(*mut u8) -> Result<(), E>,
     ) -> Result<&[u8], E> {
         // INVARIANT: `fill` writes no more. If it fails these are wiped as well.
-        self.len = len;
         fill(self.bytes.as_mut_ptr().cast())?;
-        // SAFETY: `fill` has initialized them.
-        Ok(unsafe { slice::from_raw_parts(self.bytes.as_ptr().cast(), len) })
+        // SAFETY: By the type invariant there are `len` bytes. `fill` has initialized them.
+        Ok(unsafe { slice::from_raw_parts(self.bytes.as_ptr().cast(), self.len) })
     }
 }
 
