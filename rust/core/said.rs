@@ -180,6 +180,11 @@ impl Text {
         core::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
+    /// Appends a blank.
+    pub fn push_blank(&mut self) {
+        self.push_padded(const { pad(" ") });
+    }
+
     fn push(&mut self, text: &str) {
         text.bytes().for_each(|byte| self.push_padded(([byte], 1)));
     }

@@ -126,6 +126,9 @@ impl Listing {
         if *end == 0 {
             *end = self.end(&state);
         }
+        if position >= *end {
+            return End::Over;
+        }
         let before = page.len();
         let mut cursor = Cursor::at(&state, position);
         for _ in 0..STEPS {

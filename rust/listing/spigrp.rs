@@ -23,8 +23,8 @@ pub(super) fn write_line(
 ) -> fmt::Result {
     for sa in sadb.outwards(sa) {
         sa.spec.said().write_to(text, false);
+        text.push_blank();
         page.push(text.as_bytes())?;
-        page.push(b" ")?;
     }
     page.push(b"\n")
 }
