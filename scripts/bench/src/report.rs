@@ -148,13 +148,13 @@ the difference.";
 
 const COSTS: &str = "\
 Columns are the number of SAs in the table. \"ADD while filling\" is the average over all that filled
-it, the other rows are of 400 requests each, DUMP, FLUSH and `/proc` of the whole table. The last
-column is relative to the floor at the largest size.";
+it, the other rows are of 400 requests each, DUMP, FLUSH and `/proc` of the whole table, and `/proc`
+when it is read for the second time. DELETE and FLUSH are with what the kernel's workers do
+afterwards. The last column is relative to the floor at the largest size.";
 
 const COSTS_OF_AF_KEY: &str = "\
 Mainline's ADD looks at all SAs that go to the same gateway, so with one gateway it is not measured
-beyond 10,000. It frees what was deleted or flushed later, in a worker, which is not counted in
-DELETE and FLUSH.";
+beyond 10,000.";
 
 const COMPARISON: &str = "\
 Our instructions divided by mainline's, where both know the request: below 1 we are ahead. The last

@@ -7,7 +7,13 @@
 
 use anyhow::Result;
 use clap::ValueEnum;
+use nix::{
+    errno::Errno,
+    time::{clock_getcpuclockid, clock_gettime as clock_gettime_of},
+    unistd::Pid,
+};
 use rustix::time::{ClockId, clock_gettime};
+use std::{fs, thread, time::Duration};
 
 /// What the clock counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -28,6 +34,61 @@ pub(crate) fn time(work: impl FnOnce() -> Result<()>) -> Result<u64> {
     let start = now();
     work()?;
     Ok(now() - start)
+}
+
+/// How long the kernel's workers have to do nothing to be done. Longer than a grace period.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// How long `work` takes, and what workers of the kernel do for it, be it meanwhile or afterwards.
+/// Only what is executed counts, not what is waited for.
+pub(crate) fn time_with_workers(work: impl FnOnce() -> Result<()>) -> Result<u64> {
+    let mut workers = executed_by_workers()?;
+    let before = executed_by_us() + workers;
+    work()?;
+    let ours = executed_by_us();
+    loop {
+        thread::sleep(QUIET);
+        let now = executed_by_workers()?;
+        if now == workers {
+            return Ok(ours + workers - before);
+        }
+        workers = now;
+    }
+}
+
+/// What this process has executed, in nanoseconds.
+fn executed_by_us() -> u64 {
+    let executed = clock_gettime(ClockId::ProcessCPUTime);
+    // CAST: neither is negative.
+    executed.tv_sec as u64 * 1_000_000_000 + executed.tv_nsec as u64
+}
+
+/// What all workers of the kernel have executed, in nanoseconds.
+fn executed_by_workers() -> Result<u64> {
+    let mut total = 0;
+    for process in fs::read_dir("/proc")? {
+        let process = process?;
+        let Some(pid) = process
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        // It may have ended by now.
+        let Ok(name) = fs::read_to_string(process.path().join("comm")) else {
+            continue;
+        };
+        if !name.starts_with("kworker") {
+            continue;
+        }
+        match clock_getcpuclockid(Pid::from_raw(pid)).and_then(clock_gettime_of) {
+            Ok(executed) => total += u64::try_from(Duration::from(executed).as_nanos())?,
+            Err(Errno::ESRCH) => (),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(total)
 }
 
 /// Under which circumstances something is measured.

@@ -8,7 +8,7 @@ use crate::{
     module::Module,
     socket::Socket,
     table::Table,
-    workload::{GROUPS, read_list},
+    workload::{GROUPS, ListReader},
 };
 use anyhow::{Result, anyhow};
 use nix::sched::{CloneFlags, unshare};
@@ -132,6 +132,7 @@ impl Work {
         let sa = table.sa(number);
         let own = [message::add(&sa), message::get(&sa), message::delete(&sa)];
         let get = message::get(&table.sa(0));
+        let mut reader = ListReader::new();
         let mut done = 0;
         let begin = measure::now();
         while !over.load(Ordering::Relaxed) {
@@ -146,7 +147,7 @@ impl Work {
                     socket.request_among_others(&get)?;
                     1
                 }
-                Work::List => read_list(GROUPS)?,
+                Work::List => reader.read(GROUPS)?,
             };
         }
         // CAST: exact up to 2^53.

@@ -9,7 +9,7 @@ use crate::{
     program,
     socket::Socket,
     table::Table,
-    workload::{GROUPS, read_list},
+    workload::{GROUPS, ListReader},
 };
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
@@ -54,6 +54,7 @@ pub(crate) fn run(module: Module, sas: u32, what: What) -> Result<()> {
     print!("{}", fs::read_to_string("/proc/kallsyms")?);
     println!("ready");
     let mut socket = Socket::open()?;
+    let mut reader = ListReader::new();
     for number in 0_u32.. {
         match what {
             What::Floor => socket.send_refused(&message::refused())?,
@@ -75,7 +76,7 @@ pub(crate) fn run(module: Module, sas: u32, what: What) -> Result<()> {
                 socket.request(&message::group(&sas))?;
             }
             What::Dump => drop(socket.dump()?),
-            What::List => drop(read_list(GROUPS)?),
+            What::List => drop(reader.read(GROUPS)?),
             What::Tool => {
                 let [inner, outer] = take(&table, sas, number)?;
                 program::run(&["ipsec", "spigrp", "--said", &inner.said(), &outer.said()])?;

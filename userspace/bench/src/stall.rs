@@ -12,7 +12,7 @@ use crate::{
     message,
     socket::Socket,
     table::Table,
-    workload::{GROUPS, SAS, read_list},
+    workload::{GROUPS, ListReader, SAS},
 };
 use anyhow::{Context, Result, anyhow};
 use nix::sched::{CloneFlags, unshare};
@@ -55,9 +55,10 @@ pub(crate) fn run(table: &Table, sas: u32) -> Result<()> {
     measure_one(table, sas, "ADD", || table.fill(sas..sas + 1000).map(drop))?;
     measure_one(table, sas, "DUMP", || Socket::open()?.dump().map(drop))?;
     if table.module.has_groups() {
+        let mut reader = ListReader::new();
         for list in [GROUPS, SAS] {
             let name = list.rsplit('/').next().unwrap_or(list);
-            measure_one(table, sas, name, || read_list(list).map(drop))?;
+            measure_one(table, sas, name, || reader.read(list).map(drop))?;
         }
     }
     for (what, flush) in [

@@ -63,9 +63,9 @@ impl Table {
         Ok(took)
     }
 
-    /// Removes all SAs. Returns how long that took.
+    /// Removes all SAs. Returns how long that took, with what workers did afterwards.
     pub(crate) fn flush(&self) -> Result<u64> {
         let mut socket = Socket::open()?;
-        measure::time(|| socket.request(&message::flush()))
+        measure::time_with_workers(|| socket.request(&message::flush()))
     }
 }
