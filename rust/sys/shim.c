@@ -363,6 +363,8 @@ struct klips_reader {
 	u64 next;
 	/* The position that the end has been given, which is one too far; 0 before the end. */
 	loff_t end;
+	/* How much had been read when the end was found, or was found to be told. */
+	loff_t end_at;
 	/* Where this reading ends, as Rust has it; 0 when it begins. */
 	u64 until;
 };
@@ -373,8 +375,16 @@ static void *klips_seq_start(struct seq_file *m, loff_t *pos)
 
 	if (!*pos)
 		reader->until = 0;
-	/* What has come since the end was reached begins where the end was. */
 	if (reader->end && *pos == reader->end) {
+		/*
+		 * Since then there have been lines to read, in the same read() even: the end is
+		 * still to be told.
+		 */
+		if (reader->end_at != m->read_pos) {
+			reader->end_at = m->read_pos;
+			return NULL;
+		}
+		/* What has come since it was told begins where the end was. */
 		--*pos;
 		reader->until = 0;
 	}
@@ -389,6 +399,7 @@ static void *klips_seq_next(struct seq_file *m, void *v, loff_t *pos)
 	if (!reader->next) {
 		/* seq_file wants the position to change. */
 		reader->end = ++*pos;
+		reader->end_at = m->read_pos;
 		return NULL;
 	}
 	*pos = reader->next;

@@ -28,6 +28,7 @@ pub fn all() -> Vec<Test> {
         any_size_of_read_gives_the_same,
         positions_can_be_gone_back_to,
         a_reader_at_the_end_misses_nothing_that_comes_later,
+        the_end_is_told_before_what_comes_later,
         lines_survive_while_sas_come_and_go,
         spi_tells_what_an_sa_is,
         no_file_tells_a_key,
@@ -144,6 +145,49 @@ fn a_reader_at_the_end_misses_nothing_that_comes_later() -> Result<()> {
         ensure!(text == expected, "expected\n{expected}found\n{text}");
         // At the end once more.
         ensure!(file.read(&mut [0; 100])? == 0);
+    }
+    Ok(())
+}
+
+/// What comes while somebody reads is told after the end: else a reader would not be done as long as
+/// others add SAs.
+fn the_end_is_told_before_what_comes_later() -> Result<()> {
+    for (first, size) in (0x1000..)
+        .step_by(0x1000)
+        .zip([1, 7, 18, 19, 100, 4096, 1 << 17])
+    {
+        let name = |n: u32| said(&format!("ah.{:x}@10.0.0.2", first + n));
+        let mut file = fs::File::open(format!("{PROC}/ipsec_spigrp"))?;
+        let mut buffer = vec![0; size];
+        while file.read(&mut buffer)? != 0 {}
+        for n in 0..4 {
+            make(&[name(n)])?;
+            let len = file.read(&mut buffer)?;
+            let mut text = buffer[..len].to_vec();
+            let mut later = name(n + 100);
+            loop {
+                make(&[later])?;
+                later.spi += 4;
+                match file.read(&mut buffer)? {
+                    0 => break,
+                    len => text.extend_from_slice(&buffer[..len]),
+                }
+            }
+            let text = String::from_utf8(text)?;
+            ensure!(text == format!("{} \n", name(n)), "{size}: {text:?}");
+            let mut count = 0;
+            loop {
+                match file.read(&mut buffer)? {
+                    0 => break,
+                    len => count += buffer[..len].iter().filter(|byte| **byte == b'\n').count(),
+                }
+            }
+            let made = (later.spi - name(n + 100).spi) / 4;
+            ensure!(
+                count == usize::try_from(made)?,
+                "{size}: {count} lines of {made}"
+            );
+        }
     }
     Ok(())
 }
