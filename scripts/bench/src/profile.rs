@@ -136,6 +136,24 @@ impl Profile {
             .filter(|_| self.name != "list")
     }
 
+    /// What the memory functions take of one of what was done.
+    fn memory(&self) -> Option<f64> {
+        self.each(self.of(|owner| owner == MEMORY))
+    }
+
+    /// What the module takes of it.
+    fn module(&self) -> Option<f64> {
+        self.each(self.of(|owner| owner.starts_with('[')))
+    }
+
+    /// What the module takes of it for something.
+    fn module_for(&self, purpose: Purpose) -> Option<f64> {
+        let functions = self.functions.iter().filter(|(function, _)| {
+            function.owner.starts_with('[') && Purpose::of(&function.name) == purpose
+        });
+        self.each(functions.map(|(_, count)| count).sum())
+    }
+
     /// What it is a profile of.
     pub fn title(&self) -> String {
         format!("Instructions of one {}", part(&self.name).1)
@@ -167,6 +185,36 @@ impl Profile {
     }
 }
 
+/// What a function of the module is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Read,
+    Table,
+    Answer,
+    Rest,
+}
+
+impl Purpose {
+    const ALL: [Purpose; 4] = [Self::Read, Self::Table, Self::Answer, Self::Rest];
+
+    fn of(function: &str) -> Self {
+        let is_of = |parts: &[&str]| parts.iter().any(|part| function.contains(part));
+        if is_of(&[
+            "pfkey::parse",
+            "request::spec::of_message",
+            "request::spec::named",
+        ]) {
+            Purpose::Read
+        } else if is_of(&["klips::sadb::", "klips_core::group", "pfkey::algorithm"]) {
+            Purpose::Table
+        } else if is_of(&["pfkey::build", "request::spec", "grpsa::reply"]) {
+            Purpose::Answer
+        } else {
+            Purpose::Rest
+        }
+    }
+}
+
 impl Function {
     fn new(owner: &str, name: &str) -> Self {
         Function {
@@ -182,6 +230,34 @@ pub fn kernel_to_floor(profiles: &[Profile], name: &str) -> Option<f64> {
     let find = |name| profiles.iter().find(|profile| profile.name == name);
     let floor = find("floor").and_then(|floor| floor.each(floor.total() - floor.user()));
     ratio(find(name).and_then(Profile::kernel), floor)
+}
+
+/// What is left of some requests' targets, which are to the floor, when the kernel has done its part,
+/// and what the module takes. The requests have the names that their profiles have.
+pub fn limits(profiles: &[Profile], targets: &[(&str, f64)]) -> Table {
+    let head = [
+        "one …", "may take", "kernel", "memory", "left", "module", "reads", "table", "answers",
+        "rest",
+    ];
+    let mut table = Table::new(head);
+    let find = |name| profiles.iter().find(|profile| profile.name == name);
+    let floor = find("floor").and_then(|floor| floor.each(floor.total() - floor.user()));
+    for (name, limit) in targets {
+        let Some((profile, floor)) = find(*name).zip(floor) else {
+            continue;
+        };
+        let Some((kernel, memory)) = profile.kernel().zip(profile.memory()) else {
+            continue;
+        };
+        let may = limit * floor;
+        let mut cells: Vec<_> = [may, kernel, memory, may - kernel - memory]
+            .map(|instructions| number(Some(instructions)))
+            .into();
+        cells.push(number(profile.module()));
+        cells.extend(Purpose::ALL.map(|purpose| number(profile.module_for(purpose))));
+        table.row(part(name).1, cells);
+    }
+    table
 }
 
 /// Whose instructions they are, for each thing that was done.

@@ -38,6 +38,8 @@ impl Display for Report<'_> {
             TARGETS,
             &targets::table(self.figures, self.profiles),
         )?;
+        let table = targets::limits(self.profiles);
+        section(f, "What the targets leave to the module", LIMITS, &table)?;
         for (module, text) in [(KLIPS, COSTS), (AF_KEY, COSTS_OF_AF_KEY)] {
             for gateways in GATEWAYS {
                 let plural = if gateways == "one" { "" } else { "s" };
@@ -145,6 +147,14 @@ which an answer needs two and the floor one, its allocators and its socket queue
 ten instructions of each, is not counted in it. Where that is above the target, the target is out of
 reach of a module that answers by socket buffers; where it is below, what is left for the module is
 the difference.";
+
+const LIMITS: &str = "\
+Instructions. \"May take\" is the target times the floor. \"Kernel\" are the system calls of a write and
+a read, the socket's queue and what is allocated, \"memory\" is copying and clearing, and what is
+\"left\" is for the module, which takes what stands next. Of that, \"reads\" is from bytes to a checked
+message, \"table\" is finding and changing SAs, and \"answers\" is from SAs to bytes, all by the names of
+functions, into which the compiler may have put others; the \"rest\" is the way from the system call
+to all this and back.";
 
 const COSTS: &str = "\
 Columns are the number of SAs in the table. \"ADD while filling\" is the average over all that filled

@@ -115,6 +115,12 @@ pub fn targets(figures: &Figures, profiles: &[Profile]) -> Vec<Target> {
     all
 }
 
+/// What the targets leave to the module, as a table.
+pub fn limits(profiles: &[Profile]) -> Table {
+    let targets = TO_THE_FLOOR.map(|(_, limit, profile)| (profile, limit));
+    profile::limits(profiles, &targets)
+}
+
 /// The targets as a table.
 pub fn table(figures: &Figures, profiles: &[Profile]) -> Table {
     let mut table = Table::new([

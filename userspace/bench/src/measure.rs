@@ -42,17 +42,24 @@ const QUIET: Duration = Duration::from_millis(100);
 /// How long `work` takes, and what workers of the kernel do for it, be it meanwhile or afterwards.
 /// Only what is executed counts, not what is waited for.
 pub(crate) fn time_with_workers(work: impl FnOnce() -> Result<()>) -> Result<u64> {
-    let mut workers = executed_by_workers()?;
-    let before = executed_by_us() + workers;
-    work()?;
+    // What they have to do for others first.
+    let workers = executed_by_quiet_workers()?;
     let ours = executed_by_us();
+    work()?;
+    let ours = executed_by_us() - ours;
+    Ok(ours + executed_by_quiet_workers()? - workers)
+}
+
+/// What all workers of the kernel have executed when they have nothing left to do, in nanoseconds.
+fn executed_by_quiet_workers() -> Result<u64> {
+    let mut before = executed_by_workers()?;
     loop {
         thread::sleep(QUIET);
         let now = executed_by_workers()?;
-        if now == workers {
-            return Ok(ours + workers - before);
+        if now == before {
+            return Ok(now);
         }
-        workers = now;
+        before = now;
     }
 }
 
