@@ -172,6 +172,7 @@ fn the_end_is_told_before_what_comes_later() -> Result<()> {
                     0 => break,
                     len => text.extend_from_slice(&buffer[..len]),
                 }
+                ensure!(text.len() < 100, "{size}: no end");
             }
             let text = String::from_utf8(text)?;
             ensure!(text == format!("{} \n", name(n)), "{size}: {text:?}");
@@ -237,6 +238,8 @@ fn lines_survive_while_sas_come_and_go() -> Result<()> {
                         0 => break,
                         len => text.extend_from_slice(&buffer[..len]),
                     }
+                    // Twice what there ever is at a time.
+                    ensure!(text.len() < 16_000, "{size} bytes at a time: no end");
                 }
                 let text = String::from_utf8(text)?;
                 let found: Vec<_> = text.lines().filter(|line| line.starts_with("ah")).collect();
