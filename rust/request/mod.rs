@@ -48,7 +48,6 @@ use crate::{
                 Masks,
                 Part, //
             },
-            Content,
             Direction,
             Fault,
             Header,
@@ -279,20 +278,22 @@ fn dispatch<H: Host>(host: &H, sender: H::Socket, message: &Message<'_>) -> Resu
 /// Tells everybody of a refusal: the request's header with the errno, and for a group request the
 /// fault. If there is no memory for it, the writer still has its errno.
 fn announce_refusal<H: Host>(host: &H, header: &Header, refusal: &Refusal) {
-    let content = Content {
-        fault: refusal.fault,
-        ..Content::new(Header {
-            errno: refusal.errno.0,
-            ..*header
-        })
+    let header = Header {
+        errno: refusal.errno.0,
+        ..*header
     };
-    if let Ok(draft) = write_content(host, &content) {
+    let draft = write(host, &header, |out| {
+        if let Some(fault) = &refusal.fault {
+            out.fault(fault);
+        }
+    });
+    if let Ok(draft) = draft {
         host.lock().listeners.send(host, draft, Audience::All);
     }
 }
 
-/// Room that is enough for most messages: all that are about IPv4 and have no identities.
-/// `KLIPS_USUAL_ROOM` in `include/klips_shim.h`.
+/// Room that is enough for most messages about IPv4; the others are written twice. No more than
+/// `KLIPS_USUAL_ROOM` in `include/klips_shim.h`, or no buffer is used again.
 pub const USUAL_ROOM: usize = 192;
 
 /// Writes a message with the extensions that `extensions` gives.
@@ -309,9 +310,4 @@ fn write<H: Host>(
     }
     host.shorten(&mut draft, len);
     Ok(draft)
-}
-
-/// Writes a message of which all is at hand.
-fn write_content<H: Host>(host: &H, content: &Content<'_>) -> Result<H::Draft, OutOfMemory> {
-    write(host, &content.header, |out| content.put(out))
 }

@@ -11,10 +11,7 @@ use super::{
 };
 use crate::klips_core::{
     errno::Errno,
-    pfkey::{
-        Ext,
-        Message, //
-    }, //
+    pfkey::Message, //
 };
 
 pub(super) fn register<H: Host>(
@@ -25,8 +22,7 @@ pub(super) fn register<H: Host>(
     let satype = message.header.satype;
     let reply = write(host, &message.header.reply(), |out| {
         if let Some(satype) = message.header.known_satype() {
-            out.supported(Ext::SupportedAuth, satype);
-            out.supported(Ext::SupportedEncrypt, satype);
+            out.supported(satype);
         }
     })?;
     let mut state = host.lock();

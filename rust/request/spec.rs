@@ -303,14 +303,8 @@ pub(super) fn describe(sa: &sadb::Sa, out: &mut Builder<'_>) {
     if spec.natt.kind != 0 {
         out.natt_type(spec.natt.kind);
     }
-    for (ext, port) in [
-        (Ext::NatTSport, spec.natt.sport),
-        (Ext::NatTDport, spec.natt.dport),
-    ] {
-        if port != 0 {
-            out.natt_port(ext, port);
-        }
-    }
+    let given = |port: u16| (port != 0).then_some(port);
+    out.natt_ports(given(spec.natt.sport), given(spec.natt.dport));
     if let Some(original) = spec.rarities.as_ref().and_then(|rare| rare.natt_original) {
         out.address(Ext::NatTOa, &address(original));
     }

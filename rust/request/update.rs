@@ -68,11 +68,7 @@ fn change_ports<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal>
         out.sa(Ext::Sa, &spec::sa_extension(&sa.spec));
         out.lifetime(Ext::LifetimeCurrent, &sa.current(), sa.spec.lifetime_form);
         spec::echo_addresses(message, out);
-        for (ext, port) in [(Ext::NatTSport, sport), (Ext::NatTDport, dport)] {
-            if let Some(port) = port {
-                out.natt_port(ext, port);
-            }
-        }
+        out.natt_ports(sport, dport);
     })?;
     state.sadb.change_ports(age, sport, dport);
     state.listeners.send(host, reply, Audience::All);

@@ -118,7 +118,7 @@ impl Index {
             self.full *= 2;
         }
         self.len += 1;
-        new.checked_sub(self.full / 2).filter(|_| new > 0)
+        (new > 0).then(|| new - self.full / 2)
     }
 
     /// Takes the last bucket away. Returns its head, and the bucket that its SAs now belong to.

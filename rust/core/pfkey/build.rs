@@ -147,11 +147,6 @@ impl<'a> Content<'a> {
         }
     }
 
-    /// The answer to a message: same type, SA type, sequence number and process ID.
-    pub fn reply_to(header: &Header) -> Self {
-        Content::new(header.reply())
-    }
-
     /// Length of the message in bytes, a multiple of eight.
     pub fn size(&self) -> usize {
         let mut builder = Builder::begin(&self.header, &mut []);
@@ -207,8 +202,7 @@ impl<'a> Content<'a> {
             }
         }
         if let Some(satype) = self.supported {
-            out.supported(Ext::SupportedAuth, satype);
-            out.supported(Ext::SupportedEncrypt, satype);
+            out.supported(satype);
         }
         if let Some((min, max)) = self.spi_range {
             out.put(&wire::SpiRange {
@@ -231,14 +225,7 @@ impl<'a> Content<'a> {
         if let Some(kind) = self.natt_type {
             out.natt_type(kind);
         }
-        for (ext, port) in [
-            (Ext::NatTSport, self.natt_sport),
-            (Ext::NatTDport, self.natt_dport),
-        ] {
-            if let Some(port) = port {
-                out.natt_port(ext, port);
-            }
-        }
+        out.natt_ports(self.natt_sport, self.natt_dport);
         if let Some(address) = &self.natt_oa {
             out.address(Ext::NatTOa, address);
         }
@@ -261,12 +248,7 @@ impl<'a> Content<'a> {
             out.group(group);
         }
         if let Some(fault) = &self.fault {
-            out.put(&wire::Fault {
-                header: sized::<wire::Fault>(Ext::Fault),
-                member: fault.member,
-                reason: fault.reason as u8,
-                reserved: 0.into(),
-            });
+            out.fault(fault);
         }
     }
 }
@@ -441,8 +423,14 @@ impl<'a> Builder<'a> {
         self.pad();
     }
 
-    /// The algorithms of an SA type; no extension if there are none.
-    pub fn supported(&mut self, ext: Ext, satype: SaType) {
+    /// The algorithms of an SA type, in two extensions.
+    pub fn supported(&mut self, satype: SaType) {
+        self.algorithms(Ext::SupportedAuth, satype);
+        self.algorithms(Ext::SupportedEncrypt, satype);
+    }
+
+    /// No extension if there are none.
+    fn algorithms(&mut self, ext: Ext, satype: SaType) {
         let algorithms = || algorithm::supported(satype, ext == Ext::SupportedAuth);
         let count = algorithms().count();
         if count == 0 {
@@ -487,13 +475,17 @@ impl<'a> Builder<'a> {
         });
     }
 
-    /// A port behind NAT.
-    pub fn natt_port(&mut self, ext: Ext, port: u16) {
-        self.put(&wire::NatTPort {
-            header: sized::<wire::NatTPort>(ext),
-            port: port.into(),
-            reserved: 0.into(),
-        });
+    /// Source and destination port behind NAT.
+    pub fn natt_ports(&mut self, sport: Option<u16>, dport: Option<u16>) {
+        for (ext, port) in [(Ext::NatTSport, sport), (Ext::NatTDport, dport)] {
+            if let Some(port) = port {
+                self.put(&wire::NatTPort {
+                    header: sized::<wire::NatTPort>(ext),
+                    port: port.into(),
+                    reserved: 0.into(),
+                });
+            }
+        }
     }
 
     /// SAs to be grouped with the message's own.
@@ -520,6 +512,16 @@ impl<'a> Builder<'a> {
                 address,
             });
         }
+    }
+
+    /// Which SA is at fault.
+    pub fn fault(&mut self, fault: &Fault) {
+        self.put(&wire::Fault {
+            header: sized::<wire::Fault>(Ext::Fault),
+            member: fault.member,
+            reason: fault.reason as u8,
+            reserved: 0.into(),
+        });
     }
 }
 

@@ -318,7 +318,7 @@ fn answer_has_the_header_of_the_request_but_its_errno() {
         seq: 6,
         pid: 7,
     };
-    let content = Content::reply_to(&request);
+    let content = Content::new(request.reply());
     assert_eq!(
         content.header,
         Header {
