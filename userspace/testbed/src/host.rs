@@ -6,6 +6,7 @@ use klips::{
     errno::Errno,
     listing::{End, Listing, Page},
     memory::{self, OutOfMemory},
+    pfkey::{Header, MsgType},
     request::{self, Host, SocketInfo, State},
     sadb::{HashKey, Moment},
 };
@@ -238,6 +239,23 @@ impl Default for TestHost {
     }
 }
 
+/// Checks that the extensions of a message stand in ascending order of their numbers. Each handler
+/// writes them one after the other by itself.
+fn check_order(message: &[u8]) {
+    let field = |bytes: &[u8], at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
+    let (header, mut rest) = message.split_at(Header::SIZE);
+    if header[1] == MsgType::Promisc as u8 && !rest.is_empty() {
+        // What another was told.
+        return check_order(rest);
+    }
+    let mut last = 0;
+    while !rest.is_empty() {
+        let (len, number) = (usize::from(field(rest, 0)) * 8, field(rest, 2));
+        assert!(number > last, "{number} after {last} in {message:02x?}");
+        (rest, last) = (&rest[len..], number);
+    }
+}
+
 impl Host for TestHost {
     type Socket = Socket;
     type Draft = Vec<u8>;
@@ -264,6 +282,7 @@ impl Host for TestHost {
             self.state.try_lock().is_err(),
             "messages are delivered under the lock, in the order of changes"
         );
+        check_order(message);
         self.deliveries.borrow_mut().push(socket);
         if !self.has_room(socket) {
             self.lost(socket);
