@@ -67,15 +67,20 @@ bool klips_shim_send_is_shut_down(const struct sock *sk);
 int klips_shim_copy_from(void *to, struct msghdr *msg, size_t len);
 
 /*
- * Room that every message has, enough for most: USUAL_ROOM in rust/request/mod.rs.  What ends a
- * socket buffer needs the rest of 512 bytes, and nothing smaller has room for it.
+ * Room that every message has, enough for most: USUAL_ROOM in rust/request/mod.rs.  Where cache
+ * lines have 64 bytes, what ends a socket buffer takes the rest of 512 bytes, and nothing smaller
+ * has room for it.
  */
 #define KLIPS_USUAL_ROOM 192
 
-/* A message of len bytes, to be written to where *data points; NULL without memory. */
+/*
+ * A message of len bytes at *data; NULL without memory.  They are initialized, but by what another
+ * message has left: the caller writes all of them that are not cut off.
+ */
 struct sk_buff *klips_shim_message_new(const struct net *net, size_t len, u8 **data);
 /* Leaves only the first bytes of a message that has not been delivered. */
 void klips_shim_message_shorten(struct sk_buff *message, size_t len);
+/* Gives up a message that was not delivered last.  It may be kept, to be written anew. */
 void klips_shim_message_free(const struct net *net, struct sk_buff *message);
 /*
  * Queues a message at a socket, or notes there that one was lost. Rust calls this and the next

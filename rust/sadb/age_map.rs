@@ -6,8 +6,8 @@
 //! as a handle that can't come to mean another SA, as the key of the order in which SAs are
 //! listed, and as a position in a listing that stays meaningful while SAs come and go.
 //!
-//! The map is a trie of fixed height with 64 children a node: every operation takes the same few
-//! steps however many entries there are.
+//! The map is a trie with 64 children a node, of one height for small ages and of another for all
+//! others: every operation takes the same few steps however many entries there are.
 
 use crate::memory::{
     self,
@@ -308,7 +308,8 @@ fn remove<L: Level>(root: &mut Option<L>, age: u64) -> Slot<L::Value> {
 
 /// A map from [`Age`] to `T`, in order of age.
 pub(super) struct AgeMap<T> {
-    /// The values of small ages: few hosts see larger ones, and the steps are half as many.
+    /// The values of small ages, by half as many steps: few hosts add so many SAs that theirs are
+    /// larger.
     shallow: Option<Shallow<T>>,
     /// The values of all others.
     deep: Option<Deep<T>>,

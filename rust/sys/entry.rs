@@ -239,7 +239,8 @@ unsafe fn send(net: &Net, sk: *mut sock, msg: *mut msghdr, len: usize) -> Result
     };
     // A request may hold keys: wherever it is copied to is wiped.
     if let Some(mut scratch) = Scratch::new(len) {
-        // SAFETY: `copy` returns `Ok` only if it has copied all bytes.
+        // SAFETY: `copy` copies `len` bytes, for which `scratch` has been made, and returns `Ok` only
+        // if these are all there.
         request::submit(net, socket, unsafe { scratch.filled_by(copy) }?)
     } else {
         // SAFETY: `copy` returns `Ok` only if it has copied all bytes.

@@ -44,7 +44,7 @@ pub struct Draft {
 unsafe impl Send for Draft {}
 
 impl Draft {
-    /// A message of `len` zeros.
+    /// A message of `len` bytes: zeros, or what another message of this namespace has left.
     ///
     /// # Safety
     ///
@@ -53,8 +53,8 @@ impl Draft {
         let mut data = ptr::null_mut();
         // SAFETY: The caller promises that `net` is valid; `data` may be written to.
         let skb = unsafe { bindings::klips_shim_message_new(net.as_ptr(), len, &mut data) };
-        // INVARIANT: If there is a buffer, the shim has appended `len` zeros and told where; of
-        // `net` the caller promises it.
+        // INVARIANT: If there is a buffer, the shim has appended `len` initialized bytes and
+        // told where; of `net` the caller promises it.
         Ok(Draft {
             net,
             skb: NonNull::new(skb).ok_or(OutOfMemory)?,

@@ -123,7 +123,8 @@ impl Host for Net {
     }
 
     fn draft(&self, len: usize) -> Result<Draft, OutOfMemory> {
-        // SAFETY: By the type invariant the namespace is valid.
+        // SAFETY: By the type invariant the namespace is valid as long as this object, and drafts
+        // live in its state or within a call that uses it.
         unsafe { Draft::new(self.net, len) }
     }
 

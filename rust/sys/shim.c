@@ -192,13 +192,13 @@ struct sk_buff *klips_shim_message_new(const struct net *net, size_t len, u8 **d
 	if (len <= KLIPS_USUAL_ROOM)
 		message = klips_take_spare(klips_net(net));
 	if (!message) {
-		/* On account of who writes, as long as it is queued anywhere. */
+		/* On account of who writes, also while it is kept and when others write it anew. */
 		message = alloc_skb(room, GFP_KERNEL_ACCOUNT);
 		if (!message)
 			return NULL;
 		/*
-		 * All of it, now: whoever takes it later finds what has been told to the same
-		 * namespace before.
+		 * All of it, now: whoever takes it later finds what was written for the same
+		 * namespace before, and that never is a key.
 		 */
 		memset(message->data, 0, room);
 	}
@@ -636,7 +636,7 @@ static int klips_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 	return err ?: len;
 }
 
-/* What is read next; most often a message is there, and nothing else has to be looked at. */
+/* What is read next; most often there is a message and no error, and nothing to wait for. */
 static struct sk_buff *klips_next_message(struct sock *sk, int flags, int *err)
 {
 	struct sk_buff *message = NULL;
