@@ -129,6 +129,14 @@ impl Profile {
         self.of(|owner| owner == "user space")
     }
 
+    fn memory(&self) -> u64 {
+        self.of(|owner| owner == MEMORY)
+    }
+
+    fn module(&self) -> u64 {
+        self.of(is_module)
+    }
+
     /// What one of what was done would take if the module took no instruction at all. A page of
     /// lines is no request.
     fn kernel(&self) -> Option<f64> {
@@ -136,20 +144,10 @@ impl Profile {
             .filter(|_| self.name != "list")
     }
 
-    /// What the memory functions take of one of what was done.
-    fn memory(&self) -> Option<f64> {
-        self.each(self.of(|owner| owner == MEMORY))
-    }
-
-    /// What the module takes of it.
-    fn module(&self) -> Option<f64> {
-        self.each(self.of(|owner| owner.starts_with('[')))
-    }
-
-    /// What the module takes of it for something.
+    /// What the module takes of one of what was done for something.
     fn module_for(&self, purpose: Purpose) -> Option<f64> {
         let functions = self.functions.iter().filter(|(function, _)| {
-            function.owner.starts_with('[') && Purpose::of(&function.name) == purpose
+            is_module(&function.owner) && Purpose::of(&function.name) == purpose
         });
         self.each(functions.map(|(_, count)| count).sum())
     }
@@ -224,12 +222,27 @@ impl Function {
     }
 }
 
+/// Whether a function's owner is a module, which has its name in brackets.
+fn is_module(owner: &str) -> bool {
+    owner.starts_with('[')
+}
+
+fn find<'a>(profiles: &'a [Profile], name: &str) -> Option<&'a Profile> {
+    profiles.iter().find(|profile| profile.name == name)
+}
+
+/// What the floor takes, without the client.
+fn floor(profiles: &[Profile]) -> Option<f64> {
+    find(profiles, "floor").and_then(|floor| floor.each(floor.total() - floor.user()))
+}
+
 /// What would be left of a request if the module took no instruction at all, to the floor: no module
 /// can make it cheaper. The request has the name that its profile has.
 pub fn kernel_to_floor(profiles: &[Profile], name: &str) -> Option<f64> {
-    let find = |name| profiles.iter().find(|profile| profile.name == name);
-    let floor = find("floor").and_then(|floor| floor.each(floor.total() - floor.user()));
-    ratio(find(name).and_then(Profile::kernel), floor)
+    ratio(
+        find(profiles, name).and_then(Profile::kernel),
+        floor(profiles),
+    )
 }
 
 /// What is left of some requests' targets, which are to the floor, when the kernel has done its part,
@@ -240,20 +253,19 @@ pub fn limits(profiles: &[Profile], targets: &[(&str, f64)]) -> Table {
         "rest",
     ];
     let mut table = Table::new(head);
-    let find = |name| profiles.iter().find(|profile| profile.name == name);
-    let floor = find("floor").and_then(|floor| floor.each(floor.total() - floor.user()));
     for (name, limit) in targets {
-        let Some((profile, floor)) = find(*name).zip(floor) else {
+        let Some((profile, floor)) = find(profiles, name).zip(floor(profiles)) else {
             continue;
         };
-        let Some((kernel, memory)) = profile.kernel().zip(profile.memory()) else {
+        let memory = profile.each(profile.memory());
+        let Some((kernel, memory)) = profile.kernel().zip(memory) else {
             continue;
         };
         let may = limit * floor;
         let mut cells: Vec<_> = [may, kernel, memory, may - kernel - memory]
             .map(|instructions| number(Some(instructions)))
             .into();
-        cells.push(number(profile.module()));
+        cells.push(number(profile.each(profile.module())));
         cells.extend(Purpose::ALL.map(|purpose| number(profile.module_for(purpose))));
         table.row(part(name).1, cells);
     }
@@ -273,9 +285,13 @@ pub fn owners(profiles: &[Profile]) -> Table {
     ];
     let mut table = Table::new(head);
     for profile in profiles {
-        let [kernel, memory] = ["kernel", MEMORY].map(|owner| profile.of(|of| of == owner));
-        let module = profile.of(|owner| owner.starts_with('['));
-        let counts = [profile.user(), kernel, memory, module, profile.total()];
+        let counts = [
+            profile.user(),
+            profile.of(|owner| owner == "kernel"),
+            profile.memory(),
+            profile.module(),
+            profile.total(),
+        ];
         let mut cells: Vec<_> = counts.map(|count| number(profile.each(count))).into();
         cells.push(times(kernel_to_floor(profiles, &profile.name)));
         table.row(part(&profile.name).1, cells);

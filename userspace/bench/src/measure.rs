@@ -9,11 +9,11 @@ use anyhow::Result;
 use clap::ValueEnum;
 use nix::{
     errno::Errno,
-    time::{clock_getcpuclockid, clock_gettime as clock_gettime_of},
+    time::{ClockId as CpuClock, clock_getcpuclockid},
     unistd::Pid,
 };
 use rustix::time::{ClockId, clock_gettime};
-use std::{fs, thread, time::Duration};
+use std::{collections::BTreeMap, fs, thread, time::Duration};
 
 /// What the clock counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -36,26 +36,41 @@ pub(crate) fn time(work: impl FnOnce() -> Result<()>) -> Result<u64> {
     Ok(now() - start)
 }
 
-/// How long the kernel's workers have to do nothing to be done. Longer than a grace period.
+/// How long the kernel's workers have to do nothing to be done: longer than a grace period.
 const QUIET: Duration = Duration::from_millis(100);
+
+/// What processes have executed.
+type Executed = BTreeMap<Pid, Duration>;
 
 /// How long `work` takes, and what workers of the kernel do for it, be it meanwhile or afterwards.
 /// Only what is executed counts, not what is waited for.
+///
+/// What workers do for others in that time counts too. What they do only after they have been quiet
+/// does not, nor what other threads of the kernel do, or one that has ended.
 pub(crate) fn time_with_workers(work: impl FnOnce() -> Result<()>) -> Result<u64> {
-    // What they have to do for others first.
-    let workers = executed_by_quiet_workers()?;
-    let ours = executed_by_us();
+    let us = clock_getcpuclockid(Pid::this())?;
+    let workers = quiet_workers()?;
+    let ours = executed(us)?;
     work()?;
-    let ours = executed_by_us() - ours;
-    Ok(ours + executed_by_quiet_workers()? - workers)
+    let ours = executed(us)? - ours;
+    let theirs = quiet_workers()?.into_iter().map(|(worker, executed)| {
+        let before = workers.get(&worker).copied().unwrap_or_default();
+        // Another may have got its number.
+        executed.saturating_sub(before)
+    });
+    Ok(u64::try_from((ours + theirs.sum::<Duration>()).as_nanos())?)
 }
 
-/// What all workers of the kernel have executed when they have nothing left to do, in nanoseconds.
-fn executed_by_quiet_workers() -> Result<u64> {
-    let mut before = executed_by_workers()?;
+fn executed(clock: CpuClock) -> Result<Duration, Errno> {
+    clock.now().map(Duration::from)
+}
+
+/// The workers of the kernel, when they have nothing left to do.
+fn quiet_workers() -> Result<Executed> {
+    let mut before = workers()?;
     loop {
         thread::sleep(QUIET);
-        let now = executed_by_workers()?;
+        let now = workers()?;
         if now == before {
             return Ok(now);
         }
@@ -63,39 +78,32 @@ fn executed_by_quiet_workers() -> Result<u64> {
     }
 }
 
-/// What this process has executed, in nanoseconds.
-fn executed_by_us() -> u64 {
-    let executed = clock_gettime(ClockId::ProcessCPUTime);
-    // CAST: neither is negative.
-    executed.tv_sec as u64 * 1_000_000_000 + executed.tv_nsec as u64
-}
-
-/// What all workers of the kernel have executed, in nanoseconds.
-fn executed_by_workers() -> Result<u64> {
-    let mut total = 0;
+/// The workers of the kernel.
+fn workers() -> Result<Executed> {
+    let mut workers = Executed::new();
     for process in fs::read_dir("/proc")? {
         let process = process?;
         let Some(pid) = process
             .file_name()
             .to_str()
             .and_then(|name| name.parse().ok())
+            .map(Pid::from_raw)
         else {
             continue;
         };
-        // It may have ended by now.
+        // It may have ended by now, which its clock tells in two ways.
         let Ok(name) = fs::read_to_string(process.path().join("comm")) else {
             continue;
         };
-        if !name.starts_with("kworker") {
-            continue;
-        }
-        match clock_getcpuclockid(Pid::from_raw(pid)).and_then(clock_gettime_of) {
-            Ok(executed) => total += u64::try_from(Duration::from(executed).as_nanos())?,
-            Err(Errno::ESRCH) => (),
-            Err(error) => return Err(error.into()),
+        if name.starts_with("kworker") {
+            match clock_getcpuclockid(pid).and_then(executed) {
+                Ok(executed) => drop(workers.insert(pid, executed)),
+                Err(Errno::ESRCH | Errno::EINVAL) => (),
+                Err(error) => return Err(error.into()),
+            }
         }
     }
-    Ok(total)
+    Ok(workers)
 }
 
 /// Under which circumstances something is measured.
