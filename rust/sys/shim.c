@@ -37,8 +37,9 @@ struct klips_net {
 	struct net *net;
 	/* Owned by Rust. */
 	void *state;
-	/* A message that has been read, to be written anew; or NULL. */
+	/* A message that has been read, to be written anew, or NULL; and more of them. */
 	struct sk_buff *spare;
+	struct sk_buff_head spares;
 	struct delayed_work work;
 	struct klips_file files[KLIPS_LISTING_COUNT];
 };
@@ -149,33 +150,46 @@ int klips_shim_copy_from(void *to, struct msghdr *msg, size_t len)
 }
 
 /*
+ * How many messages are kept besides the one that is enough where each request is followed by
+ * reading its answer: as many as are written at once while a DUMP is being read.
+ */
+#define KLIPS_SPARES 16
+
+/* No message is kept that has room for more than this; few have. */
+#define KLIPS_SPARE_ROOM 1024
+
+/*
  * A message that is done with is kept, if nobody else has it or its bytes, as another listener or
  * by MSG_PEEK: to write it anew takes a small part of what it takes to free one and make another.
- * One per namespace is enough where each request is followed by reading its answer.
  */
 static void klips_message_done(struct klips_net *knet, struct sk_buff *message)
 {
-	if (READ_ONCE(knet->spare) || skb_end_offset(message) > 2 * KLIPS_USUAL_ROOM ||
-	    skb_pfmemalloc(message) || refcount_read(&message->users) != 1 ||
-	    skb_cloned(message)) {
+	bool first = !READ_ONCE(knet->spare);
+
+	if ((!first && skb_queue_len_lockless(&knet->spares) >= KLIPS_SPARES) ||
+	    skb_end_offset(message) > KLIPS_SPARE_ROOM || skb_pfmemalloc(message) ||
+	    refcount_read(&message->users) != 1 || skb_cloned(message)) {
 		consume_skb(message);
 		return;
 	}
 	/* As in skb_unref(). */
 	smp_rmb();
 	skb_orphan(message);
-	message = xchg(&knet->spare, message);
+	if (first)
+		message = xchg(&knet->spare, message);
 	if (message)
-		consume_skb(message);
+		skb_queue_head(&knet->spares, message);
 }
 
-/* The message that was kept, as if it were new; NULL if there is none. */
+/* A message that was kept, as if it were new; NULL if there is none. */
 static struct sk_buff *klips_take_spare(struct klips_net *knet)
 {
 	struct sk_buff *message = NULL;
 
 	if (READ_ONCE(knet->spare))
 		message = xchg(&knet->spare, NULL);
+	if (!message && !skb_queue_empty_lockless(&knet->spares))
+		message = skb_dequeue(&knet->spares);
 	if (message) {
 		__skb_trim(message, 0);
 		/* SO_TIMESTAMP had noted when it was read. */
@@ -283,10 +297,16 @@ bool klips_shim_has_room(const struct sock *sk)
 	return 3 * (s64)atomic_read(&sk->sk_rmem_alloc) <= 2 * (s64)READ_ONCE(sk->sk_rcvbuf);
 }
 
-/* Whether there is room for so much that it is worth while to go on with a DUMP. */
+/*
+ * Whether there is room for so much that it is worth while to go on with a DUMP: for as many
+ * messages as are kept, or for a third of the buffer if that is less.
+ */
 static bool klips_is_drained(const struct sock *sk)
 {
-	return 3 * (s64)atomic_read(&sk->sk_rmem_alloc) <= READ_ONCE(sk->sk_rcvbuf);
+	s64 rcvbuf = READ_ONCE(sk->sk_rcvbuf);
+	s64 some = min_t(s64, 3 * KLIPS_SPARES * SKB_TRUESIZE(KLIPS_USUAL_ROOM), rcvbuf);
+
+	return 3 * (s64)atomic_read(&sk->sk_rmem_alloc) + some <= 2 * rcvbuf;
 }
 
 void klips_shim_set_dumping(struct sock *sk, bool dumping)
@@ -556,6 +576,7 @@ static int __net_init klips_net_init(struct net *net)
 	int err;
 
 	knet->net = net;
+	skb_queue_head_init(&knet->spares);
 	INIT_DELAYED_WORK(&knet->work, klips_work);
 	knet->state = klips_net_new(net);
 	if (!knet->state)
@@ -574,6 +595,7 @@ static void __net_exit klips_net_exit(struct net *net)
 	cancel_delayed_work_sync(&klips_net(net)->work);
 	klips_net_free(klips_net(net)->state);
 	consume_skb(klips_net(net)->spare);
+	skb_queue_purge(&klips_net(net)->spares);
 }
 
 static struct pernet_operations klips_net_ops = {
