@@ -160,8 +160,9 @@ const COSTS: &str = "\
 Columns are the number of SAs in the table. \"ADD while filling\" is the average over all that filled
 it, the other rows are of 400 requests each, DUMP, FLUSH and `/proc` of the whole table, and `/proc`
 when it is read for the second time. DELETE and FLUSH are with what the kernel's workers do
-afterwards, for others too, so single figures may be too large. The last column is relative to the
-floor at the largest size.";
+afterwards, for others too: DELETE is the median of three rounds, FLUSH one alone, which may be too
+large; in nanoseconds they are processor time, where the others are time that passes. The last
+column is relative to the floor at the largest size.";
 
 const COSTS_OF_AF_KEY: &str = "\
 Mainline's ADD looks at all SAs that go to the same gateway, so with one gateway it is not measured

@@ -16,6 +16,8 @@ use std::{fs::File, io::Read, thread, time::Duration};
 const COUNT: u32 = 400;
 /// SAs of the groups that are made at once.
 const GROUP: u32 = 4;
+/// How often DELETE is measured, for what workers of the kernel do is not always the same.
+const ROUNDS: usize = 3;
 /// How often a socket is closed.
 const CLOSES: u32 = 10;
 
@@ -82,28 +84,26 @@ fn requests_of(
     what: &str,
     messages: impl Iterator<Item = Vec<u8>>,
 ) -> Result<()> {
-    requests_timed(setting, what, messages, |work| measure::time(work))
+    let messages: Vec<_> = messages.collect();
+    let took = time_requests(setting, &messages, |work| measure::time(work))
+        .with_context(|| format!("{what} at {setting:?}"))?;
+    setting.tell_each(what, took, u32::try_from(messages.len())?);
+    Ok(())
 }
 
-/// The same, timed by `time`.
-fn requests_timed(
+/// How long it takes, by `time`, to write messages and read the answers.
+fn time_requests(
     setting: Setting,
-    what: &str,
-    messages: impl Iterator<Item = Vec<u8>>,
+    messages: &[Vec<u8>],
     time: impl FnOnce(&mut dyn FnMut() -> Result<()>) -> Result<u64>,
-) -> Result<()> {
-    let messages: Vec<_> = messages.collect();
+) -> Result<u64> {
     let mut socket = Socket::open()?;
-    let idle = idle(setting.listeners)?;
-    let took = time(&mut || {
+    let _idle = idle(setting.listeners)?;
+    time(&mut || {
         messages
             .iter()
             .try_for_each(|message| socket.request(message))
     })
-    .with_context(|| format!("{what} at {setting:?}"))?;
-    drop(idle);
-    setting.tell_each(what, took, u32::try_from(messages.len())?);
-    Ok(())
 }
 
 fn requests(table: &Table, setting: Setting) -> Result<()> {
@@ -128,11 +128,29 @@ fn requests(table: &Table, setting: Setting) -> Result<()> {
         let ungroup = fours().map(|four| message::ungroup(&four[1]));
         requests_of(setting, "ungroup of 4", ungroup)?;
     }
-    let delete = new().map(|sa| message::delete(&sa));
-    requests_timed(setting, "DELETE", delete, |work| {
-        measure::time_with_workers(work)
-    })?;
+    delete(table, setting)?;
     close(setting)
+}
+
+/// Measures DELETE of the SAs that were added last, with what workers of the kernel do: the median
+/// of some rounds.
+fn delete(table: &Table, setting: Setting) -> Result<()> {
+    let numbers = setting.sas..setting.sas + COUNT;
+    let messages: Vec<_> = numbers
+        .clone()
+        .map(|number| message::delete(&table.sa(number)))
+        .collect();
+    let mut took = [0; ROUNDS];
+    for (round, took) in took.iter_mut().enumerate() {
+        if round > 0 {
+            table.fill(numbers.clone())?;
+        }
+        *took = time_requests(setting, &messages, |work| measure::time_with_workers(work))
+            .with_context(|| format!("DELETE at {setting:?}"))?;
+    }
+    took.sort_unstable();
+    setting.tell_each("DELETE", took[ROUNDS / 2], COUNT);
+    Ok(())
 }
 
 /// Measures what even a request costs that is refused at once.
