@@ -25,7 +25,10 @@ use crate::{
         OutOfMemory,
         Vector, //
     },
-    sadb::Age, //
+    sadb::{
+        Age,
+        Bin, //
+    }, //
 };
 
 pub(super) fn delete<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
@@ -36,25 +39,30 @@ pub(super) fn delete<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Ref
         out.sa(Ext::Sa, &Sa::naming(said.spi));
         spec::echo_addresses(message, out);
     })?;
+    // Emptied when the lock is not held any more.
+    let mut bin = Bin::new();
     let mut state = host.lock();
     let age = state.sadb.find(&said).ok_or(Errno::ESRCH)?.age();
-    remove_chain(host, &mut state, age, reply)?;
+    remove_chain(host, &mut state, age, reply, &mut bin)?;
     Ok(())
 }
 
-/// Removes an SA with its whole group. `announcement` tells of the SA itself, and a message each
-/// of its mates.
+/// Removes an SA with its whole group, into `bin`. `announcement` tells of the SA itself, and a
+/// message each of its mates.
 pub(super) fn remove_chain<H: Host>(
     host: &H,
     state: &mut State<H>,
     age: Age,
     announcement: H::Draft,
+    bin: &mut Bin,
 ) -> Result<(), OutOfMemory> {
-    let mut mates = Vector::new();
+    // Most SAs have none, and to drop a vector takes a call, even if it is empty.
+    let mut mates = None;
     let (mut removed, mut named) = (0, None);
     if let Some(sa) = state.sadb.get(age) {
         for mate in state.sadb.chain(sa).filter(|mate| mate.age() != age) {
-            memory::push(&mut mates, spec::removal_of(host, mate)?)?;
+            let mates = mates.get_or_insert_with(Vector::new);
+            memory::push(mates, spec::removal_of(host, mate)?)?;
         }
     }
     state.sadb.remove_chain(age, |sa| {
@@ -62,6 +70,7 @@ pub(super) fn remove_chain<H: Host>(
         if sa.age() == age {
             named = Some(sa.spec.said());
         }
+        bin.put(sa);
     });
     if let Some(said) = named {
         state.trace(
@@ -70,7 +79,7 @@ pub(super) fn remove_chain<H: Host>(
             format_args!("{said}: removed, a chain of {removed}"),
         );
     }
-    for message in core::iter::once(announcement).chain(mates) {
+    for message in core::iter::once(announcement).chain(mates.into_iter().flatten()) {
         state.listeners.send(host, message, Audience::All);
     }
     Ok(())

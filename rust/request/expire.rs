@@ -24,6 +24,7 @@ use crate::{
     memory::OutOfMemory,
     sadb::{
         Age,
+        Bin,
         Sa, //
     }, //
 };
@@ -40,6 +41,8 @@ pub(super) fn expire<H: Host>(host: &H, message: &Message<'_>) -> Result<(), sup
 
 /// Deals with the SAs whose limits are passed, and asks to be called when the next ones will be.
 pub fn run<H: Host>(host: &H) {
+    // Emptied when the lock is not held any more, also where this returns.
+    let mut bin = Bin::new();
     loop {
         let now = host.now();
         let mut state = host.lock();
@@ -50,7 +53,7 @@ pub fn run<H: Host>(host: &H) {
             };
             let (age, over) = (sa.age(), sa.spec.is_over(now));
             let result = match over {
-                true => end(host, &mut state, age),
+                true => end(host, &mut state, age, &mut bin),
                 false => warn(host, &mut state, age),
             };
             if result.is_err() {
@@ -60,17 +63,23 @@ pub fn run<H: Host>(host: &H) {
             }
         }
         drop(state);
+        bin.empty();
         host.breathe();
     }
 }
 
-fn end<H: Host>(host: &H, state: &mut State<H>, age: Age) -> Result<(), OutOfMemory> {
+fn end<H: Host>(
+    host: &H,
+    state: &mut State<H>,
+    age: Age,
+    bin: &mut Bin,
+) -> Result<(), OutOfMemory> {
     state.seq = state.seq.wrapping_add(1);
     let Some(sa) = state.sadb.get(age) else {
         return Ok(());
     };
     let message = expiry_of(host, sa, state.seq, (Ext::LifetimeHard, &sa.spec.hard))?;
-    delete::remove_chain(host, state, age, message)
+    delete::remove_chain(host, state, age, message, bin)
 }
 
 fn warn<H: Host>(host: &H, state: &mut State<H>, age: Age) -> Result<(), OutOfMemory> {

@@ -18,6 +18,7 @@ use crate::{
     },
     sadb::{
         Age,
+        Bin,
         Removed, //
     }, //
 };
@@ -58,6 +59,7 @@ pub fn free<H: Host>(host: &H, mut removed: Removed) {
 
 /// Removes the SAs of one type that are there now, step by step. Each group goes in one piece.
 fn remove_type<H: Host>(host: &H, satype: SaType) {
+    let mut bin = Bin::new();
     let end = host.lock().sadb.next_age();
     let mut next = Some(Age::FIRST);
     while let Some(mut age) = next {
@@ -71,10 +73,11 @@ fn remove_type<H: Host>(host: &H, satype: SaType) {
             age = found.next();
             next = Some(age);
             if proto == satype.proto() {
-                state.sadb.remove_chain(found, drop);
+                state.sadb.remove_chain(found, |sa| bin.put(sa));
             }
         }
         drop(state);
+        bin.empty();
         host.breathe();
     }
 }

@@ -17,6 +17,7 @@ use crate::memory::{
 };
 use core::{
     num::NonZeroU64,
+    ops::Deref,
     slice, //
 };
 
@@ -72,8 +73,10 @@ trait Level: Sized {
     fn reserve(&mut self, age: u64) -> Result<(), OutOfMemory>;
     /// Puts a value where nodes have been reserved and none is; hands it back otherwise.
     fn insert(&mut self, age: u64, value: Boxed<Self::Value>) -> Result<(), Boxed<Self::Value>>;
-    /// Takes a value out, and frees the nodes below this one that have become empty by that.
-    fn remove(&mut self, age: u64) -> Taken<Self::Value>;
+    /// Takes a value out, and the nodes below this one that have become empty by that.
+    fn remove(&mut self, age: u64) -> Removal<Self::Value>;
+    /// Itself if it is a leaf; any other node is freed.
+    fn into_leaf(self) -> Option<Leaf<Self::Value>>;
     /// The first leaf that has values at `age` or later: its part from the first of those on, and
     /// the age that comes after it.
     fn leaf_from(&self, age: u64) -> Option<(&[Slot<Self::Value>], u64)>;
@@ -93,9 +96,24 @@ trait Level: Sized {
 type Slot<T> = Option<Boxed<T>>;
 
 /// What was taken out of a node, and whether that has become empty by it.
-struct Taken<T> {
+struct Removal<T> {
     value: Slot<T>,
+    leaf: Option<Leaf<T>>,
     emptied: bool,
+}
+
+/// A value that was taken out, with the leaf that has become empty by that, to be freed with it.
+pub(super) struct Taken<T> {
+    value: Boxed<T>,
+    _leaf: Option<Leaf<T>>,
+}
+
+impl<T> Deref for Taken<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
 }
 
 /// Whether nothing is left after what was at `index` was taken out.
@@ -145,13 +163,18 @@ impl<T> Level for Leaf<T> {
         }
     }
 
-    fn remove(&mut self, age: u64) -> Taken<T> {
+    fn remove(&mut self, age: u64) -> Removal<T> {
         let index = Self::index(age);
         let value = self.0[index].take();
-        Taken {
+        Removal {
             emptied: value.is_some() && is_emptied(&self.0, index),
+            leaf: None,
             value,
         }
+    }
+
+    fn into_leaf(self) -> Option<Leaf<T>> {
+        Some(self)
     }
 
     fn leaf_from(&self, age: u64) -> Option<(&[Slot<T>], u64)> {
@@ -220,20 +243,26 @@ impl<L: Level> Level for Inner<L> {
         }
     }
 
-    fn remove(&mut self, age: u64) -> Taken<Self::Value> {
+    fn remove(&mut self, age: u64) -> Removal<Self::Value> {
         let index = Self::index(age);
         let Some(child) = &mut self.0[index] else {
-            return Taken {
+            return Removal {
                 value: None,
+                leaf: None,
                 emptied: false,
             };
         };
-        let mut taken = child.remove(age);
-        if taken.emptied {
-            self.0[index] = None;
-            taken.emptied = is_emptied(&self.0, index);
+        let mut removal = child.remove(age);
+        if removal.emptied {
+            let leaf = self.0[index].take().and_then(L::into_leaf);
+            removal.leaf = removal.leaf.or(leaf);
+            removal.emptied = is_emptied(&self.0, index);
         }
-        taken
+        removal
+    }
+
+    fn into_leaf(self) -> Option<Leaf<Self::Value>> {
+        None
     }
 
     fn leaf_from(&self, mut age: u64) -> Option<(&[Slot<Self::Value>], u64)> {
@@ -298,12 +327,15 @@ fn reserve<L: Level>(root: &mut Option<L>, age: u64) -> Result<(), OutOfMemory> 
 }
 
 /// Takes the value at `age` out, and the root if that is empty then.
-fn remove<L: Level>(root: &mut Option<L>, age: u64) -> Slot<L::Value> {
-    let taken = root.as_mut()?.remove(age);
-    if taken.emptied {
+fn remove<L: Level>(root: &mut Option<L>, age: u64) -> Option<Taken<L::Value>> {
+    let removal = root.as_mut()?.remove(age);
+    if removal.emptied {
         *root = None;
     }
-    taken.value
+    Some(Taken {
+        value: removal.value?,
+        _leaf: removal.leaf,
+    })
 }
 
 /// A map from [`Age`] to `T`, in order of age.
@@ -374,13 +406,13 @@ impl<T> AgeMap<T> {
     }
 
     /// Takes the value at `age` out.
-    pub(super) fn remove(&mut self, age: Age) -> Option<Boxed<T>> {
-        let value = match age.number() {
+    pub(super) fn remove(&mut self, age: Age) -> Option<Taken<T>> {
+        let taken = match age.number() {
             age if age < Self::DEEP => remove(&mut self.shallow, age),
             age => remove(&mut self.deep, age),
         }?;
         self.len -= 1;
-        Some(value)
+        Some(taken)
     }
 
     /// Drops some of the first values. Returns whether there were any.

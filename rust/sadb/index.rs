@@ -51,9 +51,22 @@ fn fold(a: u64, b: u64) -> u64 {
     (product as u64) ^ ((product >> 64) as u64)
 }
 
+/// Buckets that are allocated at once.
+pub(super) type Chunk = Array<Age>;
+
+/// What is left of a bucket that was taken away.
+pub(super) struct Shrunk {
+    /// The SA at its head.
+    pub(super) head: Option<Age>,
+    /// The bucket that its SAs now belong to.
+    pub(super) into: usize,
+    /// Buckets that are not needed any more.
+    pub(super) chunk: Option<Chunk>,
+}
+
 /// The buckets.
 pub(super) struct Index {
-    chunks: Vector<Array<Age>>,
+    chunks: Vector<Chunk>,
     /// Buckets in use. Those from `full / 2` on have been split off from those in front.
     len: usize,
     /// The smallest power of two that is not less than `len`.
@@ -121,8 +134,8 @@ impl Index {
         (new > 0).then(|| new - self.full / 2)
     }
 
-    /// Takes the last bucket away. Returns its head, and the bucket that its SAs now belong to.
-    pub(super) fn shrink(&mut self) -> Option<(Option<Age>, usize)> {
+    /// Takes the last bucket away.
+    pub(super) fn shrink(&mut self) -> Option<Shrunk> {
         if self.len < 2 {
             return None;
         }
@@ -135,10 +148,11 @@ impl Index {
             self.full /= 2;
         }
         // One chunk is kept in hand, so that an insertion after a removal needs no allocation.
-        if self.chunks.len() * CHUNK >= self.len + 2 * CHUNK {
-            self.chunks.pop();
-        }
-        Some((head, into))
+        let chunk = match self.chunks.len() * CHUNK >= self.len + 2 * CHUNK {
+            true => self.chunks.pop(),
+            false => None,
+        };
+        Some(Shrunk { head, into, chunk })
     }
 
     /// Drops some of the buckets, when none of them is needed any more. Returns whether there were

@@ -27,9 +27,17 @@ pub use self::{
 };
 
 use self::{
-    age_map::AgeMap,
-    index::Index,
+    age_map::{
+        AgeMap,
+        Taken, //
+    },
+    index::{
+        Chunk,
+        Index,
+        Shrunk, //
+    },
     timers::{
+        Second,
         Slot,
         Timers, //
     }, //
@@ -47,11 +55,16 @@ use crate::{
         said::Said, //
     },
     memory::{
+        self,
         Boxed,
-        OutOfMemory, //
+        OutOfMemory,
+        Vector, //
     },
 };
-use core::num::NonZeroU64;
+use core::{
+    num::NonZeroU64,
+    ops::Deref, //
+};
 
 /// Why an SA can't be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -297,13 +310,15 @@ impl Sadb {
 
     /// Removes the SA and the whole group that it is in; hands what was removed to `removed`,
     /// inside to outside.
-    pub fn remove_chain(&mut self, sa: Age, mut removed: impl FnMut(Boxed<Sa>)) {
+    pub fn remove_chain(&mut self, sa: Age, mut removed: impl FnMut(Gone)) {
         let mut next = Some(group::innermost(self, sa));
         while let Some(sa) = next.and_then(|age| self.sas.remove(age)) {
             next = sa.onext();
-            self.hash_out(&sa);
-            self.unlink_timer((sa.due, sa.due_before, sa.due_after));
-            removed(sa);
+            removed(Gone {
+                _chunk: self.hash_out(&sa),
+                _second: self.unlink_timer((sa.due, sa.due_before, sa.due_after)),
+                sa,
+            });
         }
     }
 
@@ -347,20 +362,22 @@ impl Sadb {
         self.unlink_timer(old);
     }
 
-    /// Closes the gap that an SA leaves among those of its second.
+    /// Closes the gap that an SA leaves among those of its second. Returns the second if it was the
+    /// last one.
     fn unlink_timer(
         &mut self,
         (due, before, after): (Option<NonZeroU64>, Option<Age>, Option<Age>),
-    ) {
-        let Some(at) = due else {
-            return;
-        };
-        match before.and_then(|age| self.sas.get_mut(age)) {
-            Some(sa) => sa.due_after = after,
-            None => self.timers.set_head(at, after, Slot::NONE),
-        }
+    ) -> Option<Taken<Second>> {
+        let at = due?;
         if let Some(sa) = after.and_then(|age| self.sas.get_mut(age)) {
             sa.due_before = before;
+        }
+        match before.and_then(|age| self.sas.get_mut(age)) {
+            Some(sa) => {
+                sa.due_after = after;
+                None
+            }
+            None => self.timers.set_head(at, after, Slot::NONE),
         }
     }
 
@@ -368,8 +385,9 @@ impl Sadb {
         self.index.bucket_of(self.hash_key.hash(said))
     }
 
-    /// Takes an SA that has been removed out of its bucket.
-    fn hash_out(&mut self, sa: &Sa) {
+    /// Takes an SA that has been removed out of its bucket. Returns buckets that are not needed any
+    /// more.
+    fn hash_out(&mut self, sa: &Sa) -> Option<Chunk> {
         let bucket = self.bucket_of(&sa.spec.said());
         if self.index.head(bucket) == Some(sa.age()) {
             self.index.set_head(bucket, sa.hnext);
@@ -385,18 +403,19 @@ impl Sadb {
         }
         // Fewer than half as many SAs as buckets: give two back, so that the index keeps up with
         // removals as it does with insertions.
-        if self.sas.len() * 2 < self.index.len() {
-            self.shrink_index();
-            self.shrink_index();
+        if self.sas.len() * 2 >= self.index.len() {
+            return None;
         }
+        let chunk = self.shrink_index();
+        self.shrink_index().or(chunk)
     }
 
-    fn shrink_index(&mut self) {
-        if let Some((head, into)) = self.index.shrink() {
-            let kept = self.index.head(into);
-            self.index.set_head(into, head);
-            self.append(into, kept);
-        }
+    fn shrink_index(&mut self) -> Option<Chunk> {
+        let Shrunk { head, into, chunk } = self.index.shrink()?;
+        let kept = self.index.head(into);
+        self.index.set_head(into, head);
+        self.append(into, kept);
+        chunk
     }
 
     /// Puts `chain` behind the last SA of a bucket.
@@ -488,6 +507,64 @@ impl Sadb {
 /// The second in which an SA has to be looked at; those too far away can't be kept.
 fn due(spec: &SaSpec) -> Option<NonZeroU64> {
     NonZeroU64::new(spec.deadline()?).filter(|at| Timers::can_keep(*at))
+}
+
+/// An SA that was removed, with all the memory that nothing needs any more.
+pub struct Gone {
+    sa: Taken<Sa>,
+    _chunk: Option<Chunk>,
+    _second: Option<Taken<Second>>,
+}
+
+impl Deref for Gone {
+    type Target = Sa;
+
+    fn deref(&self) -> &Sa {
+        &self.sa
+    }
+}
+
+/// Where SAs go that were removed, to be freed when nobody waits for that: now and then it takes the
+/// allocator long, for it gives pages back by the thousand.
+pub struct Bin {
+    /// Of one there is place without taking memory.
+    first: Option<Gone>,
+    /// To drop a vector takes a call, even if it is empty.
+    others: Option<Vector<Gone>>,
+}
+
+impl Bin {
+    /// Nothing; allocates nothing.
+    pub const fn new() -> Self {
+        Bin {
+            first: None,
+            others: None,
+        }
+    }
+
+    /// Takes an SA. Without memory it is freed at once.
+    pub fn put(&mut self, gone: Gone) {
+        if self.first.is_none() {
+            self.first = Some(gone);
+        } else {
+            let others = self.others.get_or_insert_with(Vector::new);
+            let _ = memory::push(others, gone);
+        }
+    }
+
+    /// Frees what was put into it.
+    pub fn empty(&mut self) {
+        self.first = None;
+        if let Some(others) = &mut self.others {
+            others.clear();
+        }
+    }
+}
+
+impl Default for Bin {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// A table that nobody can see any more.

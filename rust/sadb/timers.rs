@@ -6,7 +6,8 @@
 
 use super::age_map::{
     Age,
-    AgeMap, //
+    AgeMap,
+    Taken, //
 };
 use crate::memory::{
     self,
@@ -66,12 +67,17 @@ impl Timers {
         Some(self.seconds.get(at.into())?.head)
     }
 
-    /// Changes the head of a second's chain; `None` removes the second. `slot` is used if the
-    /// second is not there.
-    pub(super) fn set_head(&mut self, at: NonZeroU64, head: Option<Age>, slot: Slot) {
+    /// Changes the head of a second's chain; `None` removes the second, which is returned. `slot` is
+    /// used if the second is not there.
+    pub(super) fn set_head(
+        &mut self,
+        at: NonZeroU64,
+        head: Option<Age>,
+        slot: Slot,
+    ) -> Option<Taken<Second>> {
         let key = Age::from(at);
         match (head, self.seconds.get_mut(key), slot) {
-            (None, _, _) => drop(self.seconds.remove(key)),
+            (None, _, _) => return self.seconds.remove(key),
             (Some(head), Some(second), _) => second.head = head,
             (Some(head), None, Slot(Some(mut second))) => {
                 second.head = head;
@@ -79,6 +85,7 @@ impl Timers {
             }
             (Some(_), None, Slot(None)) => (),
         }
+        None
     }
 
     /// Drops some of the seconds. Returns whether there were any.

@@ -4,6 +4,7 @@
 
 use klips::{
     errno::Errno,
+    memory,
     request::{self, Host},
     sadb::Age,
     said::{Proto, Said},
@@ -849,6 +850,30 @@ fn long_flush_lets_others_have_their_turn() {
     }
     host.set_up(&flush(0));
     assert!(host.breaths.get() >= 300 / 64);
+}
+
+/// To free them can take the kernel long, for which others must not have to wait.
+#[test]
+fn sas_are_freed_when_the_state_is_not_locked() {
+    let group = ["esp.1001", "esp.1002", "esp.1003"].map(|text| said(&format!("{text}@10.0.0.2")));
+    for what in ["DELETE", "FLUSH", "a limit"] {
+        let host = TestHost::new();
+        for said in group {
+            host.set_up(&limited(msg::ADD, said, 0, 20));
+        }
+        host.set_up(&list(&group));
+        match what {
+            "DELETE" => host.set_up(&delete(group[1])),
+            "FLUSH" => host.set_up(&flush(3)),
+            _ => host.sleep(21),
+        }
+        let at_unlock = host.at_unlock.borrow();
+        assert!(
+            at_unlock.contains(&(0, group.len())),
+            "{what}: SAs and keys {at_unlock:?}"
+        );
+        assert_eq!(memory::secrets(), 0, "{what}");
+    }
 }
 
 #[test]

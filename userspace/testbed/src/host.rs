@@ -16,6 +16,7 @@ use std::{
     collections::{HashMap, HashSet, VecDeque},
     fmt::{self, Write as _},
     net::IpAddr,
+    ops::{Deref, DerefMut},
     sync::{Mutex, MutexGuard},
 };
 
@@ -61,6 +62,36 @@ pub struct TestHost {
     pub breaths: Cell<usize>,
     /// What happens meanwhile.
     pub on_breathe: RefCell<Option<OnBreathe>>,
+    /// How many SAs were in the table and how many keys in memory, each time a request unlocked the
+    /// state.
+    pub at_unlock: RefCell<Vec<(usize, usize)>>,
+}
+
+/// The state, locked by a request.
+pub struct Guard<'a> {
+    host: &'a TestHost,
+    state: MutexGuard<'a, State<TestHost>>,
+}
+
+impl Deref for Guard<'_> {
+    type Target = State<TestHost>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.state
+    }
+}
+
+impl DerefMut for Guard<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.state
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        let counts = (self.sadb.len(), memory::secrets());
+        self.host.at_unlock.borrow_mut().push(counts);
+    }
 }
 
 impl TestHost {
@@ -89,6 +120,7 @@ impl TestHost {
             poison: Cell::new(0xaa),
             breaths: Cell::new(0),
             on_breathe: RefCell::default(),
+            at_unlock: RefCell::default(),
         };
         host.open(A);
         host.open(B);
@@ -259,12 +291,14 @@ fn check_order(message: &[u8]) {
 impl Host for TestHost {
     type Socket = Socket;
     type Draft = Vec<u8>;
-    type Guard<'a> = MutexGuard<'a, State<TestHost>>;
+    type Guard<'a> = Guard<'a>;
 
-    fn lock(&self) -> Self::Guard<'_> {
-        self.state
-            .try_lock()
-            .expect("a request locks once at a time")
+    fn lock(&self) -> Guard<'_> {
+        let state = self.state.try_lock();
+        Guard {
+            host: self,
+            state: state.expect("a request locks once at a time"),
+        }
     }
 
     fn draft(&self, len: usize) -> Result<Vec<u8>, OutOfMemory> {
