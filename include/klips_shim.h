@@ -121,7 +121,7 @@ void klips_net_free(void *state);
 int klips_socket_check(const struct net *net, int type, int protocol);
 int klips_socket_open(void *state, struct sock *sk);
 void klips_socket_close(void *state, struct sock *sk);
-/* Most was read from a socket for which klips_shim_set_dumping was called. */
+/* There is room to go on with a DUMP at a socket for which klips_shim_set_dumping was called. */
 void klips_socket_drained(void *state, struct sock *sk);
 /* The time that klips_shim_wake_after was told has come. */
 void klips_expire(void *state);

@@ -136,8 +136,8 @@ fn send<H: Host>(host: &H, state: &State<H>, socket: H::Socket, mut message: H::
     state.listeners.send(host, message, Audience::Only(socket));
 }
 
-/// Sends what the socket has room for. Called when it is asked for, and whenever something has
-/// been read.
+/// Sends what the socket has room for. Called when it is asked for, and whenever what has been read
+/// has made room.
 pub fn go_on<H: Host>(host: &H, socket: H::Socket) {
     loop {
         let mut state = host.lock();

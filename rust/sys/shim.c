@@ -37,7 +37,7 @@ struct klips_net {
 	struct net *net;
 	/* Owned by Rust. */
 	void *state;
-	/* A message that has been read, to be written anew, or NULL; and more of them. */
+	/* A message that is done with, to be written anew, or NULL; and more of them. */
 	struct sk_buff *spare;
 	struct sk_buff_head spares;
 	struct delayed_work work;
@@ -155,8 +155,11 @@ int klips_shim_copy_from(void *to, struct msghdr *msg, size_t len)
  */
 #define KLIPS_SPARES 16
 
-/* No message is kept that has room for more than this; few have. */
-#define KLIPS_SPARE_ROOM 1024
+/*
+ * What the allocator gives for KLIPS_USUAL_ROOM, at the most: 640 where cache lines have 128 bytes.
+ * A larger one would be charged in full to each socket that is sent a short message in it.
+ */
+#define KLIPS_SPARE_ROOM 640
 
 /*
  * A message that is done with is kept, if nobody else has it or its bytes, as another listener or
@@ -176,8 +179,8 @@ static void klips_message_done(struct klips_net *knet, struct sk_buff *message)
 	smp_rmb();
 	skb_orphan(message);
 	if (first)
-		message = xchg(&knet->spare, message);
-	if (message)
+		consume_skb(xchg(&knet->spare, message));
+	else
 		skb_queue_head(&knet->spares, message);
 }
 
@@ -304,9 +307,10 @@ bool klips_shim_has_room(const struct sock *sk)
 static bool klips_is_drained(const struct sock *sk)
 {
 	s64 rcvbuf = READ_ONCE(sk->sk_rcvbuf);
-	s64 some = min_t(s64, 3 * KLIPS_SPARES * SKB_TRUESIZE(KLIPS_USUAL_ROOM), rcvbuf);
+	/* Three times the room, as klips_shim_has_room reckons. */
+	s64 room = 2 * rcvbuf - 3 * (s64)atomic_read(&sk->sk_rmem_alloc);
 
-	return 3 * (s64)atomic_read(&sk->sk_rmem_alloc) + some <= 2 * rcvbuf;
+	return room >= min_t(s64, 3 * KLIPS_SPARES * SKB_TRUESIZE(KLIPS_USUAL_ROOM), rcvbuf);
 }
 
 void klips_shim_set_dumping(struct sock *sk, bool dumping)
@@ -595,7 +599,7 @@ static void __net_exit klips_net_exit(struct net *net)
 	cancel_delayed_work_sync(&klips_net(net)->work);
 	klips_net_free(klips_net(net)->state);
 	consume_skb(klips_net(net)->spare);
-	skb_queue_purge(&klips_net(net)->spares);
+	skb_queue_purge_reason(&klips_net(net)->spares, SKB_CONSUMED);
 }
 
 static struct pernet_operations klips_net_ops = {

@@ -43,6 +43,7 @@ pub fn all() -> Vec<Test> {
         dump_lists_everything_by_age,
         dump_honours_the_sa_type,
         dump_goes_on_as_the_reader_reads,
+        dump_goes_through_the_smallest_buffer,
         dump_survives_changes_in_between,
         promiscuous_sockets_get_wrapped_copies,
         debug_sets_and_clears_masks,
@@ -316,6 +317,19 @@ fn dump_goes_on_as_the_reader_reads() -> Result<()> {
         }
         ensure!(read == sas, "{} of {} with {size}", read.len(), sas.len());
     }
+    Ok(())
+}
+
+fn dump_goes_through_the_smallest_buffer() -> Result<()> {
+    let sas = many(200)?;
+    let socket = KeySocket::open()?;
+    socket.0.set_recv_buffer_size(1)?;
+    ensure!(socket.send(&dump(0)).is_ok());
+    let read: Vec<_> = read_dump(&socket)?
+        .into_iter()
+        .map(|(said, _)| said)
+        .collect();
+    ensure!(read == sas, "{} of {}", read.len(), sas.len());
     Ok(())
 }
 

@@ -3,15 +3,20 @@
 //! How the sockets behave, whatever the messages mean.
 
 use crate::{
+    kinds::rich,
     ktap::Test,
     support::{
-        KeySocket, add, bytes_of, errno, expect_spigrp, make, manual_sas, naming, open_raw, parse,
-        said,
+        KeySocket, add, bytes_of, errno, expect_spigrp, header, make, manual_sas, naming, open_raw,
+        parse, said,
     },
     tests,
 };
 use anyhow::{Result, ensure};
-use klips::{errno::Errno, pfkey::MsgType, said::Said};
+use klips::{
+    errno::Errno,
+    pfkey::{Header, MsgType, build::Content},
+    said::Said,
+};
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
@@ -43,6 +48,7 @@ pub fn all() -> Vec<Test> {
         peek_leaves_the_message,
         what_others_have_to_read_stays_as_it_was,
         what_is_peeked_at_stays_as_it_was,
+        what_is_peeked_at_in_a_dump_stays_as_it_was,
         a_timestamp_is_of_the_message_that_it_comes_with,
         a_short_read_truncates_and_says_so,
         a_full_listener_loses_messages_and_hurts_nobody,
@@ -222,37 +228,91 @@ fn what_is_peeked_at_stays_as_it_was() -> Result<()> {
         said("ah.22222222@10.34.34.34"),
     ];
     make(&saids)?;
+    let is_one = |message: &[u8]| {
+        let about = parse(message)?.said();
+        Ok(about.is_some_and(|about| saids.contains(&about)))
+    };
+    let peeked = peek_while(&socket, is_one, || {
+        (0..REQUESTS).try_for_each(|index| {
+            let said = &saids[index % 2];
+            let answer = socket.ask(&naming(MsgType::Get, said))?;
+            ensure!(parse(&answer)?.said() == Some(*said), "{answer:02x?}");
+            Ok(())
+        })
+    })?;
+    println!("# {peeked} messages seen of {REQUESTS}");
+    Ok(())
+}
+
+/// A thread looks at messages while `work` is done: each has to be one of those that there can be.
+/// Returns how many it has seen.
+fn peek_while(
+    socket: &KeySocket,
+    can_be: impl Fn(&[u8]) -> Result<bool> + Sync,
+    work: impl FnOnce() -> Result<()>,
+) -> Result<usize> {
     let over = AtomicBool::new(false);
-    let peeked = thread::scope(|scope| {
+    thread::scope(|scope| {
         let peek = scope.spawn(|| {
-            let mut peeked = 0_usize;
+            let mut peeked = 0;
             while !over.load(Ordering::Relaxed) {
-                let mut buffer = [0; 512];
+                let mut buffer = [0; 1024];
                 let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
                 let Ok(len) = recv(socket.0.as_raw_fd(), &mut buffer, flags) else {
                     continue;
                 };
                 let message = &buffer[..len];
-                let about = parse(message)?.said();
-                ensure!(
-                    about.is_some_and(|about| saids.contains(&about)),
-                    "{message:02x?}"
-                );
+                ensure!(can_be(message)?, "{message:02x?}");
                 peeked += 1;
             }
             Ok(peeked)
         });
-        let asked = (0..REQUESTS).try_for_each(|index| {
-            let said = &saids[index % 2];
-            let answer = socket.ask(&naming(MsgType::Get, said))?;
-            ensure!(parse(&answer)?.said() == Some(*said), "{answer:02x?}");
-            Ok(())
-        });
+        let worked = work();
         over.store(true, Ordering::Relaxed);
         let peeked = peek.join().expect("no panic");
-        asked.and(peeked)
+        worked.and(peeked)
+    })
+}
+
+/// The same with messages by the dozen, long ones among them.
+fn what_is_peeked_at_in_a_dump_stays_as_it_was() -> Result<()> {
+    const DUMPS: usize = 50;
+    let socket = KeySocket::open()?;
+    for index in 0..100 {
+        let said = said(&format!("esp.{:x}@10.0.0.{index}", 0x1000 + index));
+        let sa = add(&said);
+        socket.ask(&if index % 3 == 0 { rich(sa) } else { sa })?;
+    }
+    // Less than the whole of it, which thus is written as it is read.
+    socket.0.set_recv_buffer_size(20_000)?;
+    let read = || -> Result<Vec<Vec<u8>>> {
+        ensure!(socket.send(&Content::new(header(MsgType::Dump, 0))) == Ok(()));
+        let mut bodies = Vec::new();
+        let start = Instant::now();
+        loop {
+            // A message that is being looked at takes up room; it goes on when that is over.
+            let Some(mut message) = socket.read()? else {
+                ensure!(start.elapsed() < Duration::from_secs(60), "DUMP stops");
+                thread::yield_now();
+                continue;
+            };
+            let last = parse(&message)?.header.seq == 0;
+            bodies.push(message.split_off(Header::SIZE));
+            if last {
+                return Ok(bodies);
+            }
+        }
+    };
+    let first = read()?;
+    ensure!(first.len() == 100, "{} messages", first.len());
+    let is_one = |message: &[u8]| Ok(first.iter().any(|body| body == &message[Header::SIZE..]));
+    let peeked = peek_while(&socket, is_one, || {
+        (0..DUMPS).try_for_each(|number| {
+            ensure!(read()? == first, "DUMP {number} is another");
+            Ok(())
+        })
     })?;
-    println!("# {peeked} messages seen of {REQUESTS}");
+    println!("# {peeked} messages seen of {}", DUMPS * first.len());
     Ok(())
 }
 
