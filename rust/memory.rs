@@ -48,6 +48,11 @@ pub fn array<T>() -> Result<Array<T>, OutOfMemory> {
     KBox::init(empty, GFP_KERNEL_ACCOUNT).map_err(|_| OutOfMemory)
 }
 
+/// Makes room for so many values more.
+pub fn reserve<T>(vector: &mut Vector<T>, count: usize) -> Result<(), OutOfMemory> {
+    Ok(vector.reserve(count, GFP_KERNEL_ACCOUNT)?)
+}
+
 /// Appends a value.
 pub fn push<T>(vector: &mut Vector<T>, value: T) -> Result<(), OutOfMemory> {
     Ok(vector.push(value, GFP_KERNEL_ACCOUNT)?)

@@ -59,7 +59,7 @@ pub fn free<H: Host>(host: &H, mut removed: Removed) {
 
 /// Removes the SAs of one type that are there now, step by step. Each group goes in one piece.
 fn remove_type<H: Host>(host: &H, satype: SaType) {
-    let mut bin = Bin::new();
+    let mut bin = Bin::with_room(STEP);
     let end = host.lock().sadb.next_age();
     let mut next = Some(Age::FIRST);
     while let Some(mut age) = next {

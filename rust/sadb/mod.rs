@@ -525,7 +525,8 @@ impl Deref for Gone {
 }
 
 /// Where SAs go that were removed, to be freed when nobody waits for that: now and then it takes the
-/// allocator long, for it gives pages back by the thousand.
+/// allocator long, for it gives pages back by the thousand. Nothing depends on the memory that the
+/// bin itself takes.
 pub struct Bin {
     /// Of one there is place without taking memory.
     first: Option<Gone>,
@@ -539,6 +540,16 @@ impl Bin {
         Bin {
             first: None,
             others: None,
+        }
+    }
+
+    /// The same, with room for so many SAs if there is memory for it.
+    pub fn with_room(count: usize) -> Self {
+        let mut others = Vector::new();
+        let _ = memory::reserve(&mut others, count);
+        Bin {
+            first: None,
+            others: Some(others),
         }
     }
 

@@ -58,6 +58,13 @@ pub fn array<T>() -> Result<Array<T>, OutOfMemory> {
     Ok(Box::new(std::array::from_fn(|_| None)))
 }
 
+/// Makes room for so many values more.
+pub fn reserve<T>(vector: &mut Vector<T>, count: usize) -> Result<(), OutOfMemory> {
+    allocate()?;
+    vector.reserve(count);
+    Ok(())
+}
+
 /// Appends a value.
 pub fn push<T>(vector: &mut Vector<T>, value: T) -> Result<(), OutOfMemory> {
     allocate()?;

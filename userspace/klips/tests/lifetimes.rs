@@ -362,6 +362,9 @@ fn many_sas_of_one_second_are_all_told_and_others_have_their_turn() {
         assert!(host.breaths.get() >= 10, "{}", host.breaths.get());
         assert_eq!(host.state().sadb.len(), left);
     }
+    for (sas, keys) in &*host.at_unlock.borrow() {
+        assert!(keys - sas <= 16, "{keys} keys for {sas} SAs");
+    }
     assert_eq!(host.wake.get(), None);
 }
 

@@ -839,6 +839,9 @@ fn flush_of_a_type_spares_what_is_added_meanwhile() {
         listing.lines().all(|line| line.starts_with("esp0x80")),
         "{listing}"
     );
+    for (sas, keys) in &*host.at_unlock.borrow() {
+        assert!(keys - sas <= 64, "{keys} keys for {sas} SAs");
+    }
     host.check();
 }
 
