@@ -110,6 +110,8 @@ put_unit() {
 
 make_root() {
 	local release
+	# Who made the packages, and when, would be asked of git otherwise.
+	local -x DEBFULLNAME=Somebody DEBEMAIL=somebody@example.org SOURCE_DATE_EPOCH=1700000000
 	release=$(<"$kernel/include/config/kernel.release")
 	cp -a "$base" "$root"
 	"$scripts/deb.sh" >/dev/null
@@ -131,7 +133,8 @@ make_root() {
 }
 
 boot() {
-	chroot "$root" sh -c 'cd / && find . -xdev -print0 | cpio --null --create --format=newc --quiet' >"$work/initramfs"
+	chroot "$root" sh -c 'cd / && find . -xdev -print0 | cpio --null --create --format=newc --quiet' \
+		>"$work/initramfs" || return
 	# With a thread for each processor the guest now and then dies while it boots.
 	timeout 600 qemu-system-x86_64 -M q35 -accel tcg,thread=single -cpu max -smp 2 -m 2048 \
 		-nodefaults -no-reboot -display none \
@@ -140,7 +143,8 @@ boot() {
 }
 
 outside() {
-	local log=$project/build/log/service-test.log status=0 ok bad
+	local status=0 ok bad
+	log=$project/build/log/service-test.log
 	((EUID == 0)) || die "this takes root."
 	kernel=$("$scripts/kernel.sh" path --config debian)
 	module=$project/build/module-debian/klips.ko
@@ -149,13 +153,14 @@ outside() {
 		die "module and tools are not built." "make CONFIG=debian module tools"
 	work=$(mktemp -d "$cache/service-test.XXXXXX")
 	root=$work/root
-	trap 'rm -rf "$work"' EXIT
+	trap 'rm -rf --one-file-system "$work"' EXIT
 	mkdir -p "${log%/*}"
+	need_space 2
 	make_base
-	make_root >"$log" 2>&1 || {
-		tail -n 15 "$log" >&2
-		die "the system could not be made; the log is $log"
-	}
+	# Not in a condition, where a failure in the midst of it would not count.
+	trap 'tail -n 15 "$log" >&2; say "the system could not be made; the log is $log"; rm -rf --one-file-system "$work"' EXIT
+	make_root >"$log" 2>&1
+	trap 'rm -rf --one-file-system "$work"' EXIT
 	boot 2>&1 | tr -d '\r' | tee -a "$log" || status=$?
 	tally "$log" "$status"
 	finish_checks "$status"

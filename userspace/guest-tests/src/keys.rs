@@ -311,6 +311,8 @@ fn run() -> Result<()> {
         );
         thread::sleep(Duration::from_millis(50));
     }
+    // They are wiped only after they are gone from the list.
+    thread::sleep(Duration::from_millis(500));
     println!("{DONE}");
     loop {
         pause();
