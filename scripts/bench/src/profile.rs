@@ -250,7 +250,7 @@ pub fn kernel_to_floor(profiles: &[Profile], name: &str) -> Option<f64> {
 pub fn limits(profiles: &[Profile], targets: &[(&str, f64)]) -> Table {
     let head = [
         "one …", "may take", "kernel", "memory", "left", "module", "reads", "table", "answers",
-        "rest",
+        "rest", "may rest",
     ];
     let mut table = Table::new(head);
     for (name, limit) in targets {
@@ -262,11 +262,19 @@ pub fn limits(profiles: &[Profile], targets: &[(&str, f64)]) -> Table {
             continue;
         };
         let may = limit * floor;
-        let mut cells: Vec<_> = [may, kernel, memory, may - kernel - memory]
+        let left = may - kernel - memory;
+        let mut cells: Vec<_> = [may, kernel, memory, left]
             .map(|instructions| number(Some(instructions)))
             .into();
-        cells.push(number(profile.each(profile.module())));
+        let module = profile.each(profile.module());
+        let rest = profile.module_for(Purpose::Rest);
+        cells.push(number(module));
         cells.extend(Purpose::ALL.map(|purpose| number(profile.module_for(purpose))));
+        // What the other three leave of it.
+        let may_rest = module
+            .zip(rest)
+            .map(|(module, rest)| left - (module - rest));
+        cells.push(number(may_rest));
         table.row(part(name).1, cells);
     }
     table
@@ -401,5 +409,37 @@ mod tests {
         assert_eq!(kernel_to_floor(&profiles, "get"), Some(4.0 / 19.0));
         assert_eq!(kernel_to_floor(&profiles, "add"), None);
         assert_eq!(kernel_to_floor(&profiles[..2], "get"), None);
+    }
+
+    #[test]
+    fn a_target_leaves_what_kernel_and_work_do_not_take() {
+        let symbols = symbols_of(
+            "ffffffff81000000 T __x64_sys_sendto\n\
+             ffffffff81000300 T memset\n\
+             ffffffffc0000000 t klips_sendmsg\t[klips]\n\
+             ffffffffc0000100 t klips::klips_core::pfkey::parse::read\t[klips]\n\
+             ffffffffc0000200 t klips::sadb::find\t[klips]\n\
+             ffffffffc0000300 t klips::klips_core::pfkey::build::sa\t[klips]\n",
+        );
+        let profile = |name: &str, work: u64| {
+            let counts = [
+                (0xffff_ffff_8100_0000, 10),
+                (0xffff_ffff_8100_0304, 20),
+                (0xffff_ffff_c000_0000, 70),
+                (0xffff_ffff_c000_0100, 5 * work),
+                (0xffff_ffff_c000_0200, 3 * work),
+                (0xffff_ffff_c000_0300, 2 * work),
+            ];
+            Profile::new(name.to_owned(), &symbols, &counts)
+        };
+        let profiles = [profile("get", 10), profile("floor", 0)];
+        let text = limits(&profiles, &[("get", 2.0), ("add", 3.0)]).to_string();
+        let rows: Vec<_> = text
+            .lines()
+            .skip(2)
+            .map(|row| row.replace(' ', ""))
+            .collect();
+        // Twice 10, of which the kernel takes 1 and memset 2; 10 of the 17 left are work.
+        assert_eq!(rows, ["|GET|20|1.00|2.00|17|17|5.00|3.00|2.00|7.00|7.00|"]);
     }
 }

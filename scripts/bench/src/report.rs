@@ -154,7 +154,9 @@ a read, the socket's queue and what is allocated, \"memory\" is copying and clea
 \"left\" is for the module, which takes what stands next. Of that, \"reads\" is from bytes to a checked
 message, \"table\" is finding and changing SAs, and \"answers\" is from SAs to bytes, all by the names of
 functions, into which the compiler may have put others; the \"rest\" is the way from the system call
-to all this and back.";
+to all this and back. \"May rest\" is what the target leaves for that, with the other three as they
+are: where it is less than what the floor takes of the module, which is the way in alone and stands
+below as a \"refused message\", the target can't be reached by a shorter way in and out.";
 
 const COSTS: &str = "\
 Columns are the number of SAs in the table. \"ADD while filling\" is the average over all that filled
