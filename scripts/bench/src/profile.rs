@@ -253,8 +253,9 @@ pub fn limits(profiles: &[Profile], targets: &[(&str, f64)]) -> Table {
         "rest", "may rest",
     ];
     let mut table = Table::new(head);
+    let floor = floor(profiles);
     for (name, limit) in targets {
-        let Some((profile, floor)) = find(profiles, name).zip(floor(profiles)) else {
+        let Some((profile, floor)) = find(profiles, name).zip(floor) else {
             continue;
         };
         let memory = profile.each(profile.memory());
@@ -266,15 +267,12 @@ pub fn limits(profiles: &[Profile], targets: &[(&str, f64)]) -> Table {
         let mut cells: Vec<_> = [may, kernel, memory, left]
             .map(|instructions| number(Some(instructions)))
             .into();
-        let module = profile.each(profile.module());
-        let rest = profile.module_for(Purpose::Rest);
-        cells.push(number(module));
-        cells.extend(Purpose::ALL.map(|purpose| number(profile.module_for(purpose))));
-        // What the other three leave of it.
-        let may_rest = module
-            .zip(rest)
-            .map(|(module, rest)| left - (module - rest));
-        cells.push(number(may_rest));
+        cells.push(number(profile.each(profile.module())));
+        let parts = Purpose::ALL.map(|purpose| profile.module_for(purpose));
+        cells.extend(parts.map(number));
+        // What all but the last leave of it.
+        let work: Option<f64> = parts[..parts.len() - 1].iter().copied().sum();
+        cells.push(number(work.map(|work| left - work)));
         table.row(part(name).1, cells);
     }
     table
