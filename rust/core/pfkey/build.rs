@@ -17,6 +17,7 @@ use super::{
     value::{
         Address,
         Fault,
+        Flow,
         GroupList,
         Ident,
         Key,
@@ -82,6 +83,8 @@ pub struct Content<'a> {
     pub spi_range: Option<(u32, u32)>,
     /// The second SA of a pair.
     pub second: Option<Second>,
+    /// What an eroute is for.
+    pub flow: Option<Flow>,
     /// Debugging masks.
     pub debug: Option<Masks>,
     /// Kind of NAT traversal.
@@ -122,6 +125,7 @@ impl<'a> Content<'a> {
             supported: None,
             spi_range: None,
             second: None,
+            flow: None,
             debug: None,
             natt_type: None,
             natt_sport: None,
@@ -215,12 +219,18 @@ impl<'a> Content<'a> {
         if let Some(second) = &self.second {
             out.second(second);
         }
+        if let Some(flow) = &self.flow {
+            out.flow(flow);
+        }
         if let Some(Masks(masks)) = self.debug {
             out.put(&wire::Debug {
                 header: sized::<wire::Debug>(Ext::Debug),
                 masks: masks.map(Into::into),
                 reserved: 0.into(),
             });
+        }
+        if let Some(flow) = &self.flow {
+            out.protocol(flow);
         }
         if let Some(kind) = self.natt_type {
             out.natt_type(kind);
@@ -464,6 +474,31 @@ impl<'a> Builder<'a> {
         });
         self.sa(Ext::Sa2, &second.sa);
         self.address(Ext::AddressDst2, &second.dst);
+    }
+
+    /// Networks and ports that an eroute is for, in four extensions.
+    pub fn flow(&mut self, flow: &Flow) {
+        for (ext, socket) in [
+            (Ext::AddressSrcFlow, flow.src),
+            (Ext::AddressDstFlow, flow.dst),
+            (Ext::AddressSrcMask, flow.src_mask),
+            (Ext::AddressDstMask, flow.dst_mask),
+        ] {
+            self.address(ext, &Address { proto: 0, socket });
+        }
+    }
+
+    /// Protocol that an eroute is for, if it is for one only. [`Ext::Debug`] may come before.
+    pub fn protocol(&mut self, flow: &Flow) {
+        if flow.proto != 0 {
+            self.put(&wire::Protocol {
+                header: sized::<wire::Protocol>(Ext::Protocol),
+                proto: flow.proto,
+                direction: 0,
+                flags: 0,
+                reserved: 0,
+            });
+        }
     }
 
     /// Kind of NAT traversal.

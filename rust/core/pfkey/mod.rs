@@ -31,6 +31,7 @@ pub use self::{
     value::{
         Address,
         Fault,
+        Flow,
         Ident,
         Key,
         Lifetime,

@@ -24,6 +24,7 @@ use super::{
     value::{
         Address,
         Fault,
+        Flow,
         GroupList,
         Ident,
         Key,
@@ -408,6 +409,24 @@ impl<'a> Message<'a> {
             satype: self.read.satype2?,
             sa: self.read.sa2?,
             dst: self.read.dst2?,
+        })
+    }
+
+    /// What an eroute is for, if its four extensions are all there. Of a sockaddr nothing but family,
+    /// address and port is kept: historic clients leave anything behind these.
+    pub fn flow(&self) -> Option<Flow> {
+        let socket = |ext| {
+            let socket = self.address(ext)?.socket;
+            Some(SocketAddr::new(socket.ip(), socket.port()))
+        };
+        Some(Flow {
+            src: socket(Ext::AddressSrcFlow)?,
+            dst: socket(Ext::AddressDstFlow)?,
+            src_mask: socket(Ext::AddressSrcMask)?,
+            dst_mask: socket(Ext::AddressDstMask)?,
+            proto: self
+                .get::<wire::Protocol>(Ext::Protocol)
+                .map_or(0, |protocol| protocol.proto),
         })
     }
 

@@ -237,8 +237,12 @@ pub enum Direction {
 
 /// Flag of an SA: perfect forward secrecy; KLIPS uses the same bit for "inbound".
 pub const SAFLAG_PFS: u32 = 1;
+/// Flag of ADDFLOW: take the place of the eroute that there is for this flow.
+pub const SAFLAG_REPLACEFLOW: u32 = 2;
 /// Flag of DELFLOW: remove all eroutes.
 pub const SAFLAG_CLEARFLOW: u32 = 4;
+/// Flag of ADDFLOW: no eroute, but what may come out of the tunnel that is named.
+pub const SAFLAG_INFLOW: u32 = 8;
 /// The SAref that means "none" to Openswan 2.6 and libreswan.
 pub const SAREF_NULL: u32 = 0;
 /// The SAref that means "none" to Openswan 2.4.

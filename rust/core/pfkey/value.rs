@@ -172,6 +172,22 @@ impl GroupList {
     }
 }
 
+/// What an eroute is for, in the form of its four extensions and of PROTOCOL. A mask is an address; its
+/// port is all ones where the port counts, else 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// X_ADDRESS_SRC_FLOW: source network and port.
+    pub src: SocketAddr,
+    /// X_ADDRESS_DST_FLOW: destination network and port.
+    pub dst: SocketAddr,
+    /// X_ADDRESS_SRC_MASK.
+    pub src_mask: SocketAddr,
+    /// X_ADDRESS_DST_MASK.
+    pub dst_mask: SocketAddr,
+    /// X_PROTOCOL: number of the protocol above IP; 0 is any, and then there is no such extension.
+    pub proto: u8,
+}
+
 /// Which SA of a group request is at fault, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {

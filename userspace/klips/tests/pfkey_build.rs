@@ -10,7 +10,7 @@ use klips::{
         debug::{Masks, PARTS},
         types::SAFLAG_CLEARFLOW,
         value::{GroupList, Second},
-        Address, Content, Direction, Ext, Fault, Header, Ident, Key, Lifetime, LifetimeForm,
+        Address, Content, Direction, Ext, Fault, Flow, Header, Ident, Key, Lifetime, LifetimeForm,
         Message, MsgType, Sa, SaRefs, SaState, SaType,
     },
     said::{Proto, Said},
@@ -180,6 +180,14 @@ mod literal {
             ident_dst: Some(Ident { text: &[], ..ident }),
             spi_range: Some((0x100, 0xffff_fffe)),
             second: Some(second()),
+            flow: Some(Flow {
+                src: "10.1.0.0:1025".parse().unwrap(),
+                dst: "[2001:db8::]:0".parse().unwrap(),
+                src_mask: "255.255.0.0:65535".parse().unwrap(),
+                dst_mask: "[ffff:ffff::]:0".parse().unwrap(),
+                proto: 6,
+            }),
+            debug: Some(Masks(std::array::from_fn(|index| index as u32))),
             natt_type: Some(2),
             natt_sport: Some(4500),
             natt_dport: Some(0x0102),
@@ -198,6 +206,9 @@ mod literal {
         };
         let lifetime_after_type = "04030201 1817161514131211 2827262524232221 3837363534333231
                 08070605 00000000";
+        let masks: String = (0..PARTS)
+            .map(|mask| format!("{mask:02x}000000 "))
+            .collect();
         let want = format!(
             "020d1109 4c00 0000 01000000 d2040000
             0300 0100 01020304 40 01 02 03 14131211 22210000 00000000
@@ -216,6 +227,14 @@ mod literal {
             0100 1200 03 000000
             0300 1300 00000115 00 00 00 00 00000000 00000000 00000000
             0300 1400 00 00 0000 0200 0000 0a000002 0000000000000000
+            0300 1500 00 00 0000 0200 0401 0a010000 0000000000000000
+            0500 1600 00 00 0000 0a00 0000 00000000 20010db8000000000000000000000000 00000000
+                00000000
+            0300 1700 00 00 0000 0200 ffff ffff0000 0000000000000000
+            0500 1800 00 00 0000 0a00 0000 00000000 ffffffff000000000000000000000000 00000000
+                00000000
+            0700 1900 {masks} 00000000
+            0100 1a00 06 00 00 00
             0100 1b00 02 000000
             0100 1c00 9411 0000
             0100 1d00 0201 0000
@@ -230,6 +249,37 @@ mod literal {
         let mut want = unhex(&want);
         fix_len(&mut want);
         assert_eq!(hex(&write(&content)), hex(&want));
+    }
+
+    /// The outbound eroute of Openswan 2.4.9's pluto, with what happened to stand on its stack in
+    /// the masks, and what removes it.
+    #[test]
+    fn flows_of_a_key_daemon_are_read() {
+        let mask = "03001700 00000000 0200 0000 ffffff00 e0ea1052fd7f0000
+                    03001800 00000000 0200 0000 ffffff00 50ec1052fd7f0000";
+        let flow = "03001500 00000000 0200 0000 0a020100 0700000000000000
+                    03001600 00000000 0200 0000 0a020200 0700000000000000";
+        let add = unhex(&format!(
+            "020e0009 17000000 0d000000 8d000000
+            03000100 00001002 00000000 02000000 ffffffff 00000000
+            03000500 00000000 0200 0000 0a010001 0000000000000000
+            03000600 00000000 0200 0000 0a010002 0000000000000000 {flow} {mask}"
+        ));
+        let del = unhex(&format!(
+            "020f000b 0e000000 11000000 8d000000 {flow} {mask}"
+        ));
+        let want = Flow {
+            src: "10.2.1.0:0".parse().unwrap(),
+            dst: "10.2.2.0:0".parse().unwrap(),
+            src_mask: "255.255.255.0:0".parse().unwrap(),
+            dst_mask: "255.255.255.0:0".parse().unwrap(),
+            proto: 0,
+        };
+        for bytes in [add, del] {
+            let head = Header::parse(&bytes).unwrap();
+            let message = Message::parse(head, &bytes, Direction::In).unwrap();
+            assert_eq!(message.flow(), Some(want));
+        }
     }
 
     #[test]
@@ -370,6 +420,7 @@ struct Owned {
     supported: Option<SaType>,
     spi_range: Option<(u32, u32)>,
     second: Option<Second>,
+    flow: Option<Flow>,
     debug: Option<[u32; PARTS]>,
     natt: (Option<u8>, Option<u16>, Option<u16>),
     group: Option<GroupList>,
@@ -405,6 +456,7 @@ impl Owned {
             supported: self.supported,
             spi_range: self.spi_range,
             second: self.second,
+            flow: self.flow,
             debug: self.debug.map(Masks),
             natt_type: self.natt.0,
             natt_sport: self.natt.1,
@@ -430,8 +482,16 @@ impl Owned {
                 sa.spi |= 256;
             }
         }
-        if msg_type == MsgType::DelFlow {
-            // There are no eroutes to be written; all of them can be removed.
+        self.flow = match rule.permitted & Ext::AddressSrcFlow.bit() {
+            0 => None,
+            _ => self.flow,
+        };
+        let flow_is_required = rule.required & Ext::AddressSrcFlow.bit() != 0;
+        if flow_is_required && self.flow.is_none() {
+            self.flow = Some(ANY_FLOW);
+        }
+        if msg_type == MsgType::DelFlow && self.flow.is_none() {
+            // Which eroute is not told, so it is all of them.
             let sa = self.sa.get_or_insert(Sa::naming(1));
             sa.flags |= SAFLAG_CLEARFLOW;
         }
@@ -475,6 +535,31 @@ impl Owned {
         self.fault = self.fault.filter(|_| may(Ext::Fault));
         self
     }
+}
+
+/// All packets of IPv4.
+const ANY_FLOW: Flow = {
+    let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+    Flow {
+        src: any,
+        dst: any,
+        src_mask: any,
+        dst_mask: any,
+        proto: 0,
+    }
+};
+
+fn any_flow() -> impl Strategy<Value = Flow> {
+    let socket = (any_ip(), any::<u16>()).prop_map(|(ip, port)| SocketAddr::new(ip, port));
+    (prop::array::uniform4(socket), any::<u8>()).prop_map(
+        |([src, dst, src_mask, dst_mask], proto)| Flow {
+            src,
+            dst,
+            src_mask,
+            dst_mask,
+            proto,
+        },
+    )
 }
 
 fn any_ip() -> impl Strategy<Value = IpAddr> {
@@ -582,6 +667,7 @@ fn any_owned() -> impl Strategy<Value = Owned> {
         option::of(any_satype()),
         option::of(range),
         option::of(second),
+        option::of(any_flow()),
         option::of(any::<[u32; PARTS]>()),
         any::<(Option<u8>, Option<u16>, Option<u16>)>(),
         option::of(group),
@@ -590,7 +676,7 @@ fn any_owned() -> impl Strategy<Value = Owned> {
     (first, rest).prop_map(
         |(
             (header, sa, lifetimes, form, addresses, keys, idents),
-            (supported, spi_range, second, debug, natt, group, fault),
+            (supported, spi_range, second, flow, debug, natt, group, fault),
         )| Owned {
             header,
             sa,
@@ -602,6 +688,7 @@ fn any_owned() -> impl Strategy<Value = Owned> {
             supported,
             spi_range,
             second,
+            flow,
             debug,
             natt,
             group,
@@ -611,11 +698,10 @@ fn any_owned() -> impl Strategy<Value = Owned> {
 }
 
 /// Every type of message that can be written, in both directions: there is nobody who writes
-/// eroutes, nor interfaces, nor what X_PCHANGE would need.
+/// interfaces, nor what X_PCHANGE would need.
 fn kinds() -> Vec<(MsgType, Direction)> {
     let unwritten = |kind: &(MsgType, Direction)| match kind {
-        (MsgType::AddFlow | MsgType::PlumbIf | MsgType::UnplumbIf | MsgType::PChange, _) => true,
-        (MsgType::DelFlow, direction) => *direction == Direction::Out,
+        (MsgType::PlumbIf | MsgType::UnplumbIf | MsgType::PChange, _) => true,
         _ => false,
     };
     let directions = [Direction::In, Direction::Out];
@@ -701,6 +787,7 @@ fn reads_back(owned: &Owned, message: &Message<'_>) {
         );
     }
     assert_eq!(message.second(), owned.second);
+    assert_eq!(message.flow(), owned.flow);
     assert_eq!(message.debug_masks(), owned.debug.map(Masks));
     assert_eq!(message.has_second(), owned.second.is_some());
     assert_eq!(message.natt_type(), owned.natt.0);

@@ -79,9 +79,15 @@ fn values(message: &Message<'_>) -> Vec<String> {
         Ext::NatTSport | Ext::NatTDport => format!("{:?}", message.natt_port(ext)),
         Ext::Group => format!("{:?}", message.group_list()),
         Ext::Fault => format!("{:?}", message.fault()),
-        Ext::Sensitivity | Ext::Proposal | Ext::KmPrivate | Ext::Protocol | Ext::PlumbIf => {
+        Ext::Sensitivity | Ext::Proposal | Ext::KmPrivate | Ext::PlumbIf => {
             format!("{:?}", message.ext(ext))
         }
+        // Of a flow, what counts is read.
+        Ext::AddressSrcFlow
+        | Ext::AddressDstFlow
+        | Ext::AddressSrcMask
+        | Ext::AddressDstMask
+        | Ext::Protocol => format!("{:?}", message.flow()),
         Ext::SaRef => format!("{:?}", message.sa_refs()),
         // The rest are addresses.
         _ => format!("{:?}", message.address(ext)),
@@ -94,8 +100,8 @@ fn values(message: &Message<'_>) -> Vec<String> {
     values
 }
 
-/// What would write this message, if it can be written: there is nobody who writes eroutes,
-/// proposals and the like, a pair without its second SA, or lifetimes of two lengths.
+/// What would write this message, if it can be written: there is nobody who writes proposals and the
+/// like, a part of a flow, a pair without its second SA, or lifetimes of two lengths.
 fn content_of<'a>(message: &Message<'a>) -> Option<Content<'a>> {
     let lifetime = |ext| message.lifetime(ext).map(|(lifetime, _)| lifetime);
     let exts = [Ext::LifetimeCurrent, Ext::LifetimeHard, Ext::LifetimeSoft];
@@ -121,6 +127,7 @@ fn content_of<'a>(message: &Message<'a>) -> Option<Content<'a>> {
             .spi_range()
             .map(|range| (*range.start(), *range.end())),
         second: message.second(),
+        flow: message.flow(),
         debug: message.debug_masks(),
         natt_type: message.natt_type(),
         natt_sport: message.natt_port(Ext::NatTSport),
