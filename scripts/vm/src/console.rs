@@ -186,9 +186,8 @@ fn without_timestamp(line: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
+    use proptest::prelude::*;
 
     const GOOD: &str = "\
 [    0.000000] Linux version 7.3.4\r

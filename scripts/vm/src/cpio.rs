@@ -5,13 +5,8 @@
 //! Everything belongs to root and device nodes are plain archive entries, so no privilege is
 //! needed to build one, and the same content always gives the same bytes.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry as Slot;
-
-use anyhow::Context;
-use anyhow::Result;
-use anyhow::bail;
-use anyhow::ensure;
+use anyhow::{Context, Result, bail, ensure};
+use std::collections::{BTreeMap, btree_map::Entry as Slot};
 
 const DIRECTORY: u32 = 0o040_000;
 const REGULAR: u32 = 0o100_000;
@@ -132,11 +127,11 @@ fn pad(out: &mut Vec<u8>) {
 
 #[cfg(test)]
 pub mod tests {
-    use std::io::Write;
-    use std::process::Command;
-    use std::process::Stdio;
-
     use super::*;
+    use std::{
+        io::Write,
+        process::{Command, Stdio},
+    };
 
     /// Reads an archive back: (path, node) in the order they were written.
     pub fn read(bytes: &[u8]) -> Vec<(String, Node)> {

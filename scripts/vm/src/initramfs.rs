@@ -3,20 +3,17 @@
 //! Puts together the guest's whole file system: busybox, our `init`, the module, the programs
 //! with the libraries they need, and the few files of `/etc` that programs look at.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Command;
-
-use anyhow::Context;
-use anyhow::Result;
-use anyhow::bail;
-use anyhow::ensure;
-
-use crate::cpio::Archive;
-use crate::cpio::Node;
-use crate::libraries;
+use crate::{
+    cpio::{Archive, Node},
+    libraries,
+};
+use anyhow::{Context, Result, bail, ensure};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 const INIT: &str = include_str!("../guest/init.sh");
 
@@ -312,10 +309,9 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
-
     use super::*;
     use crate::cpio::tests::read as read_archive;
+    use std::os::unix::fs::symlink;
 
     fn bare() -> Image {
         Image {

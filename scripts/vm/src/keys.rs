@@ -8,26 +8,22 @@
 //! in hexadecimal digits, then what became of it.  So the key itself is nowhere but where the
 //! module has put it.  One that is kept has to be found, or else the search proves nothing.
 
-use std::collections::BTreeMap;
-use std::collections::HashSet;
-use std::fs;
-use std::fs::File;
-use std::io;
-use std::io::Read;
-use std::path::Path;
-use std::time::Duration;
-
-use anyhow::Context;
-use anyhow::Result;
-use anyhow::ensure;
-
-use crate::console::Console;
-use crate::initramfs::Image;
-use crate::initramfs::Job;
-use crate::qemu::MEMORY;
-use crate::qemu::Machine;
-use crate::verdict::Control;
-use crate::verdict::Tally;
+use crate::{
+    console::Console,
+    initramfs::{Image, Job},
+    qemu::{MEMORY, Machine},
+    verdict::{Control, Tally},
+};
+use anyhow::{Context, Result, ensure};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs,
+    fs::File,
+    io,
+    io::Read,
+    path::Path,
+    time::Duration,
+};
 
 /// How long the guest may take after its boot.
 const LIMIT: Duration = Duration::from_secs(300);

@@ -319,9 +319,8 @@ fn split_directive(rest: &str) -> (&str, Option<&str>) {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
+    use proptest::prelude::*;
 
     const GOOD: &str = "KTAP version 1\n\
         1..4\n\

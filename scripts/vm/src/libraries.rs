@@ -2,14 +2,12 @@
 
 //! Which shared libraries a program needs, as the system's own loader sees it.
 
-use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Command;
-
-use anyhow::Context;
-use anyhow::Result;
-use anyhow::bail;
+use anyhow::{Context, Result, bail};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// Program header type of the path of the loader.
 const PT_INTERP: u32 = 3;
@@ -91,9 +89,8 @@ fn parse_list(list: &str) -> Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn the_loaders_list_is_understood() {

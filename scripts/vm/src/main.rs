@@ -24,32 +24,20 @@ mod recorder;
 mod selftest;
 mod verdict;
 
-use std::io;
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::ExitCode;
-use std::time::Duration;
-
-use anyhow::Context;
-use anyhow::Result;
-use anyhow::ensure;
-use clap::Args;
-use clap::Parser;
-use clap::Subcommand;
-
-use crate::initramfs::Image;
-use crate::initramfs::Job;
-use crate::qemu::Accel;
-use crate::qemu::Board;
-use crate::qemu::Boot;
-use crate::qemu::End;
-use crate::qemu::Machine;
-use crate::qemu::Stream;
-use crate::selftest::Bench;
-use crate::verdict::Control;
-use crate::verdict::Evidence;
-use crate::verdict::TAINTS_EXPECTED;
-use crate::verdict::Tally;
+use crate::{
+    initramfs::{Image, Job},
+    qemu::{Accel, Board, Boot, End, Machine, Stream},
+    selftest::Bench,
+    verdict::{Control, Evidence, TAINTS_EXPECTED, Tally},
+};
+use anyhow::{Context, Result, ensure};
+use clap::{Args, Parser, Subcommand};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 /// Exit code of `demo` and `run` when the guest's own never arrived.
 const NO_EXIT_CODE: u8 = 125;
@@ -446,9 +434,8 @@ fn pass_on(stream: Stream, data: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
+    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound() {

@@ -6,30 +6,22 @@
 //! listens to; [`Board`] says what they are plugged into.  Every stream goes to a file, which
 //! stays for whoever looks into a failure, and which is read while it grows.
 
-use std::fmt;
-use std::fs;
-use std::fs::File;
-use std::io;
-use std::io::Read;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Child;
-use std::process::Command;
-use std::process::ExitStatus;
-use std::process::Stdio;
-use std::thread;
-use std::time::Duration;
-use std::time::Instant;
-
-use anyhow::Context;
-use anyhow::Result;
-use anyhow::ensure;
-
-use crate::initramfs::Image;
-use crate::initramfs::Job;
-use crate::initramfs::find_program;
-use crate::recorder::Recorder;
-use crate::verdict::Control;
+use crate::{
+    initramfs::{Image, Job, find_program},
+    recorder::Recorder,
+    verdict::Control,
+};
+use anyhow::{Context, Result, ensure};
+use std::{
+    fmt, fs,
+    fs::File,
+    io,
+    io::Read,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
 /// Kernel parameters every guest gets: all of its messages on the serial port, none of them
 /// dropped; an end instead of a hang when it panics; no waiting for entropy; no panic when the

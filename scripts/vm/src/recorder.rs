@@ -6,20 +6,16 @@
 //! QEMU is told through its monitor to make a block of each single instruction, and to log each
 //! block that it executes.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::fs::File;
-use std::io;
-use std::io::BufRead;
-use std::io::BufReader;
-use std::io::Write;
-use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::path::PathBuf;
-
-use anyhow::Context;
-use anyhow::Result;
-use anyhow::ensure;
+use anyhow::{Context, Result, ensure};
+use std::{
+    collections::BTreeMap,
+    fs,
+    fs::File,
+    io,
+    io::{BufRead, BufReader, Write},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+};
 
 /// What QEMU writes, in its directory.
 const LOG: &str = "instructions.log";

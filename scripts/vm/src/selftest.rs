@@ -4,21 +4,14 @@
 //! expects exactly that way to be reported.  A healthy guest among them proves that it is not
 //! just always red.
 
-use std::path::Path;
-use std::time::Duration;
-
+use crate::{
+    initramfs::{Image, Job},
+    ktap::Fault,
+    qemu::Machine,
+    verdict::{Evidence, Reason, TAINTS_EXPECTED, Tally, Verdict, judge},
+};
 use anyhow::Result;
-
-use crate::initramfs::Image;
-use crate::initramfs::Job;
-use crate::ktap::Fault;
-use crate::qemu::Machine;
-use crate::verdict::Evidence;
-use crate::verdict::Reason;
-use crate::verdict::TAINTS_EXPECTED;
-use crate::verdict::Tally;
-use crate::verdict::Verdict;
-use crate::verdict::judge;
+use std::{path::Path, time::Duration};
 
 /// How long a guest may take after its boot.
 const LIMIT: Duration = Duration::from_secs(120);

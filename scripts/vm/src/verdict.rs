@@ -5,13 +5,13 @@
 //! Only a run that proves it is complete can be green: silence, a result too few or an exit code
 //! that never arrived are failures like any other.
 
+use crate::{
+    console::Console,
+    ktap,
+    ktap::{Fault, Status},
+    qemu::End,
+};
 use std::fmt;
-
-use crate::console::Console;
-use crate::ktap;
-use crate::ktap::Fault;
-use crate::ktap::Status;
-use crate::qemu::End;
 
 /// Kernel taints every run has: an out-of-tree module, and one without a signature.
 pub const TAINTS_EXPECTED: u64 = (1 << 12) | (1 << 13);
@@ -369,11 +369,9 @@ impl std::str::FromStr for Tally {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use proptest::prelude::*;
-
     use super::*;
+    use proptest::prelude::*;
+    use std::time::Duration;
 
     const KTAP: &str = "KTAP version 1\n1..2\nok 1 load\n# left 1\nok 2 group/pair\n";
     const CONTROL: &str = "ready uptime=0.42\nexit code=0 tainted=12288\n";
