@@ -41,6 +41,10 @@ readonly format=1
 readonly debian=$cache/debian
 project=${scripts%/*}
 readonly project
+# What guests load besides klips.ko: scripts/kernel.config has the same as modules.
+readonly modules=(xfrm_user xfrm_interface ah4 esp4 ipcomp xfrm4_tunnel ipip ah6 esp6 ipcomp6 xfrm6_tunnel
+	ip6_tunnel authenc ccm chacha20poly1305 cmac ctr deflate des_generic echainiv gcm crypto_null seqiv xcbc
+	dummy veth)
 
 # --- Packages ----------------------------------------------------------------
 
@@ -53,12 +57,12 @@ find_packages() {
 		kernel=$(uname -r)
 		packages=$debian/$kernel
 		# Another build of the same release is another kernel.
-		[[ -d $packages && $(uname -v) == *" $(<"$packages/version") "* ]]
+		[[ -d $packages/modules && $(uname -v) == *" $(<"$packages/version") "* ]]
 		return
 	fi
-	found=("$debian/$series".*"$suffix")
+	found=("$debian/$series".*"$suffix"/modules)
 	[[ -d ${found[0]} ]] || return 1
-	packages=$(printf '%s\n' "${found[@]}" | sort -V | tail -n 1)
+	packages=$(printf '%s\n' "${found[@]%/modules}" | sort -V | tail -n 1)
 	kernel=${packages##*/}
 }
 
@@ -66,6 +70,24 @@ find_packages() {
 releases() {
 	of_suite apt-cache search --names-only "^linux-binary-${series}[.][0-9]+[+]${suffix#+}\$" |
 		sed 's/^linux-binary-\([^ ]*\) .*/\1/' | sort -V
+}
+
+# take_modules ROOT RELEASE DIR: puts the modules for guests and those they depend on into DIR,
+# unpacked, with lists as a kernel's build leaves them.
+take_modules() {
+	local files file
+	depmod -b "$1" "$2"
+	files=$(modprobe -d "$1" -S "$2" --show-depends -a "${modules[@]}" | sed -n 's/^insmod \([^ ]*\).*/\1/p' | sort -u)
+	mkdir "$3"
+	for file in $files; do
+		case $file in
+		*.xz) xz -dc "$file" >"$3/$(basename "$file" .xz)" ;;
+		*) cp "$file" "$3" ;;
+		esac
+	done
+	find "$3" -name '*.ko' -printf 'modules/%f\n' | sed 's/ko$/o/' | sort >"$3/modules.order"
+	# The packages do not say what is built in; without, modprobe fails for that, which nobody asks for.
+	touch "$3"/modules.builtin{,.modinfo}
 }
 
 # Downloads the running kernel or the newest one, and keeps of its packages what is needed.
@@ -86,8 +108,8 @@ fetch_packages() {
 			die "$suite does not have the running kernel any more." "Upgrade it and boot the new one: $release."
 		release=$(uname -r)
 	fi
-	say "fetching Linux $release from $suite (16 MB)"
-	download "linux-binary-$release" "linux-headers-$release"
+	say "fetching Linux $release from $suite (40 to 120 MB)"
+	download "linux-binary-$release" "linux-headers-$release" "linux-modules-$release"
 	for file in "$work"/archives/*.deb; do
 		dpkg-deb -x "$file" "$work/unpacked"
 	done
@@ -95,6 +117,7 @@ fetch_packages() {
 	mkdir "$work/new"
 	mv "$work/unpacked/usr/lib/modules/$release/vmlinuz" "$headers"/{Module.symvers,vmlinux} "$work/new"
 	mv "$headers/.config" "$work/new/config"
+	take_modules "$work/unpacked/usr" "$release" "$work/new/modules"
 	dpkg-deb -f "$work/archives/linux-headers-$release"_*.deb Version >"$work/new/version"
 	rm -rf "${debian:?}/$release"
 	mv -T "$work/new" "$debian/$release"
@@ -202,7 +225,8 @@ make_root() {
 # Sets: build.  Everything that makes a difference is in the key.
 find_build() {
 	local key
-	key=$(printf '%s\n' "$format" "$kernel" "$rustc_text" "$bindgen_text" "$root" | sha256sum | head -c 12)
+	key=$(printf '%s\n' "$format" "$kernel" "$rustc_text" "$bindgen_text" "$root" "${modules[@]}" |
+		sha256sum | head -c 12)
 	build=$cache/kernel/$source_id-$config-$key
 }
 
@@ -253,6 +277,8 @@ prepare() {
 	}
 	cp "$packages"/{Module.symvers,vmlinux} "$build"
 	cp "$packages/vmlinuz" "$build/arch/x86/boot/bzImage"
+	cp -r "$packages/modules" "$build"
+	mv "$build"/modules/modules.* "$build"
 	check_symbols
 	touch "$build/.complete"
 	say "modules for Linux $kernel can be built after $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s"

@@ -44,6 +44,9 @@ check_packages() {
 	need_command kmod
 	need_command qemu-system-x86_64 qemu-system-x86
 	need_command busybox busybox-static
+	need_command ip iproute2
+	need_command ping iputils-ping
+	need_command tcpdump
 	need_file /usr/include/stdio.h libc6-dev
 	need_file /usr/include/gelf.h libelf-dev
 	need_file "/usr/lib/llvm-$llvm/lib/libclang-$llvm.so.1" "libclang1-$llvm"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Puts together the guest's whole file system: busybox, our `init`, the module, the programs
+//! Puts together the guest's whole file system: busybox, our `init`, the modules, the programs
 //! with the libraries they need, and the few files of `/etc` that programs look at.
 
 use crate::{
@@ -35,6 +35,13 @@ const ETC: &[(&str, &str)] = &[
 
 /// Where [`Image::extra_module`] puts modules.
 pub const EXTRA_MODULES: &str = "/lib/modules/extra";
+
+/// Programs for networks: name, Debian package, folder in the guest.
+const NETWORK_TOOLS: &[(&str, &str, &str)] = &[
+    ("ip", "iproute2", "usr/sbin"),
+    ("ping", "iputils-ping", "usr/bin"),
+    ("tcpdump", "tcpdump", "usr/bin"),
+];
 
 /// What the guest is for.
 pub enum Job<'a> {
@@ -133,23 +140,26 @@ impl Image {
         })
     }
 
-    /// Adds the module under test where `modprobe` and the kernel find it by name and alias.
-    pub fn module(&mut self, module: &Path, release: &str) -> Result<()> {
-        let name = file_name(module)?;
-        let content = module_for(module, release)?;
+    /// Adds the modules that were built with the kernel, and the module under test, where
+    /// `modprobe` and the kernel find them by name and alias.
+    pub fn modules(&mut self, kernel: &Path, release: &str, module: Option<&Path>) -> Result<()> {
         let directory = format!("lib/modules/{release}");
-
         let staging = tempfile::tempdir()?;
         let modules = staging.path().join(&directory);
         fs::create_dir_all(&modules)?;
-        fs::write(modules.join(name), &content)?;
-        for list in [
-            "modules.order",
-            "modules.builtin",
-            "modules.builtin.modinfo",
-        ] {
-            fs::write(modules.join(list), "")?;
+
+        let own = built_with(kernel)?;
+        for list in ["modules.builtin", "modules.builtin.modinfo"] {
+            let content = own.directory.as_ref().map(|from| read(&from.join(list)));
+            fs::write(modules.join(list), content.transpose()?.unwrap_or_default())?;
         }
+        let mut order = String::new();
+        for file in own.files.iter().map(PathBuf::as_path).chain(module) {
+            let name = file_name(file)?;
+            fs::write(modules.join(name), module_for(file, release)?)?;
+            order += &format!("{name}\n");
+        }
+        fs::write(modules.join("modules.order"), order)?;
         let output = Command::new(find_program("depmod", "kmod")?)
             .arg("-b")
             .arg(staging.path())
@@ -164,8 +174,10 @@ impl Image {
             let guest = format!("{directory}/{}", file_name(&path)?);
             self.archive.add(&guest, Node::File(0o644, read(&path)?))?;
         }
-        let klips_ko = quoted(&format!("/{directory}/{name}"));
-        self.environment += &format!("export KLIPS_KO={klips_ko}\n");
+        if let Some(module) = module {
+            let klips_ko = quoted(&format!("/{directory}/{}", file_name(module)?));
+            self.environment += &format!("export KLIPS_KO={klips_ko}\n");
+        }
         Ok(())
     }
 
@@ -217,6 +229,18 @@ impl Image {
         Ok(())
     }
 
+    /// Adds the tools that set up networks and look at packets.
+    ///
+    /// They are where the search path comes by first, but busybox's shell knows its own `ip` and
+    /// `ping` before any path: scripts name them `/usr/sbin/ip` and `/usr/bin/ping`.
+    pub fn network_tools(&mut self) -> Result<()> {
+        for (name, package, directory) in NETWORK_TOOLS {
+            let file = find_program(name, package)?;
+            self.share(&file, &format!("{directory}/{name}"))?;
+        }
+        Ok(())
+    }
+
     /// Adds an executable script.
     pub fn script(&mut self, guest: &str, text: &[u8]) -> Result<()> {
         self.archive.add(guest, Node::File(0o755, text.to_vec()))
@@ -236,6 +260,49 @@ impl Image {
         add("vm/job", job.script())?;
         fs::write(path, self.archive.to_bytes()?).with_context(|| path.display().to_string())
     }
+}
+
+/// The modules that were built with a kernel.
+struct BuiltWith {
+    /// The build directory, if there is one.
+    directory: Option<PathBuf>,
+    files: Vec<PathBuf>,
+}
+
+/// Finds the modules that were built with the kernel image at `DIRECTORY/arch/x86/boot/bzImage`.
+///
+/// Modules of the same name in different folders would be one file in the guest: that is an error.
+/// An image that is not in a build directory has none.
+fn built_with(kernel: &Path) -> Result<BuiltWith> {
+    let kernel = fs::canonicalize(kernel).with_context(|| kernel.display().to_string())?;
+    let directory = kernel
+        .parent()
+        .filter(|boot| boot.ends_with("arch/x86/boot"))
+        .and_then(|boot| boot.ancestors().nth(3))
+        .filter(|directory| directory.join("modules.order").is_file());
+    let Some(directory) = directory else {
+        return Ok(BuiltWith {
+            directory: None,
+            files: Vec::new(),
+        });
+    };
+    let order = fs::read_to_string(directory.join("modules.order"))?;
+    // Kbuild lists object files, depmod modules.
+    let files: Vec<_> = order
+        .lines()
+        .map(|line| directory.join(line).with_extension("ko"))
+        .collect();
+    let mut names: Vec<_> = files.iter().map(|file| file.file_name()).collect();
+    names.sort_unstable();
+    ensure!(
+        names.windows(2).all(|pair| pair[0] != pair[1]),
+        "{}: two modules have the same name",
+        directory.display()
+    );
+    Ok(BuiltWith {
+        directory: Some(directory.to_owned()),
+        files,
+    })
 }
 
 /// Finds out which Linux release a kernel image is, which names its module directory.
@@ -351,6 +418,32 @@ mod tests {
         assert!(error.contains("built for Linux 7.3.4"), "{error}");
         fs::write(module.path(), b"text").unwrap();
         assert!(module_for(module.path(), "7.3.4").is_err());
+    }
+
+    #[test]
+    fn modules_come_from_the_kernels_build_directory() {
+        let build = tempfile::tempdir().unwrap();
+        let boot = build.path().join("arch/x86/boot");
+        fs::create_dir_all(&boot).unwrap();
+        let kernel = boot.join("bzImage");
+        fs::write(&kernel, "").unwrap();
+        // Not built yet, or built without modules.
+        assert!(built_with(&kernel).unwrap().files.is_empty());
+
+        let order = build.path().join("modules.order");
+        fs::write(&order, "crypto/ctr.o\nnet/ipv4/esp4.o\n").unwrap();
+        let found = built_with(&kernel).unwrap();
+        let directory = fs::canonicalize(build.path()).unwrap();
+        let expected = ["crypto/ctr.ko", "net/ipv4/esp4.ko"].map(|name| directory.join(name));
+        assert_eq!(found.files, expected);
+
+        fs::write(&order, "a/same.o\nb/same.o\n").unwrap();
+        assert!(built_with(&kernel).is_err());
+
+        // A copy of an image has left its modules behind.
+        let copy = build.path().join("bzImage");
+        fs::write(&copy, "").unwrap();
+        assert!(built_with(&copy).unwrap().files.is_empty());
     }
 
     #[test]

@@ -3,9 +3,10 @@
 //! Boots small QEMU guests around `klips.ko`: to run its tests and judge them, to show it, to
 //! run one command, or to give a shell.
 //!
-//! What a guest finds: the module in `/lib/modules/RELEASE` (and its path in `$KLIPS_KO`), other
-//! modules in `/lib/modules/extra`, the given programs in `/usr/sbin`, and busybox.  No module is
-//! loaded on its own, except in a shell guest, unless the kernel asks for it by alias.
+//! What a guest finds: the module in `/lib/modules/RELEASE` (and its path in `$KLIPS_KO`) with
+//! those that were built with the kernel, other modules in `/lib/modules/extra`, the given programs
+//! in `/usr/sbin`, iproute2's `ip`, `ping`, `tcpdump`, and busybox.  No module is loaded on its own,
+//! except in a shell guest, unless the kernel asks for it by alias.
 //!
 //! For `vm test` the program `guest-tests` prints KTAP ([`ktap`] says which) to its standard
 //! output, which is a virtio port of its own; its standard error goes to the console.  Where a
@@ -231,9 +232,8 @@ impl MachineArgs {
 impl GuestArgs {
     fn image(&self, release: &str) -> Result<Image> {
         let mut image = Image::new()?;
-        if let Some(module) = &self.module {
-            image.module(module, release)?;
-        }
+        image.modules(&self.machine.kernel, release, self.module.as_deref())?;
+        image.network_tools()?;
         for module in &self.extra_module {
             image.extra_module(module, release)?;
         }
