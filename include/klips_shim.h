@@ -67,7 +67,7 @@ bool klips_shim_send_is_shut_down(const struct sock *sk);
 int klips_shim_copy_from(void *to, struct msghdr *msg, size_t len);
 
 /*
- * Room that every message has, enough for most: USUAL_ROOM in rust/request/mod.rs.  Where cache
+ * Room that every message has, enough for most: USUAL_ROOM in rust/post/mod.rs.  Where cache
  * lines have 64 bytes, what ends a socket buffer takes the rest of 512 bytes, and nothing smaller
  * has room for it.
  */

@@ -20,6 +20,8 @@ use kernel::prelude::*;
 pub mod klips_core;
 pub mod listing;
 pub mod memory;
+pub mod netns;
+pub mod post;
 pub mod request;
 pub mod sadb;
 pub mod sys;

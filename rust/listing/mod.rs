@@ -23,7 +23,7 @@ use crate::{
         },
         said::Text, //
     },
-    request::{
+    netns::{
         Host,
         State, //
     },

@@ -2,19 +2,21 @@
 
 //! ADD: makes an SA (RFC 2367 section 3.1.3, reference 4.7).
 
-use super::{
-    spec,
-    write,
-    Audience,
-    Host,
-    Refusal, //
-};
+use super::spec;
 use crate::{
     klips_core::pfkey::{
         debug::Part,
         Message, //
     },
     memory::OutOfMemory,
+    netns::{
+        Host,
+        Refusal, //
+    },
+    post::{
+        write,
+        Audience, //
+    },
     sadb::AddError, //
 };
 

@@ -2,18 +2,20 @@
 
 //! X_DEBUG: sets the debugging masks (reference 1.4.11 and 4.14). It is not answered.
 
-use super::{
-    Host,
-    Refusal, //
-};
-use crate::klips_core::{
-    errno::Errno,
-    pfkey::{
-        debug::{
-            Masks,
-            Part, //
-        },
-        Message, //
+use crate::{
+    klips_core::{
+        errno::Errno,
+        pfkey::{
+            debug::{
+                Masks,
+                Part, //
+            },
+            Message, //
+        }, //
+    },
+    netns::{
+        Host,
+        Refusal, //
     }, //
 };
 

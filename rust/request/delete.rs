@@ -2,14 +2,7 @@
 
 //! DELETE: removes an SA and the whole group that it is in (contract 5, reference 4.10).
 
-use super::{
-    spec,
-    write,
-    Audience,
-    Host,
-    Refusal,
-    State, //
-};
+use super::spec;
 use crate::{
     klips_core::{
         errno::Errno,
@@ -18,12 +11,22 @@ use crate::{
             Ext,
             Message,
             Sa, //
-        },
+        }, //
     },
     memory::{
         self,
         OutOfMemory,
         Vector, //
+    },
+    netns::{
+        Host,
+        Refusal,
+        State, //
+    },
+    post::{
+        about,
+        write,
+        Audience, //
     },
     sadb::{
         Age,
@@ -62,7 +65,7 @@ pub(super) fn remove_chain<H: Host>(
     if let Some(sa) = state.sadb.get(age) {
         for mate in state.sadb.chain(sa).filter(|mate| mate.age() != age) {
             let mates = mates.get_or_insert_with(Vector::new);
-            memory::push(mates, spec::removal_of(host, mate)?)?;
+            memory::push(mates, about::removal_of(host, mate)?)?;
         }
     }
     state.sadb.remove_chain(age, |sa| {

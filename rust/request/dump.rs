@@ -8,14 +8,6 @@
 //! told, those that are removed before their turn neither; but one message is always written ahead,
 //! so that a reader who stops in the middle may find an SA as it was when it stopped.
 
-use super::{
-    spec,
-    write,
-    Audience,
-    Host,
-    Refusal,
-    State, //
-};
 use crate::{
     klips_core::{
         errno::Errno,
@@ -23,9 +15,21 @@ use crate::{
             Header,
             Message,
             SaType, //
-        },
+        }, //
     },
     memory::OutOfMemory,
+    netns::{
+        Host,
+        Refusal,
+        State, //
+    },
+    post::{
+        about,
+        write,
+        Audience,
+        Dump,
+        Search, //
+    },
     sadb::Age, //
 };
 
@@ -34,26 +38,6 @@ const STEP: usize = 64;
 
 /// Where the sequence number is in a message.
 const SEQ: core::ops::Range<usize> = 8..12;
-
-/// A DUMP that is being read.
-///
-/// It always holds a message back, until it is known whether that is the last: so there is a last
-/// one, whatever is removed meanwhile.
-pub(super) struct Dump<H: Host> {
-    search: Search,
-    /// Messages sent.
-    seq: u32,
-    held: H::Draft,
-}
-
-/// Which SAs are still to be told.
-struct Search {
-    header: Header,
-    satype: Option<SaType>,
-    /// Where to go on, and where to end: with the SAs that were there when it was asked for.
-    next: Age,
-    end: Age,
-}
 
 enum Found<D> {
     /// The message about the next SA.
@@ -121,7 +105,7 @@ impl Search {
                     satype: SaType::of(proto) as u8,
                     ..self.header.reply()
                 };
-                let message = write(host, &header, |out| spec::describe(sa, out))?;
+                let message = write(host, &header, |out| about::describe(sa, out))?;
                 return Ok(Found::Message(message));
             }
         }

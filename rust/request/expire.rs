@@ -3,29 +3,26 @@
 //! What time does to SAs (RFC 2367 section 3.1.8): past its soft limits an SA is dying, past its
 //! hard ones it is removed with its whole group. KLIPS only looked when there were packets.
 
-use super::{
-    delete,
-    spec,
-    write,
-    Audience,
-    Host,
-    State, //
-};
+use super::delete;
 use crate::{
     klips_core::pfkey::{
-        build::request,
         Ext,
-        Lifetime,
-        Message,
-        MsgType,
-        SaState,
-        SaType, //
+        Message, //
     },
     memory::OutOfMemory,
+    netns::{
+        Host,
+        Refusal,
+        State, //
+    },
+    post::{
+        about,
+        write,
+        Audience, //
+    },
     sadb::{
         Age,
-        Bin,
-        Sa, //
+        Bin, //
     }, //
 };
 
@@ -33,7 +30,7 @@ use crate::{
 const STEP: usize = 16;
 
 /// EXPIRE from user space: told to everybody, and that is all (reference 4.12).
-pub(super) fn expire<H: Host>(host: &H, message: &Message<'_>) -> Result<(), super::Refusal> {
+pub(super) fn expire<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     let echo = write(host, &message.header.reply(), |_| ())?;
     host.lock().listeners.send(host, echo, Audience::All);
     Ok(())
@@ -78,7 +75,7 @@ fn end<H: Host>(
     let Some(sa) = state.sadb.get(age) else {
         return Ok(());
     };
-    let message = expiry_of(host, sa, state.seq, (Ext::LifetimeHard, &sa.spec.hard))?;
+    let message = about::expiry_of(host, sa, state.seq, (Ext::LifetimeHard, &sa.spec.hard))?;
     delete::remove_chain(host, state, age, message, bin)
 }
 
@@ -87,30 +84,8 @@ fn warn<H: Host>(host: &H, state: &mut State<H>, age: Age) -> Result<(), OutOfMe
     let Some(sa) = state.sadb.get(age) else {
         return Ok(());
     };
-    let message = expiry_of(host, sa, state.seq, (Ext::LifetimeSoft, &sa.spec.soft))?;
+    let message = about::expiry_of(host, sa, state.seq, (Ext::LifetimeSoft, &sa.spec.soft))?;
     state.sadb.set_dying(age)?;
     state.listeners.send(host, message, Audience::All);
     Ok(())
-}
-
-/// The message that tells that a limit is passed. An SA that is past its soft limits is told as
-/// dying, which it will be once it is told.
-fn expiry_of<H: Host>(
-    host: &H,
-    sa: &Sa,
-    seq: u32,
-    (limit, lifetime): (Ext, &Lifetime),
-) -> Result<H::Draft, OutOfMemory> {
-    let spec = &sa.spec;
-    let header = request(MsgType::Expire, SaType::of(spec.proto) as u8, seq, 0);
-    let mut told = spec::sa_extension(spec);
-    if limit == Ext::LifetimeSoft {
-        told.state = SaState::Dying;
-    }
-    write(host, &header, |out| {
-        out.sa(Ext::Sa, &told);
-        out.lifetime(Ext::LifetimeCurrent, &sa.current(), spec.lifetime_form);
-        out.lifetime(limit, lifetime, spec.lifetime_form);
-        spec::put_ends(spec, out);
-    })
 }

@@ -2,12 +2,6 @@
 
 //! FLUSH: removes all SAs, or all of one type with the groups that they are in (contract 5).
 
-use super::{
-    write,
-    Audience,
-    Host,
-    Refusal, //
-};
 use crate::{
     klips_core::{
         pfkey::{
@@ -15,6 +9,14 @@ use crate::{
             Message,
             SaType, //
         }, //
+    },
+    netns::{
+        Host,
+        Refusal, //
+    },
+    post::{
+        write,
+        Audience, //
     },
     sadb::{
         Age,

@@ -2,16 +2,20 @@
 
 //! GET: reads an SA (RFC 2367 section 3.1.5, reference 4.9). Its keys are not given.
 
-use super::{
-    spec,
-    write,
-    Audience,
-    Host,
-    Refusal, //
-};
-use crate::klips_core::{
-    errno::Errno,
-    pfkey::Message, //
+use crate::{
+    klips_core::{
+        errno::Errno,
+        pfkey::Message, //
+    },
+    netns::{
+        Host,
+        Refusal, //
+    },
+    post::{
+        about,
+        write,
+        Audience, //
+    }, //
 };
 
 pub(super) fn get<H: Host>(
@@ -23,7 +27,7 @@ pub(super) fn get<H: Host>(
     let state = host.lock();
     let sa = state.sadb.find(&said).ok_or(Errno::ESRCH)?;
     let header = message.header.reply();
-    let reply = write(host, &header, |out| spec::describe(sa, out))?;
+    let reply = write(host, &header, |out| about::describe(sa, out))?;
     state.listeners.send(host, reply, Audience::Only(sender));
     Ok(())
 }

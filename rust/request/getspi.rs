@@ -2,13 +2,7 @@
 
 //! GETSPI: reserves an SPI by a larval SA (RFC 2367 section 3.1.1, reference 4.6).
 
-use super::{
-    spec,
-    write,
-    Audience,
-    Host,
-    Refusal, //
-};
+use super::spec;
 use crate::{
     klips_core::{
         errno::Errno,
@@ -20,7 +14,16 @@ use crate::{
         },
         said::Said, //
     },
-    memory::OutOfMemory, //
+    memory::OutOfMemory,
+    netns::{
+        Host,
+        Refusal, //
+    },
+    post::{
+        about,
+        write,
+        Audience, //
+    }, //
 };
 
 /// How many SPIs are tried before others get their turn.
@@ -53,7 +56,7 @@ pub(super) fn getspi<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Ref
             let mut new = spec::named(host, message, spi)?;
             new.spec.state = SaState::Larval;
             let reply = write(host, &message.header.reply(), |out| {
-                out.sa(Ext::Sa, &spec::sa_extension(&new.spec));
+                out.sa(Ext::Sa, &about::sa_extension(&new.spec));
                 spec::echo_addresses(message, out);
             })?;
             let prepared = state.sadb.prepare(new)?;

@@ -3,34 +3,38 @@
 //! X_GRPSA: groups two SAs, groups a list of SAs at once, or ungroups (contract 2 to 4,
 //! reference 5).
 
-use super::{
-    spec,
-    write,
-    Audience,
-    Host,
-    Refusal, //
-};
-use crate::klips_core::{
-    errno::Errno,
-    group::{
-        LinkError,
-        ListError,
-        ListReason, //
-    },
-    pfkey::{
-        build::Builder,
-        debug::Part,
-        types::SAREF_NULL,
-        value::{
-            GroupList,
-            Second, //
+use super::spec;
+use crate::{
+    klips_core::{
+        errno::Errno,
+        group::{
+            LinkError,
+            ListError,
+            ListReason, //
         },
-        Ext,
-        Message,
-        Sa,
-        SaType, //
+        pfkey::{
+            build::Builder,
+            debug::Part,
+            types::SAREF_NULL,
+            value::{
+                GroupList,
+                Second, //
+            },
+            Ext,
+            Message,
+            Sa,
+            SaType, //
+        },
+        said::Said, //
     },
-    said::Said,
+    netns::{
+        Host,
+        Refusal, //
+    },
+    post::{
+        write,
+        Audience, //
+    }, //
 };
 
 impl From<LinkError> for Refusal {

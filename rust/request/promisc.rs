@@ -5,15 +5,19 @@
 //! Copies come behind a header of this type. They are of replies and announcements, never of
 //! requests, which may hold keys.
 
-use super::{
-    write,
-    Audience,
-    Host,
-    Refusal, //
-};
-use crate::klips_core::{
-    errno::Errno,
-    pfkey::Message, //
+use crate::{
+    klips_core::{
+        errno::Errno,
+        pfkey::Message, //
+    },
+    netns::{
+        Host,
+        Refusal, //
+    },
+    post::{
+        write,
+        Audience, //
+    }, //
 };
 
 pub(super) fn promisc<H: Host>(

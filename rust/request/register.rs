@@ -3,15 +3,19 @@
 //! REGISTER and ACQUIRE: which sockets negotiate SAs of which type (RFC 2367 sections 3.1.6 and
 //! 3.1.7, reference 3.6 and 4.12).
 
-use super::{
-    write,
-    Audience,
-    Host,
-    Refusal, //
-};
-use crate::klips_core::{
-    errno::Errno,
-    pfkey::Message, //
+use crate::{
+    klips_core::{
+        errno::Errno,
+        pfkey::Message, //
+    },
+    netns::{
+        Host,
+        Refusal, //
+    },
+    post::{
+        write,
+        Audience, //
+    }, //
 };
 
 pub(super) fn register<H: Host>(

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Between messages and SAs: what a message says of an SA, and what a message tells of one.
+//! What a message says of an SA, and what of that its answer echoes.
 
-use super::{
-    write,
-    Host,
-    Refusal, //
-};
 use crate::{
     klips_core::{
         errno::Errno,
@@ -16,20 +11,15 @@ use crate::{
                 auth,
                 encrypt, //
             },
-            build::{
-                request,
-                Builder, //
-            },
+            build::Builder,
             types::SAFLAG_PFS,
-            Address,
             Ext,
             Ident,
             Key,
             Lifetime,
             Message,
             MsgType,
-            Sa,
-            SaType, //
+            Sa, //
         },
         said::Proto, //
     },
@@ -39,6 +29,11 @@ use crate::{
         OutOfMemory,
         Secret, //
     },
+    netns::{
+        Host,
+        Refusal, //
+    },
+    post::about,
     sadb::{
         self,
         NatT,
@@ -47,7 +42,6 @@ use crate::{
         SaSpec, //
     }, //
 };
-use core::net::SocketAddr;
 
 /// An SA extension with the algorithms that mean something for SAs of this protocol; KLIPS has the
 /// others 0.
@@ -213,7 +207,7 @@ pub(super) fn reply_to(
     current: Option<&Lifetime>,
     out: &mut Builder<'_>,
 ) {
-    out.sa(Ext::Sa, &sa_extension(spec));
+    out.sa(Ext::Sa, &about::sa_extension(spec));
     if let Some(current) = current {
         out.lifetime(Ext::LifetimeCurrent, current, spec.lifetime_form);
     }
@@ -244,79 +238,4 @@ pub(super) fn echo_address(message: &Message<'_>, ext: Ext, out: &mut Builder<'_
     if let Some(address) = message.address(ext) {
         out.address(ext, &address.without_proto());
     }
-}
-
-/// An SA's own extension: flags are those given, and the lowest bit for an inbound SA.
-pub(super) fn sa_extension(spec: &SaSpec) -> Sa {
-    Sa {
-        replay: spec.replay,
-        state: spec.state,
-        auth: spec.auth,
-        encrypt: spec.encrypt,
-        flags: match spec.inbound {
-            true => spec.flags | SAFLAG_PFS,
-            false => spec.flags,
-        },
-        ..Sa::naming(spec.spi)
-    }
-}
-
-fn address(socket: SocketAddr) -> Address {
-    Address { proto: 0, socket }
-}
-
-/// Source and destination of an SA.
-pub(super) fn put_ends(spec: &SaSpec, out: &mut Builder<'_>) {
-    out.address(Ext::AddressSrc, &address(spec.src));
-    out.address(Ext::AddressDst, &address(spec.dst));
-}
-
-/// All that is told of an SA, keys excepted.
-pub(super) fn describe(sa: &sadb::Sa, out: &mut Builder<'_>) {
-    let spec = &sa.spec;
-    out.sa(Ext::Sa, &sa_extension(spec));
-    out.lifetime(Ext::LifetimeCurrent, &sa.current(), spec.lifetime_form);
-    for (ext, lifetime) in [
-        (Ext::LifetimeHard, &spec.hard),
-        (Ext::LifetimeSoft, &spec.soft),
-    ] {
-        if *lifetime != Lifetime::default() {
-            out.lifetime(ext, lifetime, spec.lifetime_form);
-        }
-    }
-    put_ends(spec, out);
-    if let Some(rare) = &spec.rarities {
-        if let Some(proxy) = rare.proxy {
-            out.address(Ext::AddressProxy, &address(proxy));
-        }
-        for (ext, ident) in [
-            (Ext::IdentitySrc, &rare.ident_src),
-            (Ext::IdentityDst, &rare.ident_dst),
-        ] {
-            if let Some(SaIdent { kind, id, text }) = ident {
-                let text = text.as_ref().map_or(&[][..], |text| text.as_slice());
-                let (kind, id) = (*kind, *id);
-                out.ident(ext, &Ident { kind, id, text });
-            }
-        }
-    }
-    if spec.natt.kind != 0 {
-        out.natt_type(spec.natt.kind);
-    }
-    let given = |port: u16| (port != 0).then_some(port);
-    out.natt_ports(given(spec.natt.sport), given(spec.natt.dport));
-    if let Some(original) = spec.rarities.as_ref().and_then(|rare| rare.natt_original) {
-        out.address(Ext::NatTOa, &address(original));
-    }
-}
-
-/// Tells that an SA went with its group. Nobody asked for it by name, so it carries neither a
-/// sequence number nor a process ID.
-pub(super) fn removal_of<H: Host>(host: &H, sa: &sadb::Sa) -> Result<H::Draft, OutOfMemory> {
-    let spec = &sa.spec;
-    let header = request(MsgType::Delete, SaType::of(spec.proto) as u8, 0, 0);
-    write(host, &header, |out| {
-        out.sa(Ext::Sa, &Sa::naming(spec.spi));
-        put_ends(spec, out);
-    })
 }

@@ -5,20 +5,25 @@
 //!
 //! KLIPS 2.4 deleted the whole group of the SA that was replaced.
 
-use super::{
-    spec,
-    write,
-    Audience,
-    Host,
-    Refusal, //
-};
-use crate::klips_core::{
-    errno::Errno,
-    pfkey::{
-        debug::Part,
-        Ext,
-        Lifetime,
-        Message, //
+use super::spec;
+use crate::{
+    klips_core::{
+        errno::Errno,
+        pfkey::{
+            debug::Part,
+            Ext,
+            Lifetime,
+            Message, //
+        }, //
+    },
+    netns::{
+        Host,
+        Refusal, //
+    },
+    post::{
+        about,
+        write,
+        Audience, //
     }, //
 };
 
@@ -65,7 +70,7 @@ fn change_ports<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal>
     let sa = state.sadb.find(&said).ok_or(Errno::ENOENT)?;
     let age = sa.age();
     let reply = write(host, &message.header.reply(), |out| {
-        out.sa(Ext::Sa, &spec::sa_extension(&sa.spec));
+        out.sa(Ext::Sa, &about::sa_extension(&sa.spec));
         out.lifetime(Ext::LifetimeCurrent, &sa.current(), sa.spec.lifetime_form);
         spec::echo_addresses(message, out);
         out.natt_ports(sport, dport);

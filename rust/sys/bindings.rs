@@ -2,7 +2,7 @@
 
 //! The functions of `shim.c`, as `include/klips_shim.h` declares them.
 
-use crate::request::SocketInfo;
+use crate::netns::SocketInfo;
 use kernel::{
     bindings::{
         msghdr,

@@ -34,10 +34,8 @@ use crate::{
         Listing, //
     },
     memory::OutOfMemory,
-    request::{
-        self,
-        Host, //
-    },
+    netns::Host,
+    request, //
 };
 use core::ptr::{
     self,

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     memory::OutOfMemory,
-    request::{
+    netns::{
         Host,
         SocketInfo,
         State, //

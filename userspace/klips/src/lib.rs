@@ -10,6 +10,10 @@ pub mod klips_core;
 #[path = "../../../rust/listing/mod.rs"]
 pub mod listing;
 pub mod memory;
+#[path = "../../../rust/netns.rs"]
+pub mod netns;
+#[path = "../../../rust/post/mod.rs"]
+pub mod post;
 #[path = "../../../rust/request/mod.rs"]
 pub mod request;
 #[path = "../../../rust/sadb/mod.rs"]

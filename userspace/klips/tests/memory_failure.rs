@@ -7,7 +7,8 @@ use klips::{
     errno::Errno,
     listing::Listing,
     memory::{self, OutOfMemory},
-    request::{self, Listeners},
+    post::Listeners,
+    request,
     sadb::{AddError, Age, HashKey, Sadb},
     said::Said,
 };

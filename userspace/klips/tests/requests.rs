@@ -5,7 +5,8 @@
 use klips::{
     errno::Errno,
     memory,
-    request::{self, Host},
+    netns::Host,
+    request,
     sadb::Age,
     said::{Proto, Said},
 };

@@ -2,7 +2,7 @@
 
 //! `include/klips_shim.h` says the same as the code.
 
-use klips::request::USUAL_ROOM;
+use klips::post::USUAL_ROOM;
 use std::{fs, path::Path};
 
 const HEADER: &str = "../../include/klips_shim.h";

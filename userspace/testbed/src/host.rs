@@ -6,8 +6,9 @@ use klips::{
     errno::Errno,
     listing::{End, Listing, Page},
     memory::{self, OutOfMemory},
+    netns::{Host, SocketInfo, State},
     pfkey::{Header, MsgType},
-    request::{self, Host, SocketInfo, State},
+    request,
     sadb::{HashKey, Moment},
 };
 use model::wire::hex;

@@ -2,22 +2,22 @@
 
 //! The open sockets of a namespace, and which of them are told what (reference 3.4).
 
-use super::{
-    dump::Dump,
-    write,
-    Host, //
-};
+use super::write;
 use crate::{
     klips_core::pfkey::{
         build::request,
         types::SATYPE_MAX,
-        MsgType, //
+        Header,
+        MsgType,
+        SaType, //
     },
     memory::{
         self,
         OutOfMemory,
         Vector, //
-    }, //
+    },
+    netns::Host,
+    sadb::Age, //
 };
 
 /// Who is told of something.
@@ -42,7 +42,7 @@ pub struct Listener<H: Host> {
     /// Whether it wants a copy of what others are told.
     promiscuous: bool,
     /// The DUMP that it is reading.
-    pub(super) dump: Option<Dump<H>>,
+    pub(crate) dump: Option<Dump<H>>,
 }
 
 impl<H: Host> Listener<H> {
@@ -50,6 +50,26 @@ impl<H: Host> Listener<H> {
     pub fn is_registered(&self, satype: u8) -> bool {
         satype <= SATYPE_MAX && self.registered & (1 << satype) != 0
     }
+}
+
+/// A DUMP that is being read.
+///
+/// It always holds a message back, until it is known whether that is the last: so there is a last
+/// one, whatever is removed meanwhile.
+pub struct Dump<H: Host> {
+    pub(crate) search: Search,
+    /// Messages sent.
+    pub(crate) seq: u32,
+    pub(crate) held: H::Draft,
+}
+
+/// Which SAs are still to be told.
+pub struct Search {
+    pub(crate) header: Header,
+    pub(crate) satype: Option<SaType>,
+    /// Where to go on, and where to end: with the SAs that were there when it was asked for.
+    pub(crate) next: Age,
+    pub(crate) end: Age,
 }
 
 /// The open sockets, oldest first.
@@ -106,28 +126,28 @@ impl<H: Host> Listeners<H> {
     }
 
     /// What is known of a socket.
-    pub(super) fn get_mut(&mut self, socket: H::Socket) -> Option<&mut Listener<H>> {
+    pub(crate) fn get_mut(&mut self, socket: H::Socket) -> Option<&mut Listener<H>> {
         self.sockets
             .iter_mut()
             .find(|listener| listener.socket == socket)
     }
 
     /// A socket registers for an SA type; to do so twice is to do it once.
-    pub(super) fn register(&mut self, socket: H::Socket, satype: u8) {
+    pub(crate) fn register(&mut self, socket: H::Socket, satype: u8) {
         if let Some(listener) = self.get_mut(socket) {
             listener.registered |= 1 << satype;
         }
     }
 
     /// A socket becomes promiscuous, or ceases to be.
-    pub(super) fn set_promiscuous(&mut self, socket: H::Socket, promiscuous: bool) {
+    pub(crate) fn set_promiscuous(&mut self, socket: H::Socket, promiscuous: bool) {
         if let Some(listener) = self.get_mut(socket) {
             listener.promiscuous = promiscuous;
         }
     }
 
     /// Whether any socket has registered for an SA type.
-    pub(super) fn any_registered(&self, satype: u8) -> bool {
+    pub(crate) fn any_registered(&self, satype: u8) -> bool {
         self.iter().any(|listener| listener.is_registered(satype))
     }
 

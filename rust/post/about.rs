@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is told of an SA. Its keys never are.
+
+use super::write;
+use crate::{
+    klips_core::pfkey::{
+        build::{
+            request,
+            Builder, //
+        },
+        types::SAFLAG_PFS,
+        Address,
+        Ext,
+        Ident,
+        Lifetime,
+        MsgType,
+        Sa,
+        SaState,
+        SaType, //
+    },
+    memory::OutOfMemory,
+    netns::Host,
+    sadb::{
+        self,
+        SaIdent,
+        SaSpec, //
+    }, //
+};
+use core::net::SocketAddr;
+
+/// An SA's own extension: flags are those given, and the lowest bit for an inbound SA.
+pub fn sa_extension(spec: &SaSpec) -> Sa {
+    Sa {
+        replay: spec.replay,
+        state: spec.state,
+        auth: spec.auth,
+        encrypt: spec.encrypt,
+        flags: match spec.inbound {
+            true => spec.flags | SAFLAG_PFS,
+            false => spec.flags,
+        },
+        ..Sa::naming(spec.spi)
+    }
+}
+
+fn address(socket: SocketAddr) -> Address {
+    Address { proto: 0, socket }
+}
+
+/// Source and destination of an SA.
+pub fn put_ends(spec: &SaSpec, out: &mut Builder<'_>) {
+    out.address(Ext::AddressSrc, &address(spec.src));
+    out.address(Ext::AddressDst, &address(spec.dst));
+}
+
+/// All that is told of an SA, keys excepted.
+pub fn describe(sa: &sadb::Sa, out: &mut Builder<'_>) {
+    let spec = &sa.spec;
+    out.sa(Ext::Sa, &sa_extension(spec));
+    out.lifetime(Ext::LifetimeCurrent, &sa.current(), spec.lifetime_form);
+    for (ext, lifetime) in [
+        (Ext::LifetimeHard, &spec.hard),
+        (Ext::LifetimeSoft, &spec.soft),
+    ] {
+        if *lifetime != Lifetime::default() {
+            out.lifetime(ext, lifetime, spec.lifetime_form);
+        }
+    }
+    put_ends(spec, out);
+    if let Some(rare) = &spec.rarities {
+        if let Some(proxy) = rare.proxy {
+            out.address(Ext::AddressProxy, &address(proxy));
+        }
+        for (ext, ident) in [
+            (Ext::IdentitySrc, &rare.ident_src),
+            (Ext::IdentityDst, &rare.ident_dst),
+        ] {
+            if let Some(SaIdent { kind, id, text }) = ident {
+                let text = text.as_ref().map_or(&[][..], |text| text.as_slice());
+                let (kind, id) = (*kind, *id);
+                out.ident(ext, &Ident { kind, id, text });
+            }
+        }
+    }
+    if spec.natt.kind != 0 {
+        out.natt_type(spec.natt.kind);
+    }
+    let given = |port: u16| (port != 0).then_some(port);
+    out.natt_ports(given(spec.natt.sport), given(spec.natt.dport));
+    if let Some(original) = spec.rarities.as_ref().and_then(|rare| rare.natt_original) {
+        out.address(Ext::NatTOa, &address(original));
+    }
+}
+
+/// Tells that an SA went with its group. Nobody asked for it by name, so it carries neither a
+/// sequence number nor a process ID.
+pub fn removal_of<H: Host>(host: &H, sa: &sadb::Sa) -> Result<H::Draft, OutOfMemory> {
+    let spec = &sa.spec;
+    let header = request(MsgType::Delete, SaType::of(spec.proto) as u8, 0, 0);
+    write(host, &header, |out| {
+        out.sa(Ext::Sa, &Sa::naming(spec.spi));
+        put_ends(spec, out);
+    })
+}
+
+/// The message that tells that a limit is passed. An SA that is past its soft limits is told as
+/// dying, which it will be once it is told.
+pub fn expiry_of<H: Host>(
+    host: &H,
+    sa: &sadb::Sa,
+    seq: u32,
+    (limit, lifetime): (Ext, &Lifetime),
+) -> Result<H::Draft, OutOfMemory> {
+    let spec = &sa.spec;
+    let header = request(MsgType::Expire, SaType::of(spec.proto) as u8, seq, 0);
+    let mut told = sa_extension(spec);
+    if limit == Ext::LifetimeSoft {
+        told.state = SaState::Dying;
+    }
+    write(host, &header, |out| {
+        out.sa(Ext::Sa, &told);
+        out.lifetime(Ext::LifetimeCurrent, &sa.current(), spec.lifetime_form);
+        out.lifetime(limit, lifetime, spec.lifetime_form);
+        put_ends(spec, out);
+    })
+}
