@@ -11,7 +11,6 @@ mod keyfile;
 mod life;
 mod limits;
 mod list;
-mod optionsfrom;
 mod plan;
 mod session;
 mod syntax;

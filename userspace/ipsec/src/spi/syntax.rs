@@ -4,10 +4,11 @@
 //! as far as they stay clear, each with its value in the same argument or the next one, whatever
 //! that begins with.
 
-use super::{algorithm, optionsfrom};
+use super::algorithm;
 use crate::{
     failure::Failure,
     options::{self, flag, value},
+    optionsfrom,
     program::Program,
     system::System,
 };

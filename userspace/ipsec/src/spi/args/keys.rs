@@ -11,9 +11,8 @@ use super::{
         keyfile::KeyFile,
     },
     Stdin,
-    options::Options,
 };
-use crate::{failure::Failure, system::System};
+use crate::{failure::Failure, given::Given, system::System};
 
 /// The keys of an SA.
 pub(super) struct Keys {
@@ -23,7 +22,7 @@ pub(super) struct Keys {
 
 /// Reads the keys that the algorithms of `transform` take, which messages call `algorithm`.
 pub(super) fn keys(
-    options: &Options,
+    options: &Given,
     algorithm: &str,
     transform: &Transform,
     stdin: Stdin,

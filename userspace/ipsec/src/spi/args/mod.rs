@@ -4,7 +4,6 @@
 
 mod keys;
 mod new_sa;
-mod options;
 mod sa;
 
 use super::{
@@ -14,12 +13,12 @@ use super::{
 use crate::{
     batch,
     failure::Failure,
+    given::Given,
     options::{self as common, Color},
     program::Program,
     system::System,
     text,
 };
-use options::Options;
 
 /// What is to be done.
 pub(super) enum Command {
@@ -73,7 +72,7 @@ pub(super) fn parse(
     let options = match syntax::parse(program, args, system)? {
         Parsed::Help => return Ok(Command::Help),
         Parsed::Version => return Ok(Command::Version),
-        Parsed::Options(matches) => Options(matches),
+        Parsed::Options(matches) => Given(matches),
     };
     program.json = options.flag("json");
     program.debug = options.flag("debug");
@@ -115,7 +114,7 @@ pub(super) fn parse_line(
     let options = match syntax::parse(program, words, system)? {
         Parsed::Help => return Err(not_here("help")),
         Parsed::Version => return Err(not_here("version")),
-        Parsed::Options(matches) => Options(matches),
+        Parsed::Options(matches) => Given(matches),
     };
     match OF_A_BATCH.into_iter().find(|name| options.is_set(name)) {
         Some(option) => Err(not_here(option)),
@@ -126,7 +125,7 @@ pub(super) fn parse_line(
 /// The request that options make.
 fn request(
     program: &Program,
-    options: &Options,
+    options: &Given,
     stdin: Stdin,
     system: &mut impl System,
 ) -> Result<Request, Failure> {

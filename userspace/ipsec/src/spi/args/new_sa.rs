@@ -9,9 +9,8 @@ use super::{
         plan::{Addresses, NatT, NewSa},
     },
     Stdin, keys,
-    options::Options,
 };
-use crate::{failure::Failure, system::System};
+use crate::{failure::Failure, given::Given, system::System};
 use klips::{
     number,
     pfkey::{
@@ -23,7 +22,7 @@ use klips::{
 
 /// Reads what the SA is like that an action makes.
 pub(super) fn new_sa(
-    options: &Options,
+    options: &Given,
     action: &str,
     addresses: Addresses,
     stdin: Stdin,
@@ -104,7 +103,7 @@ fn transform(action: &str, name: &str) -> Result<(Transform, Proto), Failure> {
     Ok((transform, proto))
 }
 
-fn replay_window(options: &Options) -> Result<u8, Failure> {
+fn replay_window(options: &Given) -> Result<u8, Failure> {
     let Some(text) = options.text("replay_window") else {
         return Ok(0);
     };
@@ -121,7 +120,7 @@ fn replay_window(options: &Options) -> Result<u8, Failure> {
     }
 }
 
-fn natt(options: &Options) -> Result<Option<NatT>, Failure> {
+fn natt(options: &Given) -> Result<Option<NatT>, Failure> {
     let kind = match options.text("natt").map(str::to_ascii_lowercase).as_deref() {
         None | Some("none" | "0") => {
             options.refuse(&["sport", "dport"], "needs --natt nonesp or nonike")?;
@@ -143,7 +142,7 @@ fn natt(options: &Options) -> Result<Option<NatT>, Failure> {
 }
 
 /// The references to be asked for, if there are any.
-fn sa_refs(options: &Options) -> Result<Option<SaRefs>, Failure> {
+fn sa_refs(options: &Given) -> Result<Option<SaRefs>, Failure> {
     let [saref, me, him] =
         ["saref", "sarefme", "sarefhim"].map(|name| number(options, name, "reference"));
     let me = match (saref?, me?) {
@@ -162,11 +161,7 @@ fn sa_refs(options: &Options) -> Result<Option<SaRefs>, Failure> {
 }
 
 /// The value of an option that is a number, and what kind of number.
-fn number<T: TryFrom<u32>>(
-    options: &Options,
-    name: &str,
-    kind: &str,
-) -> Result<Option<T>, Failure> {
+fn number<T: TryFrom<u32>>(options: &Given, name: &str, kind: &str) -> Result<Option<T>, Failure> {
     let read = |text: &str| {
         let number = number::parse(text).ok();
         number

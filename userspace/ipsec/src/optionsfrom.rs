@@ -13,7 +13,7 @@ use std::io::Read;
 use zeroize::Zeroizing;
 
 /// The name of the option.
-pub(super) const OPTION: &str = "optionsfrom";
+pub(crate) const OPTION: &str = "optionsfrom";
 
 /// How many files are too many: one may name itself.
 const MAX_FILES: usize = 100;
@@ -23,7 +23,7 @@ type Args = Zeroizing<Vec<String>>;
 
 /// Puts arguments from files in the place of the options that name these. What `definition` makes
 /// the value of another option is left alone.
-pub(super) fn expand(
+pub(crate) fn expand(
     args: &[String],
     definition: &Command,
     system: &mut impl System,

@@ -6,32 +6,32 @@ use crate::failure::Failure;
 use clap::{ArgMatches, parser::ValueSource};
 
 /// The options that were given.
-pub(super) struct Options(pub(super) ArgMatches);
+pub(crate) struct Given(pub(crate) ArgMatches);
 
-impl Options {
+impl Given {
     /// The value of an option; the first, if it has several.
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
 
     /// The values of an option that may be given again.
-    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         let values = self.0.get_many::<String>(name);
         values.into_iter().flatten().map(String::as_str)
     }
 
     /// Whether an option without a value is given.
-    pub(super) fn flag(&self, name: &str) -> bool {
+    pub(crate) fn flag(&self, name: &str) -> bool {
         self.0.get_flag(name)
     }
 
     /// Whether an option is given.
-    pub(super) fn is_set(&self, name: &str) -> bool {
+    pub(crate) fn is_set(&self, name: &str) -> bool {
         self.0.value_source(name) == Some(ValueSource::CommandLine)
     }
 
     /// An option that is given and is none of these.
-    pub(super) fn any_but(&self, names: &[&str]) -> Option<&str> {
+    pub(crate) fn any_but(&self, names: &[&str]) -> Option<&str> {
         self.0
             .ids()
             .map(|id| id.as_str())
@@ -39,7 +39,7 @@ impl Options {
     }
 
     /// Refuses options where they make no sense.
-    pub(super) fn refuse(&self, names: &[&str], why: &str) -> Result<(), Failure> {
+    pub(crate) fn refuse(&self, names: &[&str], why: &str) -> Result<(), Failure> {
         match names.iter().find(|name| self.is_set(name)) {
             Some(name) => Err(Failure::usage(format!("--{name} {why}."))),
             None => Ok(()),
