@@ -8,7 +8,10 @@
 
 pub mod address;
 pub mod errno;
+pub mod fold;
 pub mod group;
 pub mod number;
 pub mod pfkey;
 pub mod said;
+pub mod selector;
+pub mod xfrm;

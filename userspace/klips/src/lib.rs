@@ -5,6 +5,8 @@
 //!
 //! The tools use [`said`], [`address`] and [`pfkey`]; tests use all of it.
 
+#[path = "../../../rust/engine.rs"]
+pub mod engine;
 #[path = "../../../rust/core/mod.rs"]
 pub mod klips_core;
 #[path = "../../../rust/listing/mod.rs"]

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From a chain of SAs to the states that carry it out.
+//!
+//! A `tun` in front of another transform is not a state of its own: that transform works in tunnel
+//! mode instead, between the ends of the `tun`. On the wire it is the same, byte for byte, and
+//! nothing takes in IP-in-IP packets that no transform has vouched for.
+
+use super::{
+    errno::Errno,
+    said::{
+        Proto,
+        Said, //
+    }, //
+};
+use core::{
+    fmt,
+    net::IpAddr, //
+};
+
+/// The most states that a packet goes through: xfrm has room for six templates
+/// (`XFRM_MAX_DEPTH`), but takes none of the sixth.
+pub const MAX_STATES: usize = 5;
+
+/// Largest SPI of an IPComp SA: a CPI has 16 bits (RFC 3173 section 3.3).
+pub const CPI_MAX: u32 = 0xffff;
+
+/// What a state does with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Mode {
+    /// Transforms what is behind its IP header: `XFRM_MODE_TRANSPORT`.
+    Transport = 0,
+    /// Transforms all of it and puts an IP header in front: `XFRM_MODE_TUNNEL`.
+    Tunnel = 1,
+}
+
+/// IP protocol of a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Transform {
+    /// Nothing but a header in front, IPv4.
+    IpIp = 4,
+    /// Nothing but a header in front, IPv6.
+    Ipv6 = 41,
+    /// ESP.
+    Esp = 50,
+    /// AH.
+    Ah = 51,
+    /// IPComp.
+    Comp = 108,
+}
+
+impl Transform {
+    /// Whether it keeps others from reading or changing a packet unnoticed.
+    pub const fn protects(self) -> bool {
+        matches!(self, Transform::Esp | Transform::Ah)
+    }
+}
+
+/// What matters of an SA of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its name.
+    pub said: Said,
+    /// Its source, which may be the unspecified address.
+    pub src: IpAddr,
+}
+
+/// A state that is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// Which SA of the chain it is, 0 being the innermost.
+    pub member: usize,
+    /// Its protocol.
+    pub transform: Transform,
+    /// Its SPI.
+    pub spi: u32,
+    /// Its mode.
+    pub mode: Mode,
+    /// Source; the unspecified address where the SA says none and the mode is transport.
+    pub src: IpAddr,
+    /// Destination.
+    pub dst: IpAddr,
+}
+
+/// The states of a chain, inner to outer. There is at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layers {
+    layers: [Option<Layer>; MAX_STATES],
+    len: usize,
+}
+
+impl Layers {
+    const NONE: Self = Layers {
+        layers: [None; MAX_STATES],
+        len: 0,
+    };
+
+    fn push(&mut self, layer: Layer) -> Result<(), Refusal> {
+        let place = self.layers.get_mut(self.len).ok_or(Refusal::TooLong)?;
+        *place = Some(layer);
+        self.len += 1;
+        Ok(())
+    }
+
+    /// The states, inner to outer.
+    pub fn iter(&self) -> impl Iterator<Item = &Layer> + '_ {
+        self.layers.iter().flatten()
+    }
+
+    /// How many states there are.
+    #[expect(clippy::len_without_is_empty, reason = "there is at least one")]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// How many of the states are ESP and how many AH.
+    pub fn protection(&self) -> Protection {
+        let count = |transform| {
+            let layers = self.iter().filter(|layer| layer.transform == transform);
+            // CAST: there are at most five.
+            layers.count() as u8
+        };
+        Protection {
+            esp: count(Transform::Esp),
+            ah: count(Transform::Ah),
+        }
+    }
+}
+
+/// How well the packets of a chain are protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Protection {
+    /// How many times ESP.
+    pub esp: u8,
+    /// How many times AH.
+    pub ah: u8,
+}
+
+impl Protection {
+    /// Whether there is any.
+    pub const fn is_some(self) -> bool {
+        self.esp > 0 || self.ah > 0
+    }
+
+    /// Whether it is in nothing less than `other`.
+    pub const fn covers(self, other: Protection) -> bool {
+        self.esp >= other.esp && self.ah >= other.ah
+    }
+
+    /// As much of each as the one or the other has.
+    pub fn max(self, other: Protection) -> Protection {
+        Protection {
+            esp: self.esp.max(other.esp),
+            ah: self.ah.max(other.ah),
+        }
+    }
+}
+
+/// Why no states can carry out a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// An SA of protocol `int` is none.
+    NotATransform,
+    /// Not all SAs have one destination.
+    Destinations,
+    /// A source that is neither that of the header in front nor unspecified.
+    Sources,
+    /// A tunnel of which nobody has said where it begins.
+    NoSource,
+    /// A tunnel right inside of another.
+    TunnelInTunnel,
+    /// A tunnel that nothing vouches for, where packets come in.
+    BareTunnel,
+    /// The SPI of an IPComp SA has more than 16 bits.
+    Cpi,
+    /// More than [`MAX_STATES`].
+    TooLong,
+}
+
+impl Refusal {
+    /// The errno of a request that asks for it.
+    pub const fn errno(self) -> Errno {
+        match self {
+            Refusal::TooLong => Errno::EMLINK,
+            _ => Errno::EINVAL,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refusal::NotATransform => "an SA of the group is no transform",
+            Refusal::Destinations => "the SAs of the group have different destinations",
+            Refusal::Sources => "the SAs of the group have different sources",
+            Refusal::NoSource => "the tunnel has no source address",
+            Refusal::TunnelInTunnel => "a tunnel is right inside of another",
+            Refusal::BareTunnel => "no transform is outside of the tunnel",
+            Refusal::Cpi => "the SPI of an IPCOMP SA has more than 16 bits",
+            Refusal::TooLong => "the group takes more than five transforms",
+        })
+    }
+}
+
+/// Which way packets go through a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// They come in.
+    In,
+    /// They go out.
+    Out,
+}
+
+/// The states that carry out a chain, which is given inside to outside.
+pub fn fold(chain: impl IntoIterator<Item = Member>, way: Way) -> Result<Layers, Refusal> {
+    let mut layers = Layers::NONE;
+    // A tunnel, and its place in the chain, that waits for what is outside of it.
+    let mut tunnel: Option<(usize, Member)> = None;
+    // Where the headers so far say that they are from.
+    let mut source = None;
+    let mut dst = None;
+    for (index, member) in chain.into_iter().enumerate() {
+        let said = &member.said;
+        if *dst.get_or_insert(said.dst) != said.dst {
+            return Err(Refusal::Destinations);
+        }
+        let src = (!member.src.is_unspecified()).then_some(member.src);
+        if src.is_some_and(|src| src.is_ipv4() != said.dst.is_ipv4()) {
+            return Err(Refusal::Sources);
+        }
+        let transform = match said.proto {
+            Proto::Int => return Err(Refusal::NotATransform),
+            Proto::Tun if tunnel.is_some() => return Err(Refusal::TunnelInTunnel),
+            Proto::Tun => {
+                tunnel = Some((index, member));
+                source = src;
+                continue;
+            }
+            Proto::Comp if said.spi > CPI_MAX => return Err(Refusal::Cpi),
+            Proto::Comp => Transform::Comp,
+            Proto::Esp => Transform::Esp,
+            Proto::Ah => Transform::Ah,
+        };
+        if let (Some(source), Some(src)) = (source, src) {
+            if source != src {
+                return Err(Refusal::Sources);
+            }
+        }
+        source = source.or(src);
+        let mode = match tunnel.take() {
+            Some(_) if source.is_none() => return Err(Refusal::NoSource),
+            Some(_) => Mode::Tunnel,
+            None => Mode::Transport,
+        };
+        layers.push(Layer {
+            member: index,
+            transform,
+            spi: said.spi,
+            mode,
+            src: source.unwrap_or(member.src),
+            dst: said.dst,
+        })?;
+    }
+    if let Some((index, Member { said, .. })) = tunnel {
+        if way == Way::In {
+            return Err(Refusal::BareTunnel);
+        }
+        layers.push(Layer {
+            member: index,
+            transform: if said.dst.is_ipv4() {
+                Transform::IpIp
+            } else {
+                Transform::Ipv6
+            },
+            spi: said.spi,
+            mode: Mode::Tunnel,
+            src: source.ok_or(Refusal::NoSource)?,
+            dst: said.dst,
+        })?;
+    }
+    if layers.len == 0 {
+        return Err(Refusal::NotATransform);
+    }
+    Ok(layers)
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the kernel's packet engine, xfrm, does for a network namespace, so that what is asked of it
+//! can be tested without a kernel.
+
+use crate::klips_core::{
+    errno::Errno,
+    fold::Transform,
+    xfrm::{
+        Action,
+        Algorithms,
+        PolicySpec,
+        StateSpec,
+        Usage, //
+    }, //
+};
+use core::net::IpAddr;
+
+/// The packet engine of a network namespace.
+///
+/// What may fail comes before what changes what packets meet; what changes it can't fail, but for
+/// [`Engine::policy_insert`], which is undone by [`Engine::policy_delete`].
+///
+/// Except for [`Engine::probe`] and [`Engine::usage`], all of it is called with [`Engine::hold`]'s
+/// guard held, which is taken with the lock of the table held. All of it may sleep.
+pub trait Engine {
+    /// A state. To drop it gives the reference to it back, and does not take it out of the engine.
+    type State;
+    /// A policy; likewise.
+    type Policy;
+    /// Keeps other key managers from changing states and policies.
+    type Hold<'a>
+    where
+        Self: 'a;
+
+    /// Keeps other key managers (`ip xfrm`, a daemon) from changing states and policies until the
+    /// guard is dropped: `xfrm_cfg_mutex`.
+    fn hold(&self) -> Self::Hold<'_>;
+
+    /// Looks for algorithms, and has modules loaded that may have them. ENOENT if the kernel has
+    /// not all of them. Called without any lock.
+    fn probe(&self, algorithms: &Algorithms) -> Result<(), Errno>;
+
+    /// Makes a state, whose algorithms have been probed, and does not insert it.
+    fn state_new(&self, spec: &StateSpec<'_>) -> Result<Self::State, Errno>;
+
+    /// Whether there is a state of this name that is not klips's own.
+    fn is_taken(&self, dst: IpAddr, spi: u32, transform: Transform) -> bool;
+
+    /// Inserts a state that has been made.
+    fn state_insert(&self, state: &Self::State);
+
+    /// Takes `old` out, then inserts `new`, which was made and has the same name. If `carry`, it
+    /// goes on with the sequence numbers and the replay window of the old one, for which the key has
+    /// to be the same; the counters it takes on in any case.
+    fn state_swap(&self, old: &Self::State, new: &Self::State, carry: bool);
+
+    /// Takes a state out, unless somebody else has.
+    fn state_delete(&self, state: &Self::State);
+
+    /// Changes the ports of a state with UDP encapsulation.
+    fn state_set_ports(&self, state: &Self::State, sport: u16, dport: u16);
+
+    /// What a state has been used for.
+    fn usage(&self, state: &Self::State) -> Usage;
+
+    /// Makes a policy, and does not insert it.
+    fn policy_new(&self, spec: &PolicySpec) -> Result<Self::Policy, Errno>;
+
+    /// Inserts a policy. EEXIST if there is one of the same direction and selector; ENOMEM.
+    fn policy_insert(&self, policy: &Self::Policy) -> Result<(), Errno>;
+
+    /// Puts `new` in the place of `old`, of the same direction, selector and priority: each packet
+    /// meets the one or the other.
+    fn policy_replace(&self, old: &Self::Policy, new: &Self::Policy);
+
+    /// Changes what a policy does, be it inserted or not. What has been looked up for packets before
+    /// is looked up anew.
+    fn policy_set_action(&self, policy: &Self::Policy, action: Action);
+
+    /// Takes a policy out, unless somebody else has.
+    fn policy_delete(&self, policy: &Self::Policy);
+}
