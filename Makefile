@@ -37,7 +37,7 @@ endif
 
 kmake = scripts/kernel.sh make --config $(CONFIG) -- $(kbuild_flags)
 vm = . scripts/common.sh; use_cargo; export CARGO_TARGET_DIR='$(CURDIR)/build/cargo'; \
-	cargo run --quiet --release --manifest-path userspace/Cargo.toml -p vm -- $@ \
+	cargo run --quiet --release -p vm -- $@ \
 	--kernel "$$(scripts/kernel.sh path --config $(CONFIG))/arch/x86/boot/bzImage" \
 	--module $(module) --bin $(bin_dir) $(machine)
 
@@ -102,7 +102,7 @@ tools:
 	@echo '  TOOLS   $(bin_dir)'
 	@me=tools; . scripts/common.sh; use_cargo; export CARGO_TARGET_DIR='$(CURDIR)/build/cargo'; \
 		logged build/log/tools.log \
-		cargo build --release --manifest-path userspace/Cargo.toml --workspace --exclude testbed
+		cargo build --release $(addprefix --package=,bench guest-tests ipsec vm)
 	@rm -rf $(bin_dir)
 	@mkdir -p $(bin_dir)
 	@find build/cargo/release -maxdepth 1 -type f -executable ! -name vm ! -name '*.so' \
@@ -113,7 +113,7 @@ tools:
 test-modules: $(if $(KDIR),,kernel)
 	@echo '  MODULES $(test_module_dir)'
 	@mkdir -p $(test_module_dir)
-	@$(kmake) M='$(CURDIR)/scripts/vm/broken' MO='$(CURDIR)/$(test_module_dir)' modules
+	@$(kmake) M='$(CURDIR)/userspace/vm/broken' MO='$(CURDIR)/$(test_module_dir)' modules
 
 .PHONY: test
 test:

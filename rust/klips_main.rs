@@ -20,6 +20,7 @@ pub mod engine;
 #[path = "core/mod.rs"]
 pub mod klips_core;
 pub mod listing;
+#[path = "memory/kernel.rs"]
 pub mod memory;
 pub mod netns;
 pub mod post;

@@ -24,7 +24,7 @@ use_cargo
 status=0
 # With --target, build scripts and macros are compiled as usual.
 logged "$output" nice cargo test --profile checked --target x86_64-unknown-linux-gnu --no-fail-fast \
-	--manifest-path userspace/Cargo.toml -p klips -p testbed -p pfkey -p ipsec --tests || status=$?
+	-p klips -p testbed -p pfkey -p ipsec --tests || status=$?
 awk '/^test result: / { ok += $4; bad += $6 }
 	/ERROR: (Address|Leak)Sanitizer/ { found++ }
 	END { printf "under AddressSanitizer: %d passed, %d failed, %d reports\n", ok, bad, found }' "$output"

@@ -95,9 +95,9 @@ step "report program"
 mkdir -p "$raw" build/log
 # Its tests too: better now than after all has been measured.
 logged build/log/bench-report.log \
-	cargo test --release --manifest-path scripts/bench/Cargo.toml --target-dir build/cargo-bench
+	cargo test --release -p bench-report --target-dir build/cargo-bench
 logged build/log/bench-report.log \
-	cargo build --release --manifest-path scripts/bench/Cargo.toml --target-dir build/cargo-bench
+	cargo build --release -p bench-report --target-dir build/cargo-bench
 
 step "instructions (up to $largest SAs)"
 measure costs icount 1 costs --clock instructions --largest $largest

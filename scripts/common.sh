@@ -87,7 +87,7 @@ own_codename() { sed -n 's/^VERSION_CODENAME=//p' /etc/os-release; }
 kernel_option() { sed -n "s/^CONFIG_$2=\"\?\([^\"]*\)\"\?\$/\1/p" "$1"; }
 
 # The version of this project.
-project_version() { sed -n 's/^version = "\(.*\)"$/\1/p' "$scripts/../userspace/Cargo.toml"; }
+project_version() { sed -n 's/^version = "\(.*\)"$/\1/p' "$scripts/../Cargo.toml"; }
 
 # The standard library's sources for $rustc.
 rust_sources() {

@@ -112,9 +112,9 @@ make_packages() {
 	cp -a "$project"/{Kbuild,LICENSE,rust,include,scripts} "$copy"
 	cp -a "$project/build/bin" "$copy/build"
 	[[ ! -d $project/userspace/ipsec/man ]] || cp -a "$project/userspace/ipsec/man" "$copy/userspace/ipsec"
-	cp "$project/userspace/Cargo.toml" "$copy/userspace"
+	cp "$project/Cargo.toml" "$copy"
 	"$copy/scripts/deb.sh" >/dev/null
-	sed -i "s/^version = \"$version\"$/version = \"$next\"/" "$copy/userspace/Cargo.toml"
+	sed -i "s/^version = \"$version\"$/version = \"$next\"/" "$copy/Cargo.toml"
 	"$copy/scripts/deb.sh" >/dev/null
 	cp "$copy"/build/deb/*.deb "$work/deb"
 }

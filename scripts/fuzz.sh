@@ -30,14 +30,14 @@ readonly coverage="-Cpasses=sancov-module
 	--cfg fuzzing"
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/build/cargo}
-readonly bin=$CARGO_TARGET_DIR/fuzz/$host/release
+readonly bin=$CARGO_TARGET_DIR/fuzz/$host/checked
 
 build() {
 	scripts/deps.sh fuzz
 	use_cargo
 	# With --target, build scripts and macros are compiled as usual.
 	RUSTFLAGS=${coverage//[$'\n\t']/ } CARGO_TARGET_DIR=$CARGO_TARGET_DIR/fuzz logged build/log/fuzz-build.log \
-		cargo build --release --target "$host" --locked --manifest-path userspace/fuzz/Cargo.toml
+		cargo build --profile checked --target "$host" --locked -p klips-fuzz 
 }
 
 # Inputs to begin with, where there is no corpus yet.
@@ -45,14 +45,14 @@ seeds() {
 	local target
 	for target in "${targets[@]}"; do
 		mkdir -p "$work/seeds/$target" "$work/found/$target" "$kept/$target"
-		cargo run --quiet --manifest-path userspace/Cargo.toml -p testbed --example seeds -- \
+		cargo run --quiet -p testbed --example seeds -- \
 			"$target" "$work/seeds/$target"
 	done
 }
 
 smoke() { # [SECONDS]
 	use_cargo
-	KLIPS_FUZZ_SECONDS=${1:-2} cargo test --quiet --manifest-path userspace/Cargo.toml \
+	KLIPS_FUZZ_SECONDS=${1:-2} cargo test --quiet \
 		-p testbed --test corpus -- --nocapture
 }
 

@@ -136,7 +136,7 @@ put_source() {
 	put_file 644 "$project/LICENSE" "$dir/LICENSE"
 	put_file 644 "$templates/module.mk" "$dir/Makefile"
 	put_filled_in "$templates/dkms.conf.in" "$dir/dkms.conf"
-	(cd "$project" && find include rust -name '*.[ch]' -o -name '*.rs' | sort) >"$work/sources"
+	(cd "$project" && find include rust -path rust/tests -prune -o -name host.rs -o \( -name '*.[ch]' -o -name '*.rs' \) -print | sort) >"$work/sources"
 	while read -r file; do
 		put_file 644 "$project/$file" "$dir/$file"
 	done <"$work/sources"

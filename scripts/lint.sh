@@ -57,11 +57,11 @@ kernel_imports() {
 }
 
 user_clippy() {
-	cargo clippy --manifest-path userspace/Cargo.toml --workspace --all-targets --quiet -- -D warnings
+	cargo clippy --all-targets --quiet -- -D warnings
 }
 
 user_rustfmt() {
-	cargo fmt --manifest-path userspace/Cargo.toml --all -- --check --color never
+	cargo fmt --all -- --check --color never
 }
 
 # One "use" for each crate.  Only Debian's rustfmt takes this option: what it makes of a file that
@@ -70,16 +70,16 @@ user_imports() {
 	local option=imports_granularity=Crate
 	[[ $("$rustfmt" --config "$option" <<<$'use a::b;\nuse a::c;') == 'use a::{b, c};' ]] ||
 		die "$rustfmt knows nothing of $option."
-	RUSTFMT=$rustfmt cargo fmt --manifest-path userspace/Cargo.toml --all -- --check --color never --config "$option"
+	RUSTFMT=$rustfmt cargo fmt --all -- --check --color never --config "$option"
 }
 
 bench_clippy() {
-	cargo clippy --manifest-path scripts/bench/Cargo.toml --target-dir build/cargo-bench \
+	cargo clippy -p bench-report -p klips-fuzz --target-dir build/cargo-bench \
 		--release --all-targets --quiet -- -D warnings
 }
 
 bench_rustfmt() {
-	cargo fmt --manifest-path scripts/bench/Cargo.toml -- --check --color never
+	cargo fmt -p bench-report -p klips-fuzz -- --check --color never
 }
 
 scripts/deps.sh lint

@@ -19,7 +19,7 @@ export KLIPS_STEPS=${1:-5000000} CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/build
 
 use_cargo
 status=0
-logged "$output" nice cargo test --profile checked --manifest-path userspace/Cargo.toml -p testbed \
+logged "$output" nice cargo test --profile checked -p testbed \
 	--test model --test exhaustive -- --include-ignored --nocapture || status=$?
 # "NAME: N steps", "NAME: N states, N steps" and "NAME: N sequences".
 grep -E ': [0-9]+ (steps|states, [0-9]+ steps|sequences)$' "$output" || status=1

@@ -42,7 +42,7 @@ step() { printf '\n== %s\n' "$*"; }
 host_tests() {
 	local log=$logs/host-tests.log status=0 ok bad
 	: >"$log"
-	cargo test --manifest-path userspace/Cargo.toml --workspace --no-fail-fast 2>&1 |
+	cargo test --no-fail-fast 2>&1 |
 		progress "$log" || status=$?
 	read -r ok bad < <(awk '/^test result: / { ok += $4; bad += $6 } END { print ok + 0, bad + 0 }' "$log")
 	if ((status != 0)); then
@@ -68,7 +68,7 @@ script_tests() {
 # Tests of the module.  The harness ends with the same kind of line as this script does.
 guest_tests() {
 	local log=$logs/guest-tests.log status=0 ok bad
-	cargo run --manifest-path userspace/Cargo.toml --release --quiet -p vm -- test \
+	cargo run --release --quiet -p vm -- test \
 		--kernel "$1/arch/x86/boot/bzImage" --module "$MODULE" --bin "$BIN" \
 		--broken "$TEST_MODULES" --keys --extra-module "$TEST_MODULES/grab15.ko" --out "$logs/guest" \
 		"${@:2}" 2>&1 | tee "$log" || status=$?

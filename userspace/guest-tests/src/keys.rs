@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Keys that the module is given and then has no use for any more, so that whoever has the memory
-//! of this machine can look whether they are still there (`scripts/vm/src/keys.rs`).
+//! of this machine can look whether they are still there (`userspace/vm/src/keys.rs`).
 //!
 //! No key may be anywhere else: each is made byte by byte, in the buffer that is written, which is
 //! wiped then. What is printed is its complement.

@@ -10,11 +10,11 @@ use std::{
 
 /// Sources with tests, by the name of their file, from the root of the project.
 fn sources() -> BTreeMap<String, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut sources = BTreeMap::<String, String>::new();
     for folder in [
         "userspace/guest-tests/src",
-        "userspace/klips/tests",
+        "rust/tests",
         "userspace/testbed/tests",
     ] {
         let files = fs::read_dir(root.join(folder)).expect("a folder");
@@ -61,7 +61,7 @@ fn exists(sources: &BTreeMap<String, String>, test: &str) -> bool {
 
 #[test]
 fn the_page_names_tests_that_there_are() {
-    let page: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rust/security.md");
+    let page: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("security.md");
     let page = fs::read_to_string(page).expect("the page");
     let sources = sources();
     let rows = rows(&page);

@@ -5,7 +5,7 @@
 use klips::post::USUAL_ROOM;
 use std::{fs, path::Path};
 
-const HEADER: &str = "../../include/klips_shim.h";
+const HEADER: &str = "../include/klips_shim.h";
 
 /// Were there less room in C, no message would be written anew; and nothing else would tell.
 #[test]

@@ -5,20 +5,15 @@
 //!
 //! The tools use [`said`], [`address`] and [`pfkey`]; tests use all of it.
 
-#[path = "../../../rust/engine.rs"]
-pub mod engine;
-#[path = "../../../rust/core/mod.rs"]
+#[path = "core/mod.rs"]
 pub mod klips_core;
-#[path = "../../../rust/listing/mod.rs"]
+pub mod engine;
 pub mod listing;
+#[path = "memory/host.rs"]
 pub mod memory;
-#[path = "../../../rust/netns.rs"]
 pub mod netns;
-#[path = "../../../rust/post/mod.rs"]
 pub mod post;
-#[path = "../../../rust/request/mod.rs"]
 pub mod request;
-#[path = "../../../rust/sadb/mod.rs"]
 pub mod sadb;
 
 pub use klips_core::{address, errno, group, number, pfkey, said};

@@ -138,7 +138,7 @@ struct TestArgs {
 struct SelftestArgs {
     #[command(flatten)]
     machine: MachineArgs,
-    /// Directory of the modules built from scripts/vm/broken
+    /// Directory of the modules built from userspace/vm/broken
     #[arg(long, value_name = "DIR")]
     broken: PathBuf,
     /// Where to leave the logs [default: nowhere]

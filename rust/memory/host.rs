@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory as the module's sources ask for it, from the host's allocator. `rust/memory.rs` has the
+//! Memory as the module's sources ask for it, from the host's allocator. `kernel.rs` has the
 //! same for the kernel.
 //!
 //! Allocations can be made to fail on purpose, with [`fail_after`], and it can be told whether

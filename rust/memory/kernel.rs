@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Memory as the module's sources ask for it, from the kernel's allocators, accounted to whoever
-//! asks. `userspace/klips/src/memory.rs` has the same for tests on the host.
+//! asks. `host.rs` has the same for tests on the host.
 
 use core::convert::Infallible;
 use kernel::{

@@ -14,7 +14,7 @@ use klips::{
 };
 use std::{fmt::Write, fs, path::Path};
 
-const PAGE: &str = "../../rust/core/pfkey/protocol.md";
+const PAGE: &str = "core/pfkey/protocol.md";
 
 /// What is said in words; the tables go where `{{name}}` stands.
 const TEMPLATE: &str = include_str!("protocol.template.md");
