@@ -12,10 +12,12 @@ mod batch;
 mod completions;
 mod failure;
 mod given;
+mod groups;
 mod json;
 mod klipsdebug;
 mod listen;
 mod listing;
+mod monitor;
 mod naming;
 mod options;
 mod optionsfrom;
@@ -27,6 +29,7 @@ mod suggest;
 mod system;
 mod text;
 mod tool;
+mod unsent;
 
 pub use self::{
     program::Console,

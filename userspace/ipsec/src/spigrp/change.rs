@@ -13,6 +13,7 @@
 //! The end of a group names one of its members, no more; and one that was in no group all along.
 
 use super::sas::Names;
+use crate::{json::Sa, monitor};
 use klips::{
     pfkey::{Direction, Ext, Header, Message, MsgType},
     said::{Proto, Said},
@@ -51,10 +52,24 @@ pub(super) enum Limits {
     Hard,
 }
 
-impl Change {
-    /// What a message tells of; nothing if it is a refusal, no message of this dialect, or about
-    /// something else.
-    pub(super) fn told_by(bytes: &[u8]) -> Option<Self> {
+/// What `--json` tells.
+#[derive(Serialize)]
+pub(super) struct Event {
+    event: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sas: Vec<Sa>,
+    /// The protocol of the SAs that were flushed, if not all were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proto: Option<&'static str>,
+    /// The limits that an SA is past.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<Limits>,
+}
+
+impl monitor::Change for Change {
+    type Event = Event;
+
+    fn told_by(bytes: &[u8]) -> Option<Self> {
         let header = Header::parse(bytes).ok()?;
         if header.errno != 0 {
             return None;
@@ -83,8 +98,25 @@ impl Change {
         })
     }
 
-    /// What it is in one word, for `--json`.
-    pub(super) fn event(&self) -> &'static str {
+    fn event(&self) -> Event {
+        Event {
+            event: self.word(),
+            sas: self.saids().iter().map(Sa::of).collect(),
+            proto: match self {
+                Change::Flushed(proto) => proto.map(|proto| proto.name()),
+                _ => None,
+            },
+            limits: match self {
+                Change::Expired(_, limits) => Some(*limits),
+                _ => None,
+            },
+        }
+    }
+}
+
+impl Change {
+    /// What it is in one word.
+    fn word(&self) -> &'static str {
         match self {
             Change::Reserved(_) => "reserved",
             Change::Added(_) => "added",
@@ -99,7 +131,7 @@ impl Change {
     }
 
     /// The SAs that are named.
-    pub(super) fn saids(&self) -> &[Said] {
+    fn saids(&self) -> &[Said] {
         match self {
             Change::Reserved(said)
             | Change::Added(said)
@@ -129,7 +161,7 @@ impl fmt::Display for Change {
             Change::Ungrouped(said) => write!(f, "ungrouped the group of {said:#}"),
             Change::Expired(said, Limits::Soft) => write!(f, "expired (soft) {said:#}"),
             Change::Expired(said, Limits::Hard) => write!(f, "expired (hard) {said:#}"),
-            change => write!(f, "{} {}", change.event(), Names(change.saids())),
+            change => write!(f, "{} {}", change.word(), Names(change.saids())),
         }
     }
 }

@@ -3,40 +3,24 @@
 //! `--dry-run`: tells what would be sent and what would come of it, by what is listed. Requests of
 //! a batch find what those before them would have left.
 
-use super::{groups::Groups, plan::Request, refusal, sas::Names};
+use super::{plan::Request, refusal, sas::Names};
 use crate::{
     failure::Failure,
+    groups::Groups,
     json::{Ending, Outcome, Sa},
     listing::Entry,
     program::{Console, Program},
     system::System,
-    text,
+    unsent::{Unsent, would_send},
 };
-use klips::{errno::Errno, group::ListError, pfkey::types::WORD, said::Said};
-use pfkey::{Client, Transport, describe::Description};
+use klips::{group::ListError, said::Said};
+use pfkey::describe::Description;
 use serde::Serialize;
-use std::{cell::RefCell, fmt, rc::Rc, time::Duration};
 
-/// Keeps the last message that would be sent.
-#[derive(Clone, Default)]
-struct Recorder(Rc<RefCell<Vec<u8>>>);
-
-impl Transport for Recorder {
-    fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
-        *self.0.borrow_mut() = message.to_vec();
-        Ok(())
-    }
-
-    fn receive(&mut self, _: &mut [u8], _: Duration) -> Result<Option<usize>, Errno> {
-        Ok(None)
-    }
-}
-
-/// The groups as they would be, and the client that would send.
+/// The groups as they would be, and what messages would be sent over.
 pub(super) struct Rehearsal {
     groups: Groups,
-    client: Client<Recorder>,
-    last: Recorder,
+    unsent: Unsent,
 }
 
 /// What `--json` tells of a request that would succeed.
@@ -54,11 +38,9 @@ pub(super) struct Prospect {
 impl Rehearsal {
     /// Begins with the groups that there are.
     pub(super) fn begin(system: &mut impl System) -> Result<Self, Failure> {
-        let last = Recorder::default();
         Ok(Rehearsal {
             groups: Groups::read(system)?,
-            client: Client::new(last.clone()),
-            last,
+            unsent: Unsent::new(),
         })
     }
 
@@ -69,12 +51,13 @@ impl Rehearsal {
         program: &Program,
         console: &mut Console<'_>,
     ) -> Result<Prospect, Failure> {
-        let bytes = self.message(request)?;
-        console.debug(program, format_args!("not sent: {}", Hex(&bytes)));
-        let message =
-            Description::of(&bytes).map_err(|error| Failure::refused(error.to_string()))?;
+        let content = request.content()?;
+        let message = self.unsent.describe(&content, program, console)?;
         if !program.json {
-            console.print(&would_send(request, &message))?;
+            console.print(&would_send(&message))?;
+            if let Request::Group(_) = request {
+                console.print(PAIRS)?;
+            }
         }
         let leaving = match request {
             Request::Group(saids) => self.group(saids).map(|()| Vec::new()),
@@ -110,28 +93,11 @@ impl Rehearsal {
         self.groups.ungroup(said);
         Ok(leaving)
     }
-
-    /// The bytes that would be sent.
-    fn message(&mut self, request: &Request) -> Result<Vec<u8>, Failure> {
-        self.client
-            .tell(&request.content()?)
-            .map_err(text::failure)?;
-        Ok(self.last.0.take())
-    }
 }
 
-fn would_send(request: &Request, message: &Description) -> String {
-    let message: String = message
-        .to_string()
-        .lines()
-        .map(|line| format!("  {line}\n"))
-        .collect();
-    let or = match request {
-        Request::Group(_) => "  or, to a kernel that only knows pairs, a message for each link\n",
-        Request::Ungroup(_) => "",
-    };
-    format!("would send\n{message}{or}")
-}
+/// What would be sent to a KLIPS of old.
+const PAIRS: &str = "  or, to a kernel that only knows pairs, a message for each link
+";
 
 fn would_do(request: &Request, leaving: &[Entry]) -> String {
     match (request, leaving) {
@@ -143,19 +109,5 @@ fn would_do(request: &Request, leaving: &[Entry]) -> String {
             let names: Vec<_> = leaving.iter().map(Entry::name).collect();
             format!("would ungroup {}\n", names.join(" "))
         }
-    }
-}
-
-/// Bytes as hexadecimal digits, in words.
-struct Hex<'a>(&'a [u8]);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, word) in self.0.chunks(WORD).enumerate() {
-            let gap = if index == 0 { "" } else { " " };
-            f.write_str(gap)?;
-            word.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        }
-        Ok(())
     }
 }

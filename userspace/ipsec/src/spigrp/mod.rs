@@ -6,9 +6,7 @@ mod args;
 mod change;
 mod dry_run;
 mod execute;
-mod groups;
 mod list;
-mod monitor;
 mod pairs;
 mod plan;
 mod refusal;
@@ -19,11 +17,13 @@ mod syntax;
 use crate::{
     batch,
     failure::Failure,
+    monitor,
     program::{Console, Program},
     system::System,
     text,
 };
 use args::Command;
+use change::Change;
 use session::Session;
 
 pub(crate) use syntax::definition;
@@ -60,7 +60,9 @@ pub(crate) fn run<S: System>(
             let mut session = Session { system, dry_run };
             batch::run(&mut session, &batch, input, program, console)
         }
-        Command::Monitor { timestamp } => monitor::monitor(timestamp, program, system, console)
-            .map_err(|failure| failure.during(("monitor", &[]))),
+        Command::Monitor { timestamp } => {
+            monitor::monitor::<Change, S>(timestamp, program, system, console)
+                .map_err(|failure| failure.during(("monitor", &[])))
+        }
     }
 }

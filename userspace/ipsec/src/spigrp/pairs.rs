@@ -6,9 +6,10 @@
 //! Undoing takes whole groups apart, so none of the SAs may be in one to begin with: then all that
 //! is undone is what was linked here, and what others linked to that in between.
 
-use super::{groups::Groups, plan, refusal};
+use super::{plan, refusal};
 use crate::{
     failure::Failure,
+    groups::Groups,
     program::{Console, Program},
     system::System,
     text,

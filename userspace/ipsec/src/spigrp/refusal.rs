@@ -2,9 +2,9 @@
 
 //! What is said of a request that can't be carried out: which SA is at fault, and why.
 
-use super::groups::Groups;
 use crate::{
     failure::{Failure, Reason},
+    groups::Groups,
     system::System,
     text,
 };

@@ -15,7 +15,7 @@ use klips::{
 use std::{collections::HashMap, mem};
 
 /// All SAs and their groups.
-pub(super) struct Groups {
+pub(crate) struct Groups {
     sas: Vec<Sa>,
     by_said: HashMap<Said, usize>,
     /// Those whose names can't be read.
@@ -41,7 +41,7 @@ impl Links for Groups {
 
 impl Groups {
     /// Reads the list.
-    pub(super) fn read(system: &mut impl System) -> Result<Self, Failure> {
+    pub(crate) fn read(system: &mut impl System) -> Result<Self, Failure> {
         let mut groups = Groups {
             sas: Vec::new(),
             by_said: HashMap::new(),
@@ -86,7 +86,7 @@ impl Groups {
     }
 
     /// The SA of that name.
-    pub(super) fn find(&self, said: &Said) -> Option<usize> {
+    pub(crate) fn find(&self, said: &Said) -> Option<usize> {
         let mut unreadable = self.unreadable.iter();
         self.by_said
             .get(said)
@@ -96,7 +96,7 @@ impl Groups {
 
     /// The SAs of the group that an SA is in, inside to outside; the first gives it its name.
     /// Empty if it is in none.
-    pub(super) fn group_of(&self, said: &Said) -> Vec<&Entry> {
+    pub(crate) fn group_of(&self, said: &Said) -> Vec<&Entry> {
         self.find(said)
             .filter(|sa| group::is_grouped(self, *sa))
             .into_iter()
@@ -106,13 +106,13 @@ impl Groups {
     }
 
     /// Groups SAs, or says what is wrong with them.
-    pub(super) fn group(&mut self, saids: &[Said]) -> Result<(), ListError> {
+    pub(crate) fn group(&mut self, saids: &[Said]) -> Result<(), ListError> {
         let list: Vec<_> = saids.iter().map(|said| self.find(said)).collect();
         group::link_list(self, &list)
     }
 
     /// Takes the group apart that an SA is in.
-    pub(super) fn ungroup(&mut self, said: &Said) {
+    pub(crate) fn ungroup(&mut self, said: &Said) {
         if let Some(sa) = self.find(said) {
             group::ungroup(self, sa);
         }
