@@ -7,6 +7,7 @@
 //! so that its exit status tells whether there is something in the background now.
 
 use crate::system::Detached;
+use rustix::fs::FileType;
 use std::{
     env,
     fs::File,
@@ -24,7 +25,7 @@ const MARK: &str = "KLIPS_DETACHED";
 /// Starts the program again, and waits until that has [`settle`]d; or tells that this is the one
 /// that was started.
 pub(crate) fn detach() -> io::Result<Detached> {
-    if env::var_os(MARK).is_some() {
+    if env::var_os(MARK).is_some() && is_socket(io::stdin())? {
         return Ok(Detached::Here);
     }
     let (mut ours, theirs) = UnixStream::pair()?;
@@ -46,6 +47,12 @@ pub(crate) fn detach() -> io::Result<Detached> {
     }
 }
 
+/// Whether a file is a socket: nothing else is written to, whatever the environment says.
+fn is_socket(file: impl AsFd) -> io::Result<bool> {
+    let mode = rustix::fs::fstat(file)?.st_mode;
+    Ok(FileType::from_raw_mode(mode) == FileType::Socket)
+}
+
 /// Leaves the session and the terminal of the one who started this process, and tells them that all
 /// is well.
 pub(crate) fn settle() -> io::Result<()> {
@@ -54,4 +61,17 @@ pub(crate) fn settle() -> io::Result<()> {
     File::from(starter).write_all(&[1])?;
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_socket;
+    use std::{fs::File, io, os::unix::net::UnixStream};
+
+    #[test]
+    fn a_socket_is_told_from_a_device() -> io::Result<()> {
+        assert!(is_socket(UnixStream::pair()?.0)?);
+        assert!(!is_socket(File::open("/dev/null")?)?);
+        Ok(())
+    }
 }

@@ -8,9 +8,11 @@ use common::Machine;
 use insta::assert_snapshot;
 use ipsec_tools::Detached;
 use klips::errno::Errno;
+use rustix::fs::{CWD, FileType, FlockOperation, Mode, flock, mknodat};
 use std::{
     cell::Cell,
     fs,
+    os::unix::fs::{FileTypeExt, MetadataExt, symlink},
     path::{Path, PathBuf},
     process::{self, Command},
     rc::Rc,
@@ -202,6 +204,21 @@ fn messages_in_a_file() {
     assert!(machine.kernel.sent.borrow().is_empty());
 }
 
+/// A file need not have an end.
+#[test]
+fn messages_in_a_device_without_end() {
+    let output = Command::new(env!("CARGO_BIN_EXE_ipsec"))
+        .args(["pf_key", "--dumpfile", "/dev/zero"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        err.starts_with("ipsec pf_key: /dev/zero: at byte 0: "),
+        "{err}"
+    );
+}
+
 /// A machine on which everything is in the background already.
 fn background() -> Machine {
     Machine {
@@ -256,22 +273,120 @@ fn a_daemon_has_a_file_with_its_process_id() {
     assert_eq!(folder.files(), 0);
 }
 
+/// Has a daemon run with this file and something happen meanwhile.
+fn daemon_meanwhile(pidfile: &Path, happen: impl FnOnce(&Path) + 'static) {
+    let path = pidfile.to_owned();
+    let mut machine = background();
+    machine.meanwhile(move |_| happen(&path));
+    assert_eq!(
+        machine.run(&format!("pf_key --daemon {}", pidfile.display())),
+        0,
+        "{}",
+        machine.transcript
+    );
+}
+
 #[test]
-fn a_stale_file_is_replaced_and_that_of_another_left_alone() {
+fn a_stale_file_is_written_in_its_place_and_removed() {
     let folder = Folder::new();
     let pidfile = folder.path("pid");
-    fs::write(&pidfile, "4711\n").unwrap();
-    let mut machine = background();
-    let path = pidfile.clone();
-    machine.meanwhile(move |_| {
-        assert_eq!(
-            fs::read_to_string(&path).unwrap(),
-            format!("{}\n", process::id())
-        );
-        fs::write(path, "4712\n").unwrap();
+    for stale in ["4711\n", "", " 4711", "123456789012345678\n"] {
+        fs::write(&pidfile, stale).unwrap();
+        let inode = fs::metadata(&pidfile).unwrap().ino();
+        daemon_meanwhile(&pidfile, move |path| {
+            let pid = format!("{}\n", process::id());
+            assert_eq!(fs::read_to_string(path).unwrap(), pid);
+            assert_eq!(fs::metadata(path).unwrap().ino(), inode);
+        });
+        assert_eq!(folder.files(), 0, "{stale:?}");
+    }
+}
+
+/// Neither one that others have put in its place nor one that they have written to.
+#[test]
+fn a_file_of_others_is_left_alone_at_the_end() {
+    let folder = Folder::new();
+    let pidfile = folder.path("pid");
+    daemon_meanwhile(&pidfile, |path| fs::write(path, "4712\n").unwrap());
+    assert_eq!(fs::read_to_string(&pidfile).unwrap(), "4712\n");
+
+    let pid = format!("{}\n", process::id());
+    let (other, text) = (folder.path("other"), pid.clone());
+    daemon_meanwhile(&pidfile, move |path| {
+        fs::write(&other, text).unwrap();
+        fs::rename(other, path).unwrap();
     });
-    machine.run(&format!("pf_key --daemon {}", pidfile.display()));
-    assert_eq!(fs::read_to_string(pidfile).unwrap(), "4712\n");
+    assert_eq!(fs::read_to_string(&pidfile).unwrap(), pid);
+}
+
+/// What a daemon says to a path that it must not use.
+fn refused(path: &Path) -> String {
+    let (text, found) = daemon(&mut background(), path);
+    assert!(text.ends_with("[exit 1]\n"), "{text}");
+    assert_eq!(found, None);
+    let (_, said) = text.split_once("! ").unwrap();
+    let (said, _) = said.split_once('\n').unwrap();
+    said.replace(&path.display().to_string(), "PATH")
+}
+
+#[test]
+fn nothing_takes_the_place_of_what_is_no_file_of_a_process_id() {
+    const NOT_REGULAR: &str = "ipsec pf_key: PATH: not a regular file; left as it is";
+    let folder = Folder::new();
+
+    let fifo = folder.path("fifo");
+    let mode = Mode::RUSR | Mode::WUSR;
+    mknodat(CWD, &fifo, FileType::Fifo, mode, 0).unwrap();
+    assert_eq!(refused(&fifo), NOT_REGULAR);
+    assert!(fs::symlink_metadata(&fifo).unwrap().file_type().is_fifo());
+
+    let (link, target) = (folder.path("link"), folder.path("target"));
+    fs::write(&target, "1\n").unwrap();
+    symlink(&target, &link).unwrap();
+    assert_eq!(refused(&link), NOT_REGULAR);
+    assert_eq!(fs::read_link(&link).unwrap(), target);
+    assert_eq!(fs::read_to_string(&target).unwrap(), "1\n");
+
+    fs::remove_file(&target).unwrap();
+    assert_eq!(refused(&link), NOT_REGULAR);
+    assert!(!target.exists());
+
+    fs::create_dir(&target).unwrap();
+    assert_eq!(refused(&target), NOT_REGULAR);
+    fs::remove_dir(&target).unwrap();
+
+    for text in ["root:x:0:0\n", "4711 a\n", "\0\0", &"1".repeat(40), "\n"] {
+        fs::write(&target, text).unwrap();
+        assert_eq!(
+            refused(&target),
+            "ipsec pf_key: PATH: there is something else than a process ID in it; left as it is",
+            "{text:?}"
+        );
+        assert_eq!(fs::read_to_string(&target).unwrap(), text);
+    }
+}
+
+/// What a live daemon has locked is refused, and its own again once it is gone.
+#[test]
+fn a_file_that_another_daemon_has_is_refused() {
+    let folder = Folder::new();
+    let pidfile = folder.path("pid");
+    for (text, whose) in [("4711\n", ": 4711"), ("", "")] {
+        fs::write(&pidfile, text).unwrap();
+        let held = fs::File::open(&pidfile).unwrap();
+        flock(&held, FlockOperation::LockExclusive).unwrap();
+        assert_eq!(
+            refused(&pidfile),
+            format!("ipsec pf_key: PATH: another process has this file{whose}")
+        );
+        assert_eq!(fs::read_to_string(&pidfile).unwrap(), text);
+        drop(held);
+        daemon_meanwhile(&pidfile, |path| {
+            // The daemon has a lock as well.
+            let file = fs::File::open(path).unwrap();
+            assert!(flock(&file, FlockOperation::NonBlockingLockShared).is_err());
+        });
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::printer::Printer;
 use crate::{failure::Failure, system::System};
 use klips::pfkey::{Header, types::WORD};
 use pfkey::describe::Description;
+use std::io::{self, BufReader, Read};
 
 /// Prints the messages in a file. The first that is no message ends it: nobody knows where the next
 /// one begins.
@@ -15,28 +16,35 @@ pub(super) fn print(
     system: &mut impl System,
 ) -> Result<(), Failure> {
     let failed = |error| Failure::refused(format!("{name}: {error}"));
-    let mut bytes = Vec::new();
-    system
-        .input(name)
-        .and_then(|mut file| file.read_to_end(&mut bytes))
-        .map_err(failed)?;
-    let mut rest = bytes.as_slice();
-    while !rest.is_empty() {
-        let (message, behind) = rest.split_at(length(rest).min(rest.len()));
-        let description = Description::of(message).map_err(|error| {
-            let at = bytes.len() - rest.len();
-            Failure::refused(format!("{name}: at byte {at}: {error}"))
-        })?;
+    let mut input = BufReader::new(system.input(name).map_err(failed)?);
+    let mut at = 0;
+    // One at a time, for the file may have no end.
+    loop {
+        let message = next(&mut input).map_err(failed)?;
+        if message.is_empty() {
+            return Ok(());
+        }
+        let description = Description::of(&message)
+            .map_err(|error| Failure::refused(format!("{name}: at byte {at}: {error}")))?;
         printer.description(&description)?;
-        rest = behind;
+        at += message.len();
     }
-    Ok(())
 }
 
-/// How long the first message says it is.
-fn length(bytes: &[u8]) -> usize {
-    match bytes.get(4..6) {
-        Some(&[a, b]) => Header::SIZE.max(usize::from(u16::from_ne_bytes([a, b])) * WORD),
-        _ => bytes.len(),
+/// Reads a message, or as much of it as there is.
+fn next(input: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut message = Vec::new();
+    for size in [|_: &[u8]| Header::SIZE, length] {
+        let missing = size(&message).saturating_sub(message.len());
+        input.take(missing as u64).read_to_end(&mut message)?;
+    }
+    Ok(message)
+}
+
+/// How long a message says it is.
+fn length(message: &[u8]) -> usize {
+    match message.get(4..6) {
+        Some(&[a, b]) => usize::from(u16::from_ne_bytes([a, b])) * WORD,
+        _ => 0,
     }
 }

@@ -19,9 +19,9 @@ use crate::{
 };
 use klips::pfkey::{Content, MsgType, build::request};
 use pfkey::{Client, Transport};
-use pidfile::PidFile;
+use pidfile::{PidFile, PidFileError};
 use printer::Printer;
-use std::{io, path::Path};
+use std::path::Path;
 use syntax::Options;
 
 /// Runs the command.
@@ -79,13 +79,11 @@ fn watch<S: System>(
 
 /// Tells those who want to know that all is well in the background.
 fn settle(path: &Path, system: &mut impl System) -> Result<PidFile, Failure> {
-    // Without the name of the file that was to become this one.
-    let refused =
-        |error: io::Error| Failure::refused(format!("{}: {}", path.display(), error.kind()));
+    let refused = |error: PidFileError| Failure::refused(format!("{}: {error}", path.display()));
     // Begins to watch: no signal is to be lost that comes once the file is there.
     system.wants_end();
     let pidfile = PidFile::create(path).map_err(refused)?;
-    system.settle().map_err(refused)?;
+    system.settle().map_err(|error| refused(error.into()))?;
     Ok(pidfile)
 }
 
