@@ -211,6 +211,25 @@ fn getspi_needs_addresses_range_and_a_type_with_a_protocol() {
     refused(&host, &message(msg::GETSPI, 3, &exts), Errno::EINVAL);
 }
 
+/// They are CPIs (RFC 3173 section 2.2).
+#[test]
+fn spis_of_ipcomp_have_16_bits() {
+    let host = TestHost::new();
+    assert_eq!(host.write(&getspi(10, 0xffff, 0xffff)), Ok(()));
+    assert_eq!(spi_of(&host.read(A)[0]), 0xffff);
+    host.read(B);
+    refused(&host, &getspi(10, 0x1_0000, 0x1_0000), Errno::EINVAL);
+    refused(&host, &getspi(10, 0x100, 0x1_0000), Errno::EINVAL);
+    assert_eq!(host.write(&add(said("comp.fffe@10.0.0.2"))), Ok(()));
+    let too_large = said("comp.10000@10.0.0.2");
+    host.read(A);
+    host.read(B);
+    refused(&host, &add(too_large), Errno::EINVAL);
+    // Other requests name no SA then.
+    refused(&host, &delete(too_large), Errno::ESRCH);
+    assert_eq!(host.write(&getspi(3, 0x1_0000, 0x1_0000)), Ok(()));
+}
+
 #[test]
 fn long_search_for_an_spi_lets_others_have_their_turn() {
     let host = TestHost::new();
@@ -545,6 +564,33 @@ fn lists(satype: u8) -> Vec<Vec<u8>> {
         }
     }
     exts
+}
+
+/// Lengths of keys as mainline's `net/xfrm/xfrm_algo.c` has them in `.desc`: without the salt of
+/// GCM and CCM, but with the nonce of CTR.
+#[test]
+fn register_tells_the_lengths_of_keys_as_mainline_does() {
+    let host = TestHost::new();
+    host.write(&register(3)).unwrap();
+    let read = host.read(A).remove(0);
+    let (_, ciphers) = exts_of(&read)
+        .into_iter()
+        .find(|(number, _)| *number == ext::SUPPORTED_ENCRYPT)
+        .unwrap();
+    let told: BTreeMap<u8, (u8, u16, u16)> = ciphers[8..]
+        .chunks_exact(8)
+        .map(|alg| {
+            let number = |at| u16::from_ne_bytes([alg[at], alg[at + 1]]);
+            (alg[0], (alg[1], number(2), number(4)))
+        })
+        .collect();
+    for id in [14, 15, 16, 18, 19, 20] {
+        assert_eq!(told[&id], (64, 128, 256), "{id}");
+    }
+    assert_eq!(told[&12], (128, 128, 256));
+    assert_eq!(told[&13], (64, 160, 288));
+    // No number of mainline's; RFC 7634 has one length.
+    assert_eq!(told[&28], (64, 256, 256));
 }
 
 #[test]

@@ -482,6 +482,10 @@ impl Owned {
                 sa.spi |= 256;
             }
         }
+        if msg_type == MsgType::GetSpi && self.header.satype == 10 {
+            // ESP, so that all SPIs pass.
+            self.header.satype = 3;
+        }
         self.flow = match rule.permitted & Ext::AddressSrcFlow.bit() {
             0 => None,
             _ => self.flow,

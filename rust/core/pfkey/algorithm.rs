@@ -91,7 +91,7 @@ pub struct Algorithm {
     pub key_bits: &'static [u16],
     /// Length of its IV in bits, as REGISTER tells it.
     pub iv_bits: u8,
-    /// Shortest and longest key in bits, as REGISTER tells them.
+    /// Shortest and longest key in bits, as REGISTER tells them; salts don't count.
     pub told_bits: (u16, u16),
     /// Its name in `/proc/net/ipsec_spi`, with the underscore that precedes it.
     pub proc_name: &'static str,
@@ -125,6 +125,17 @@ const fn tunnel(id: u8, min: u16, max: u16) -> Algorithm {
     told(keyed(Purpose::Tunnel, id, &[0], 0, ""), min, max)
 }
 
+/// AES in a mode that authenticates as well. `sadb_alg` has the length of the cipher's key, and the
+/// salt that follows it in `sadb_key` is none of that (RFC 4106 section 8.1, RFC 4309 section 7.1).
+/// Mainline's `af_key` tells the same, and of AES-CTR the length with the nonce.
+const fn aes_aead(id: u8, key_bits: &'static [u16], proc_name: &'static str) -> Algorithm {
+    told(
+        keyed(Purpose::Combined, id, key_bits, 64, proc_name),
+        128,
+        256,
+    )
+}
+
 /// Key lengths of AES.
 const AES: &[u16] = &[128, 192, 256];
 /// Key lengths of AES with a salt of 3 bytes.
@@ -147,13 +158,18 @@ pub const ALGORITHMS: &[Algorithm] = &[
     keyed(Purpose::Encrypt, encrypt::NULL, &[0], 0, "_NULL"),
     keyed(Purpose::Encrypt, encrypt::AES_CBC, AES, 128, "_AES"),
     keyed(Purpose::Encrypt, encrypt::AES_CTR, AES_SALT_32, 64, "_AES_CTR"),
-    keyed(Purpose::Combined, encrypt::AES_CCM_8, AES_SALT_24, 64, "_AES_CCM_8"),
-    keyed(Purpose::Combined, encrypt::AES_CCM_12, AES_SALT_24, 64, "_AES_CCM_12"),
-    keyed(Purpose::Combined, encrypt::AES_CCM_16, AES_SALT_24, 64, "_AES_CCM_16"),
-    keyed(Purpose::Combined, encrypt::AES_GCM_8, AES_SALT_32, 64, "_AES_GCM_8"),
-    keyed(Purpose::Combined, encrypt::AES_GCM_12, AES_SALT_32, 64, "_AES_GCM_12"),
-    keyed(Purpose::Combined, encrypt::AES_GCM_16, AES_SALT_32, 64, "_AES_GCM_16"),
-    keyed(Purpose::Combined, encrypt::CHACHA20_POLY1305, &[288], 64, "_CHACHA20_POLY1305"),
+    aes_aead(encrypt::AES_CCM_8, AES_SALT_24, "_AES_CCM_8"),
+    aes_aead(encrypt::AES_CCM_12, AES_SALT_24, "_AES_CCM_12"),
+    aes_aead(encrypt::AES_CCM_16, AES_SALT_24, "_AES_CCM_16"),
+    aes_aead(encrypt::AES_GCM_8, AES_SALT_32, "_AES_GCM_8"),
+    aes_aead(encrypt::AES_GCM_12, AES_SALT_32, "_AES_GCM_12"),
+    aes_aead(encrypt::AES_GCM_16, AES_SALT_32, "_AES_GCM_16"),
+    // With a salt as well (RFC 7634 section 2).
+    told(
+        keyed(Purpose::Combined, encrypt::CHACHA20_POLY1305, &[288], 64, "_CHACHA20_POLY1305"),
+        256,
+        256,
+    ),
     told(keyed(Purpose::Compress, compress::DEFLATE, &[0], 0, "_DEFLATE"), 1, 1),
     tunnel(1, 32, 32),
     tunnel(2, 128, 32),

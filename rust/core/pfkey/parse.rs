@@ -11,6 +11,7 @@ use super::{
         MsgType,
         SaState,
         SaType,
+        CPI_MAX,
         PF_KEY_V2,
         REPLAY_MAX,
         SAFLAG_CLEARFLOW,
@@ -251,6 +252,12 @@ impl<'a> Message<'a> {
                     return Err(Errno::EINVAL);
                 }
             }
+            MsgType::GetSpi => {
+                let last = self.spi_range().map_or(0, |range| *range.end());
+                if self.header.known_satype() == Some(SaType::Comp) && last > CPI_MAX {
+                    return Err(Errno::EINVAL);
+                }
+            }
             MsgType::Add | MsgType::Update => {
                 let sa = self.sa().ok_or(Errno::EINVAL)?;
                 if sa.state != SaState::Mature {
@@ -262,7 +269,7 @@ impl<'a> Message<'a> {
                         sa.encrypt != 0
                             && (sa.encrypt != super::algorithm::encrypt::NULL || sa.auth != 0)
                     }
-                    Some(SaType::Comp) => sa.encrypt != 0 && sa.auth == 0,
+                    Some(SaType::Comp) => sa.encrypt != 0 && sa.auth == 0 && sa.spi <= CPI_MAX,
                     _ => true,
                 };
                 if !fits || sa.spi < SPI_MIN {
