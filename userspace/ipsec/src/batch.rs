@@ -19,6 +19,7 @@
 
 use crate::{
     failure::{Failure, Place},
+    input,
     json::Ending,
     program::{Console, Program},
     system::System,
@@ -27,6 +28,9 @@ use klips::said::Said;
 use serde::Serialize;
 use std::io::{BufRead, BufReader, Read};
 use zeroize::Zeroizing;
+
+/// The longest line in bytes: several times what the longest keys and names take.
+const MAX_LINE: u64 = 1 << 18;
 
 /// A command that can be run in batches.
 pub(crate) trait Command {
@@ -123,13 +127,20 @@ impl<I: Read> Lines<'_, I> {
         loop {
             // It may have keys in it.
             let mut text = Zeroizing::new(Vec::new());
-            let read = self.input.as_mut()?.read_until(b'\n', &mut text);
+            let input = self.input.as_mut()?;
+            let read = input.take(MAX_LINE + 1).read_until(b'\n', &mut text);
             let mut program = self.program.clone();
             self.number += 1;
             let request = match read {
                 Ok(0) => {
                     self.input = None;
                     return None;
+                }
+                Ok(read) if read as u64 > MAX_LINE => {
+                    self.input = None;
+                    Err(Failure::usage(format!(
+                        "line is longer than {MAX_LINE} bytes"
+                    )))
                 }
                 Ok(_) => match words(&text) {
                     Ok(words) if words.is_empty() => continue,
@@ -152,11 +163,11 @@ impl<I: Read> Lines<'_, I> {
 
 /// Takes a line apart.
 fn words(line: &[u8]) -> Result<Zeroizing<Vec<String>>, Failure> {
-    let text = std::str::from_utf8(line).map_err(|_| Failure::usage("line is not valid UTF-8"))?;
     // The end of the line, as Windows has it too, is none of its words.
-    shell_words::split(text.trim_end_matches(['\r', '\n']))
-        .map(Zeroizing::new)
-        .map_err(|error| Failure::usage(format!("{error}.")))
+    let split = |text: &str| shell_words::split(text.trim_end_matches(['\r', '\n']));
+    input::words(input::without_mark(line), split)
+        .map_err(|error| Failure::usage(format!("{error}.")))?
+        .ok_or_else(|| Failure::usage("line is not valid UTF-8"))
 }
 
 /// How many lines ended how.
@@ -281,8 +292,8 @@ impl Progress<'_, '_> {
                 true => "; nothing was sent",
                 false => "",
             };
-            // Nothing depends on it.
-            let _ = writeln!(self.console.err, "{program}: {name}: {count}{remark}");
+            self.console
+                .remark(program, format_args!("{name}: {count}{remark}"));
         }
         match code {
             0 => Ok(()),

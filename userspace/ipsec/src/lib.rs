@@ -13,6 +13,7 @@ mod completions;
 mod failure;
 mod given;
 mod groups;
+mod input;
 mod json;
 mod klipsdebug;
 mod listen;

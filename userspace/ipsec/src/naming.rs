@@ -6,14 +6,9 @@ use crate::{
     failure::Failure,
     given::Given,
     system::System,
-    text::{self, Unusable},
+    text::{self, Shown, Unusable},
 };
-use klips::{
-    address::Family,
-    number::{self, NumberError},
-    pfkey::types::SPI_MIN,
-    said::{Proto, Said},
-};
+use klips::{address::Family, number::NumberError, pfkey::types::SPI_MIN, said::Said};
 
 /// The options that name an SA, and what the original calls them.
 pub(crate) const PARTS: [(&str, &str); 5] = [
@@ -33,7 +28,9 @@ pub(crate) fn check_given_once(given: &Given, options: &[(&str, &str)]) -> Resul
         let mut values = given.all(option);
         if let (Some(first), Some(second)) = (values.next(), values.next()) {
             return Err(Failure::usage(format!(
-                "Error, {name} parameter redefined:{second}, already defined as:{first}"
+                "Error, {name} parameter redefined:{}, already defined as:{}",
+                Shown(second),
+                Shown(first)
             )));
         }
     }
@@ -47,7 +44,8 @@ pub(crate) fn family(given: &Given, option: &str) -> Result<Option<Family>, Fail
     };
     match text::family(text) {
         None => Err(Failure::usage(format!(
-            "Invalid ADDRESS FAMILY parameter: {text}."
+            "Invalid ADDRESS FAMILY parameter: {}.",
+            Shown(text)
         ))),
         family => Ok(family),
     }
@@ -56,7 +54,8 @@ pub(crate) fn family(given: &Given, option: &str) -> Result<Option<Family>, Fail
 /// What is wrong with the address that an option gives.
 pub(crate) fn bad_address(option: &str, text: &str, error: &Unusable) -> Failure {
     error.failure(format!(
-        "Error, {error} converting --{option} argument:{text}"
+        "Error, {error} converting --{option} argument:{}",
+        Shown(text)
     ))
 }
 
@@ -81,15 +80,18 @@ fn whole(
     for (option, name) in &PARTS[IN_SAID] {
         if let Some(part) = given.text(option) {
             return Err(Failure::usage(format!(
-                "Error, {name} parameter redefined:{part}, already defined in SA:{argument}"
+                "Error, {name} parameter redefined:{}, already defined in SA:{}",
+                Shown(part),
+                Shown(argument)
             )));
         }
     }
     let said = text::said(argument, system)?;
     match family {
         Some(family) if family != Family::of(&said.dst) => Err(Failure::usage(format!(
-            "Error, specified address family ({}) is different that of SAID: {argument}",
-            family.number()
+            "Error, specified address family ({}) is different that of SAID: {}",
+            family.number(),
+            Shown(argument)
         ))),
         _ => check_spi(argument, said.spi).map(|()| said),
     }
@@ -108,7 +110,8 @@ fn of_parts(
     let dst = part("edst", "destination")?;
     let spi = part("spi", "SPI")?;
     let proto = part("proto", "PROTO")?;
-    let number = number::parse(spi).map_err(|error| {
+    let number = text::spi(spi).map_err(|error| {
+        let spi = Shown(spi);
         Failure::usage(match error {
             NumberError::NonDigit | NumberError::NonHexDigit => {
                 format!("Invalid character in SPI parameter: {spi}")
@@ -121,9 +124,8 @@ fn of_parts(
         dst: text::address(dst, family, system)
             .map_err(|error| bad_address("edst", dst, &error))?,
         spi: number,
-        proto: Proto::from_name(proto)
-            .filter(|proto| *proto != Proto::Int)
-            .ok_or_else(|| Failure::usage(format!("Invalid PROTO parameter: {proto}")))?,
+        proto: text::proto(proto)
+            .ok_or_else(|| Failure::usage(format!("Invalid PROTO parameter: {}", Shown(proto))))?,
     })
 }
 
@@ -131,7 +133,8 @@ fn of_parts(
 fn check_spi(argument: &str, spi: u32) -> Result<(), Failure> {
     match spi {
         0..SPI_MIN => Err(Failure::usage(format!(
-            "Illegal reserved spi: {argument} => {spi:#x} Must be larger than 0x100."
+            "Illegal reserved spi: {} => {spi:#x} Must be {SPI_MIN:#x} or more.",
+            Shown(argument)
         ))),
         _ => Ok(()),
     }

@@ -178,7 +178,7 @@ pub(crate) fn parse(
                     definition(&program.to_string()).render_help().to_string(),
                 )),
                 ErrorKind::DisplayVersion => Ok(Parsed::Text(program.version())),
-                _ => Err(explain(program, &error)),
+                _ => Err(explain(&definition(program.name()), program, &error)),
             }
         }
     }
@@ -198,13 +198,43 @@ pub(crate) fn find_label(args: &[String]) -> Option<&str> {
     }
 }
 
-/// The first line of what is wrong, with what may have been meant; the rest is usage.
-pub(crate) fn explain(program: &Program, error: &clap::Error) -> Failure {
+/// The first line of what is wrong, with what may have been meant; the rest is usage. `definition`
+/// lets options be shortened.
+pub(crate) fn explain(definition: &Command, program: &Program, error: &clap::Error) -> Failure {
+    let see = text::see_help(program);
+    if let Some(ambiguity) = ambiguity(definition, error) {
+        return Failure::usage(format!("{ambiguity}.{see}"));
+    }
+    Failure::usage(format!("{}{}{see}", first_line(error), guess(error)))
+}
+
+/// What is wrong, in clap's words.
+pub(crate) fn first_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
-    let line = line.strip_prefix("error: ").unwrap_or(line);
-    let guess = guess(error);
-    Failure::usage(format!("{line}{guess}{}", text::see_help(program)))
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
+/// What a shortened option could stand for, if that is why it is unknown. In the words of
+/// `getopt_long`.
+fn ambiguity(definition: &Command, error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let short = argument.split('=').next()?.strip_prefix("--")?;
+    let possible: Vec<_> = definition
+        .get_arguments()
+        .filter_map(|option| option.get_long())
+        .filter(|long| long.starts_with(short))
+        .map(|long| format!(" '--{long}'"))
+        .collect();
+    let is_it = error.kind() == ErrorKind::UnknownArgument && possible.len() > 1;
+    is_it.then(|| {
+        format!(
+            "option '--{short}' is ambiguous; possibilities:{}",
+            possible.concat()
+        )
+    })
 }
 
 /// The end of a sentence about something unknown: what may have been meant.

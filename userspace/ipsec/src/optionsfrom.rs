@@ -7,9 +7,9 @@
 //! `-` is several arguments with blanks between them. Any other is one argument, without the double
 //! quotes that it may stand in. The arguments of a file may have the option in their turn.
 
-use crate::{failure::Failure, system::System};
+use crate::{failure::Failure, input, system::System};
 use clap::{Arg, Command};
-use std::io::Read;
+use std::{convert::Infallible, io};
 use zeroize::Zeroizing;
 
 /// The name of the option.
@@ -17,6 +17,9 @@ pub(crate) const OPTION: &str = "optionsfrom";
 
 /// How many files are too many: one may name itself.
 const MAX_FILES: usize = 100;
+
+/// The longest file that is read, in bytes.
+const MAX_LEN: usize = 1 << 18;
 
 /// Arguments, which may be keys.
 type Args = Zeroizing<Vec<String>>;
@@ -58,12 +61,8 @@ pub(crate) fn expand(
                 "optionsfrom called {MAX_FILES} times, looping?"
             )));
         }
-        let text = read(&file, system)?;
-        pending.extend(
-            text.lines()
-                .rev()
-                .flat_map(|line| words(line).into_iter().rev()),
-        );
+        let mut args = read(&file, system)?;
+        pending.extend(args.drain(..).rev());
     }
     Ok(expanded)
 }
@@ -96,13 +95,21 @@ fn takes_value(option: &Arg) -> bool {
     option.is_allow_hyphen_values_set()
 }
 
-fn read(file: &str, system: &mut impl System) -> Result<Zeroizing<String>, Failure> {
-    let mut text = Zeroizing::new(String::new());
-    system
+/// The arguments in a file.
+fn read(file: &str, system: &mut impl System) -> Result<Args, Failure> {
+    let failed = |why: String| Failure::refused(format!("optionsfrom failed: {file}: {why}"));
+    let unreadable = |error: io::Error| failed(error.to_string());
+    let text = system
         .input(file)
-        .and_then(|mut input| input.read_to_string(&mut text))
-        .map_err(|error| Failure::refused(format!("optionsfrom failed: {file}: {error}")))?;
-    Ok(text)
+        .and_then(|file| input::read(file, MAX_LEN))
+        .map_err(unreadable)?
+        .ok_or_else(|| failed(format!("longer than {MAX_LEN} bytes")))?;
+    let split = |text: &str| Ok::<_, Infallible>(text.lines().flat_map(words).collect());
+    match input::words(input::without_mark(&text), split) {
+        Ok(Some(args)) => Ok(args),
+        Ok(None) => Err(failed("not valid UTF-8".to_owned())),
+        Err(never) => match never {},
+    }
 }
 
 /// The arguments in a line.

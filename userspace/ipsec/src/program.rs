@@ -131,8 +131,13 @@ impl Console<'_> {
     /// Tells of progress, if the user wants to know.
     pub(crate) fn debug(&mut self, program: &Program, text: fmt::Arguments<'_>) {
         if program.debug {
-            // Nothing depends on it.
-            let _ = writeln!(self.err, "{program}: {text}");
+            self.remark(program, text);
         }
+    }
+
+    /// Says on standard error what the user should know, although all is well.
+    pub(crate) fn remark(&mut self, program: &Program, text: fmt::Arguments<'_>) {
+        // Nothing depends on it.
+        let _ = writeln!(self.err, "{program}: {text}");
     }
 }

@@ -8,7 +8,7 @@ use klips::{
     address::{self, AddressError, Family, Host},
     errno::Errno,
     number::{self, NumberError},
-    said::{self, Said, SaidError},
+    said::{self, Proto, Said, SaidError},
 };
 use std::{fmt, net::IpAddr};
 
@@ -43,23 +43,41 @@ impl fmt::Display for Unusable {
     }
 }
 
-/// Reads an address or looks up a name.
+/// A text of the user's in a message. If there is anything in it that can't be seen, such as a blank
+/// or a byte order mark, it stands in quotes and has escapes.
+pub(crate) struct Shown<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shown(text) = self;
+        if text.chars().all(|c| c.is_ascii_graphic()) {
+            f.write_str(text)
+        } else {
+            write!(f, "{text:?}")
+        }
+    }
+}
+
+/// Reads an address or looks up a name; white space around it does not count.
 pub(crate) fn address(
     text: &str,
     family: Option<Family>,
     system: &mut impl System,
 ) -> Result<IpAddr, Unusable> {
     resolve(
-        address::parse(text, family).map_err(Unusable::Address)?,
+        address::parse(text.trim(), family).map_err(Unusable::Address)?,
         system,
     )
 }
 
-/// Reads an SAID, whose destination may be a name.
+/// Reads an SAID, whose destination may be a name; white space around it does not count, for one
+/// that is copied from a list ends in a blank.
 pub(crate) fn said(text: &str, system: &mut impl System) -> Result<Said, Failure> {
-    let bad =
-        |error: Unusable| error.failure(format!("Error, {error} converting --sa argument:{text}"));
-    let said = said::parse(text).map_err(|error| bad(Unusable::Said(error)))?;
+    let bad = |error: Unusable| {
+        let text = Shown(text);
+        error.failure(format!("Error, {error} converting --sa argument:{text}"))
+    };
+    let said = said::parse(text.trim()).map_err(|error| bad(Unusable::Said(error)))?;
     Ok(said.with_dst(resolve(said.dst, system).map_err(bad)?))
 }
 
@@ -68,6 +86,11 @@ fn resolve(host: Host<'_>, system: &mut impl System) -> Result<IpAddr, Unusable>
         Host::Address(ip) => Ok(ip),
         Host::Name(name, family) => system.resolve(name, family).ok_or(Unusable::Lookup),
     }
+}
+
+/// Reads an SPI; white space around it does not count.
+pub(crate) fn spi(text: &str) -> Result<u32, NumberError> {
+    number::parse(text.trim())
 }
 
 /// A number of 64 bits, in the notations that [`number::parse`] knows.
@@ -86,13 +109,18 @@ pub(crate) fn number64(text: &str) -> Result<u64, NumberError> {
     }
 }
 
-/// `inet` or `inet6`.
+/// `inet` or `inet6`; white space around it does not count.
 pub(crate) fn family(text: &str) -> Option<Family> {
-    match text {
+    match text.trim() {
         "inet" => Some(Family::Inet),
         "inet6" => Some(Family::Inet6),
         _ => None,
     }
+}
+
+/// The protocol of an SA by its name; white space around it does not count.
+pub(crate) fn proto(text: &str) -> Option<Proto> {
+    Proto::from_name(text.trim()).filter(|proto| *proto != Proto::Int)
 }
 
 /// Refuses to talk to mainline's PF_KEY socket, which reads other requests into KLIPS's.

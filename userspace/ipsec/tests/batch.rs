@@ -92,6 +92,30 @@ fn bytes_that_are_no_text() {
     assert_snapshot!(machine.session("spigrp --batch raw\nspigrp --keep-going --batch raw"));
 }
 
+/// Latin-1 in a comment is nobody's trouble, and a mark at the beginning of a file is no word.
+#[test]
+fn bytes_of_other_encodings_where_they_mean_nothing() {
+    let mut machine = machine(&[]);
+    let bytes = b"\xef\xbb\xbf# M\xfcller\n--ungroup tun.113@gw2 # f\xfcr M\xfcller\n";
+    machine.files.insert("raw".into(), bytes.to_vec());
+    let bytes = b"--ungroup tun.113@gw2 M\xfcller # M\xfcller\n--ungroup 'tun.113@gw2 # \xfc'";
+    machine.files.insert("bad".into(), bytes.to_vec());
+    assert_snapshot!(machine.session("spigrp --batch raw\nspigrp --keep-going --batch bad"));
+}
+
+#[test]
+fn a_line_without_end_is_not_read_to_its_end() {
+    let mut machine = machine(&[]);
+    let longest = format!("--ungroup tun.113@gw2 #{}", "x".repeat((1 << 18) - 23));
+    machine.files.insert("long".into(), longest.clone().into());
+    assert_eq!(machine.run("spigrp --batch long"), 0);
+    machine
+        .files
+        .insert("longer".into(), (longest + "x").into());
+    machine.transcript.clear();
+    assert_snapshot!(machine.session("spigrp --batch longer\nspigrp --keep-going --batch longer"));
+}
+
 #[test]
 fn a_refusal_ends_a_batch_or_not() {
     let lines = "\

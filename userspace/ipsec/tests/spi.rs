@@ -37,6 +37,74 @@ fn help_version_and_labels() {
     ));
 }
 
+/// As a list has it, or a mail: blanks around what names an SA are nothing, and what is wrong can be
+/// seen.
+#[test]
+fn names_with_blanks_around_them() {
+    let mut machine = Machine::new();
+    machine.files.insert(
+        "sas".to_owned(),
+        "\
+--ip4 --said 'tun0x113@10.0.0.2 ' --src ' 10.0.0.1'
+--ip4 --af ' inet' --edst '10.0.0.2 ' --spi ' 0x114\t' --proto 'tun ' --src \"\u{a0}gw2\"
+--del --said \" tun.114@gw2\r\"
+--ip4 --said '\u{feff}tun.115@gw2'
+--ip4 --said 'tun.115 @gw2'
+--ip4 --said ' '
+--ip4 --edst '\u{200b}gw2' --spi 0x115 --proto tun
+--ip4 --edst gw2 --spi '0x115 6' --proto tun
+--ip4 --edst gw2 --spi ' ' --proto tun
+--ip4 --edst gw2 --spi 0x115 --proto 't\u{200b}un'
+--ip4 --af 'in et' --edst gw2 --spi 0x115 --proto tun
+--ip4 --said tun.115@gw2 --replay_window '1 '
+--ip4 --said tun.115@gw2 --life 'hard-bytes\u{200b}=1'
+--ip4 --said tun.115@gw2 --natt '\u{feff}none'
+--ip4 --said tun.115@gw2 --outif '1 '
+"
+        .into(),
+    );
+    machine.files.insert(
+        "groups".to_owned(),
+        "\
+--said 'tun0x113@10.0.0.2 ' '\tesp.115@gw2'
+' inet' 'gw2 ' ' 0x113 ' 'tun '
+inet 'gw2\u{feff}' 0x113 tun
+inet gw2 '\u{feff}0x113' tun
+inet gw2 0x113 '\u{feff}tun'
+'\u{feff}inet' gw2 0x113 tun
+--ungroup ' tun.113@gw2 '
+"
+        .into(),
+    );
+    assert_snapshot!(machine.session(
+        "spi --keep-going --batch sas
+        spigrp --keep-going --batch groups"
+    ));
+}
+
+#[test]
+fn soft_limits_above_hard_ones_are_told_of() {
+    let mut machine = Machine::new();
+    assert_snapshot!(machine.session(
+        "spi --ip4 --said tun.101@gw2 --life soft-bytes=2,hard-bytes=1,soft-packets=3,hard-packets=3
+        spi --get --said tun.101@gw2
+        spi --ip4 --said tun.102@gw2 --label l --life soft-addtime=9,hard-addtime=8,soft-usetime=7,soft-allocations=5,hard-allocations=4
+        spi --ip4 --said tun.103@gw2 --life soft-usetime=7 --json"
+    ));
+}
+
+#[test]
+fn spis_of_ipcomp_have_16_bits() {
+    let mut machine = Machine::new();
+    assert_snapshot!(machine.session(
+        "spi --comp deflate --said comp.ffff@gw2
+        spi --comp deflate --said comp.10000@gw2
+        spi --comp lzs --af inet --edst gw2 --spi 65536 --proto comp
+        spi --del --said comp.10000@gw2
+        spi --ip4 --said tun.10000@gw2"
+    ));
+}
+
 #[test]
 fn every_kind_of_sa() {
     let mut machine = Machine::new();

@@ -309,6 +309,14 @@ fn references() {
         spi --ip4 --said tun.108@gw2 --outif 65536
         spi --ip4 --said tun.108@gw2 --outif eth0
         spi --del --said tun.107@gw2 --sarefme 6
+        spi --del --said tun.107@gw2 --saref 6
+        (sent)
+        spi --del --said tun.101@gw2 --saref
+        spi --del --said tun.102@gw2 --dumpsaref
+        spi --del --said tun.103@gw2 --saref --dumpsaref --json
+        spi --get --said tun.104@gw2 --saref
+        spi --del --said tun.104@gw2 --authkey 0x00 --enckey 0x00 --sport 1 --dport 2
+        spi --get --said tun.105@gw2 --authkey 0x00
         (sent)",
     );
     assert_snapshot!(text);
@@ -337,7 +345,7 @@ fn references_of_others() {
         answer(u32::MAX, None),
     ] {
         *machine.kernel.noise.borrow_mut() = vec![bytes_of(&answer)];
-        machine.run("spi --ip4 --said tun.101@gw2 --saref");
+        machine.run("spi --ip4 --said tun.101@gw2 --dumpsaref");
         machine.quiet("spi --clear");
     }
     assert_snapshot!(machine.session(""));

@@ -5,7 +5,8 @@
 
 use super::{
     info::SaInfo,
-    plan::{Plan, Request},
+    life,
+    plan::{Plan, Request, Show},
 };
 use crate::{
     failure::{Failure, Reason},
@@ -70,6 +71,11 @@ pub(super) fn execute(
 ) -> Result<Answer, Failure> {
     let plan = &request.plan;
     console.debug(program, format_args!("{plan}"));
+    if let Plan::Add(sa) = plan {
+        for remark in life::capped(sa.soft.as_ref(), sa.hard.as_ref()) {
+            console.remark(program, format_args!("--life: {remark}"));
+        }
+    }
     let message = client
         .request(&plan.content())
         .map_err(|error| explain(plan, error))?;
@@ -77,7 +83,7 @@ pub(super) fn execute(
         Plan::Get(_) => Some(SaInfo::of(&message).ok_or_else(|| text::failure(Error::Malformed))?),
         _ => None,
     };
-    let saref = request.show_sa_refs.then(|| References::of(&message));
+    let saref = (request.show != Show::Nothing).then(|| References::of(&message));
     if !program.json {
         print(request, info.as_ref(), saref.as_ref(), program, console)?;
     }
@@ -100,7 +106,11 @@ fn print(
         console.print(&info.to_string())?;
     }
     if let Some(References { me, him }) = saref {
-        console.print(&format!("{program}: saref={me}/{him}\n"))?;
+        let him = match request.show {
+            Show::BothReferences => format!("/{him}"),
+            Show::OwnReference | Show::Nothing => String::new(),
+        };
+        console.print(&format!("{program}: saref={me}{him}\n"))?;
     }
     match request.listen {
         true => console.print(&format!("{program}: exited normally\n")),

@@ -11,10 +11,10 @@
 use super::key::{KeyBytes, KeyKind};
 use crate::{
     failure::Failure,
+    input,
     system::{Secret, System},
 };
-use std::io::{self, Read};
-use zeroize::Zeroizing;
+use std::io;
 
 /// The longest file that is read, in bytes: ten times what two keys and some comments need.
 const MAX_LEN: usize = 16 * 1024;
@@ -37,7 +37,7 @@ impl KeyFile {
             name => name,
         };
         let unreadable = |error: io::Error| Failure::refused(format!("{shown}: {error}"));
-        let Secret { input, mode } = system.secret(name).map_err(unreadable)?;
+        let Secret { input: file, mode } = system.secret(name).map_err(unreadable)?;
         match mode {
             Some(mode) if mode & OTHERS != 0 => {
                 return Err(Failure::refused(format!(
@@ -47,13 +47,13 @@ impl KeyFile {
             }
             _ => (),
         }
-        let text = read_to_end(input).map_err(unreadable)?;
+        let text = input::read(file, MAX_LEN).map_err(unreadable)?;
         let text = text.ok_or_else(|| {
             Failure::refused(format!(
                 "{shown}: longer than {MAX_LEN} bytes, so no file of keys."
             ))
         })?;
-        Self::parse(&text)
+        Self::parse(input::without_mark(&text))
             .map_err(|(line, error)| Failure::usage(format!("{shown}:{line}: {error}")))
     }
 
@@ -95,21 +95,4 @@ impl KeyFile {
             Some(_) => Err(format!("{} is there twice.", kind.option())),
         }
     }
-}
-
-/// Reads all there is, in memory that is never moved and so is wiped whole. `None` if that is more
-/// than [`MAX_LEN`].
-fn read_to_end(mut input: impl Read) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    let mut text = Zeroizing::new(vec![0; MAX_LEN + 1]);
-    let mut len = 0;
-    while len < text.len() {
-        match input.read(&mut text[len..]) {
-            Ok(0) => break,
-            Ok(count) => len += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
-            Err(error) => return Err(error),
-        }
-    }
-    text.truncate(len);
-    Ok((len <= MAX_LEN).then_some(text))
 }

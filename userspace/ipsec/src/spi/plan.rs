@@ -17,8 +17,18 @@ pub(super) struct Request {
     pub(super) plan: Plan,
     /// Whether to say that the kernel has answered.
     pub(super) listen: bool,
-    /// Whether to print the references that the kernel gave.
-    pub(super) show_sa_refs: bool,
+    /// What to print of the references that the kernel gave.
+    pub(super) show: Show,
+}
+
+/// What to print of the references that the kernel gave to an SA and to its peer's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Show {
+    Nothing,
+    /// The SA's, as Openswan 2.4 did for `--saref`.
+    OwnReference,
+    /// Both, as later releases did for `--dumpsaref`.
+    BothReferences,
 }
 
 /// What is asked of the kernel.

@@ -237,7 +237,10 @@ pub(super) fn parse(
         Ok(args) => (args, None),
         Err(failure) => (Zeroizing::new(args.to_vec()), Some(failure)),
     };
-    let result = definition.no_binary_name(true).try_get_matches_from(&*args);
+    let result = definition
+        .clone()
+        .no_binary_name(true)
+        .try_get_matches_from(&*args);
     let label = match &result {
         Ok(matches) => matches.get_one::<String>("label").map(String::as_str),
         Err(_) => options::find_label(&args),
@@ -251,20 +254,20 @@ pub(super) fn parse(
         (None, Err(error)) => match error.kind() {
             ErrorKind::DisplayHelp => Ok(Parsed::Help),
             ErrorKind::DisplayVersion => Ok(Parsed::Version),
-            _ => Err(explain(program, error)),
+            _ => Err(explain(&definition, program, error)),
         },
     }
 }
 
 /// What is wrong, without what may be a key.
-fn explain(program: &Program, mut error: clap::Error) -> Failure {
+fn explain(definition: &Command, program: &Program, mut error: clap::Error) -> Failure {
     for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue] {
         if let Some(ContextValue::String(text)) = error.get(kind) {
             let text = without_keys(text);
             error.insert(kind, ContextValue::String(text));
         }
     }
-    options::explain(program, &error)
+    options::explain(definition, program, &error)
 }
 
 /// An argument that has no place, without what may be a key: one whose option was forgotten, or

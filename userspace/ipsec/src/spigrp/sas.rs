@@ -2,11 +2,13 @@
 
 //! The SAs among the arguments, in both forms (reference 8.2).
 
-use crate::{failure::Failure, program::Program, system::System, text};
-use klips::{
-    number::{self, NumberError},
-    said::{Proto, Said},
+use crate::{
+    failure::Failure,
+    program::Program,
+    system::System,
+    text::{self, Shown},
 };
+use klips::{number::NumberError, said::Said};
 use std::fmt;
 
 /// The most SAs that can be grouped.
@@ -74,10 +76,10 @@ fn quadruple(
     [af, dst, spi, proto]: [&str; WORDS],
     system: &mut impl System,
 ) -> Result<Said, Failure> {
-    let proto = Proto::from_name(proto)
-        .filter(|proto| *proto != Proto::Int)
-        .ok_or_else(|| Failure::usage(format!("Badly formed proto: {proto}")))?;
-    let spi = number::parse(spi).map_err(|error| {
+    let proto = text::proto(proto)
+        .ok_or_else(|| Failure::usage(format!("Badly formed proto: {}", Shown(proto))))?;
+    let spi = text::spi(spi).map_err(|error| {
+        let spi = Shown(spi);
         Failure::usage(match error {
             NumberError::NonDigit | NumberError::NonHexDigit => format!("Badly formed spi: {spi}"),
             // What the original took for another number, or for 0.
@@ -85,13 +87,26 @@ fn quadruple(
         })
     })?;
     let family = text::family(af)
-        .ok_or_else(|| Failure::usage(format!("Address family {af} not supported")))?;
+        .ok_or_else(|| Failure::usage(format!("Address family {} not supported", Shown(af))))?;
     let dst = text::address(dst, Some(family), system).map_err(|error| {
         error.failure(format!(
-            "Error, {error} converting {index}th address argument:{dst}"
+            "Error, {error} converting {} address argument:{}",
+            ordinal(index),
+            Shown(dst)
         ))
     })?;
     Ok(Said { dst, spi, proto })
+}
+
+/// The number of an SA, counted from 0 as the original did.
+fn ordinal(index: usize) -> String {
+    let suffix = match index {
+        1 => "st",
+        2 => "nd",
+        3 => "rd",
+        _ => "th",
+    };
+    format!("{index}{suffix}")
 }
 
 /// Prints SAs as the manual page does.

@@ -135,7 +135,10 @@ fn explain(program: &Program, error: &clap::Error) -> Failure {
             let name = option.split([' ', '=']).next().unwrap_or(option);
             Failure::usage(format!("{name} option requires an argument."))
         }
-        _ => options::explain(program, error),
+        _ => {
+            let (what, guess) = (options::first_line(error), options::guess(error));
+            Failure::usage(format!("{what}{guess}{see}"))
+        }
     }
 }
 

@@ -7,7 +7,7 @@ mod new_sa;
 mod sa;
 
 use super::{
-    plan::{Plan, Request},
+    plan::{Plan, Request, Show},
     syntax::{self, Parsed},
 };
 use crate::{
@@ -37,21 +37,16 @@ pub(super) enum Command {
 /// The options that choose what is done.
 const ACTIONS: [&str; 8] = ["ah", "esp", "comp", "ip4", "ip6", "del", "clear", "get"];
 
-/// The options that only go with a new SA, although others need not mind some more.
-const ADD_ONLY: [&str; 12] = [
-    "authkey",
-    "enckey",
-    "keyfile",
-    "life",
-    "natt",
-    "sport",
+/// The options that only go with a new SA.
+const ADD_ONLY: [&str; 10] = [
+    "keyfile", "life", "natt", "sarefme", "sarefhim", "outif", "authkey", "enckey", "sport",
     "dport",
-    "saref",
-    "sarefme",
-    "sarefhim",
-    "outif",
-    "dumpsaref",
 ];
+
+/// Those of them that a deletion may have as well, as ever: they mean nothing there.
+const IDLE_IN_DELETIONS: usize = 4;
+
+const ONLY_WHEN_ADDED: &str = "only goes with an SA to be added";
 
 /// The options that make no request by themselves.
 const GENERAL: [&str; 4] = ["label", "debug", "json", "color"];
@@ -153,7 +148,14 @@ fn request(
         },
         (Some(action @ ("del" | "get")), None) => {
             let addresses = sa::addresses(options, action, system)?;
-            options.refuse(&ADD_ONLY, "only goes with an SA to be added")?;
+            let misplaced = match action {
+                "get" => &ADD_ONLY[..],
+                _ => &ADD_ONLY[..ADD_ONLY.len() - IDLE_IN_DELETIONS],
+            };
+            options.refuse(misplaced, ONLY_WHEN_ADDED)?;
+            if options.text("saref").is_some() {
+                options.refuse(&["saref"], ONLY_WHEN_ADDED)?;
+            }
             match action {
                 "get" => Plan::Get(addresses),
                 _ => Plan::Delete(addresses),
@@ -168,7 +170,12 @@ fn request(
     Ok(Request {
         plan,
         listen: options.flag("listenreply") || program.debug,
-        show_sa_refs: options.flag("dumpsaref")
-            || options.is_set("saref") && options.text("saref").is_none(),
+        show: if options.flag("dumpsaref") {
+            Show::BothReferences
+        } else if options.is_set("saref") && options.text("saref").is_none() {
+            Show::OwnReference
+        } else {
+            Show::Nothing
+        },
     })
 }

@@ -10,12 +10,12 @@ use super::{
     },
     Stdin, keys,
 };
-use crate::{failure::Failure, given::Given, system::System};
+use crate::{failure::Failure, given::Given, system::System, text::Shown};
 use klips::{
     number,
     pfkey::{
         SaRefs,
-        types::{REPLAY_MAX, SAREF_NULL},
+        types::{CPI_MAX, REPLAY_MAX, SAREF_NULL},
     },
     said::Proto,
 };
@@ -38,6 +38,12 @@ pub(super) fn new_sa(
             "--{action} makes an SA of protocol {}, not {}.",
             proto.name(),
             addresses.said.proto.name()
+        )));
+    }
+    if proto == Proto::Comp && addresses.said.spi > CPI_MAX {
+        return Err(Failure::usage(format!(
+            "SPI {:#x} is too large for IPCOMP, where it has 16 bits: {CPI_MAX:#x} or less.",
+            addresses.said.spi
         )));
     }
     let algorithm = match name {
@@ -109,8 +115,9 @@ fn replay_window(options: &Given) -> Result<u8, Failure> {
     };
     let illegal = |size: String| {
         Failure::usage(format!(
-            "Failed -- Illegal window size: arg={text}, replay_window={size}, must be \
-             1 <= size <= {REPLAY_MAX}."
+            "Failed -- Illegal window size: arg={}, replay_window={size}, must be \
+             1 <= size <= {REPLAY_MAX}.",
+            Shown(text)
         ))
     };
     let size = number::parse(text).map_err(|error| illegal(format!("<{error}>")))?;
@@ -130,7 +137,8 @@ fn natt(options: &Given) -> Result<Option<NatT>, Failure> {
         Some("nonesp" | "2") => 2,
         Some(other) => {
             return Err(Failure::usage(format!(
-                "Invalid NAT-T type: {other}.  It is nonesp, nonike or none."
+                "Invalid NAT-T type: {}.  It is nonesp, nonike or none.",
+                Shown(other)
             )));
         }
     };
@@ -166,7 +174,7 @@ fn number<T: TryFrom<u32>>(options: &Given, name: &str, kind: &str) -> Result<Op
         let number = number::parse(text).ok();
         number
             .and_then(|number| T::try_from(number).ok())
-            .ok_or_else(|| Failure::usage(format!("Invalid {kind} in --{name}: {text}")))
+            .ok_or_else(|| Failure::usage(format!("Invalid {kind} in --{name}: {}", Shown(text))))
     };
     options.text(name).map(read).transpose()
 }

@@ -3,7 +3,13 @@
 //! The SA that a request is about, and where it comes from.
 
 use super::super::plan::Addresses;
-use crate::{failure::Failure, given::Given, naming, system::System, text};
+use crate::{
+    failure::Failure,
+    given::Given,
+    naming,
+    system::System,
+    text::{self, Shown},
+};
 use klips::address::Family;
 
 /// Options beside those that name the SA, and what the original calls them.
@@ -44,7 +50,7 @@ fn family(given: &Given, action: &str) -> Result<Option<Family>, Failure> {
         Some(family) if tunnel.is_some_and(|tunnel| tunnel != family) => {
             Err(Failure::usage(format!(
                 "--{action} makes no SA of address family {}.",
-                given.text("af").unwrap_or_default()
+                Shown(given.text("af").unwrap_or_default())
             )))
         }
         family => Ok(family),
