@@ -144,8 +144,8 @@ proptest! {
 #[test]
 fn key_would_be_found_however_it_is_written() {
     let mut tapped = Tapped::new();
-    assert_eq!(tapped.write(add(said("esp.1001@10.0.0.2"))), Ok(()));
-    let key = tapped.keys.iter().next().expect("keys").to_vec();
+    let key: Piece = [0x1f, 0xa0, 0x2e, 0xb1, 0x3d, 0xc2];
+    tapped.keys = HashSet::from([key]);
     let is_found = |text: &str| readings(text).iter().any(|bytes| tapped.is_in(bytes));
     for text in [
         hex(&key),
@@ -155,6 +155,21 @@ fn key_would_be_found_however_it_is_written() {
     ] {
         assert!(is_found(&text), "{text}");
     }
-    assert!(!is_found(&hex(&[key[1..].to_vec(), vec![key[0]]].concat())));
+    assert!(!is_found(&hex(&[&key[1..], &key[..1]].concat())));
     assert!(tapped.is_in(&[&[0; 5][..], &key].concat()));
+}
+
+#[test]
+fn every_piece_of_a_key_that_is_written_is_known() {
+    let mut tapped = Tapped::new();
+    let request = add(said("esp.1001@10.0.0.2"));
+    let keys = exts_of(&request).into_iter().filter_map(|(number, ext)| {
+        [ext::KEY_AUTH, ext::KEY_ENCRYPT]
+            .contains(&number)
+            .then(|| ext.len() - 8)
+    });
+    let pieces: usize = keys.map(|length| length + 1 - size_of::<Piece>()).sum();
+    assert!(pieces > 10);
+    assert_eq!(tapped.write(request), Ok(()));
+    assert_eq!(tapped.keys.len(), pieces);
 }
