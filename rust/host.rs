@@ -5,9 +5,9 @@
 //!
 //! The tools use [`said`], [`address`] and [`pfkey`]; tests use all of it.
 
+pub mod engine;
 #[path = "core/mod.rs"]
 pub mod klips_core;
-pub mod engine;
 pub mod listing;
 #[path = "memory/host.rs"]
 pub mod memory;
@@ -16,4 +16,4 @@ pub mod post;
 pub mod request;
 pub mod sadb;
 
-pub use klips_core::{address, errno, group, number, pfkey, said};
+pub use klips_core::{address, errno, group, pfkey, said};

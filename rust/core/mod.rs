@@ -10,7 +10,6 @@ pub mod address;
 pub mod errno;
 pub mod fold;
 pub mod group;
-pub mod number;
 pub mod pfkey;
 pub mod said;
 pub mod selector;

@@ -3,18 +3,7 @@
 //! The SAID: destination, SPI and protocol, which together name an SA, and its text forms
 //! (reference 7.1 and 7.2).
 
-use super::{
-    address::{
-        self,
-        AddressError,
-        Family,
-        Host, //
-    },
-    number::{
-        self,
-        NumberError, //
-    },
-};
+use super::address::Family;
 use core::{
     fmt::{
         self,
@@ -46,15 +35,6 @@ pub enum Proto {
 }
 
 impl Proto {
-    /// Every protocol, in the order in which `ttosa` tries them.
-    pub const ALL: [Proto; 5] = [
-        Proto::Ah,
-        Proto::Esp,
-        Proto::Tun,
-        Proto::Comp,
-        Proto::Int, //
-    ];
-
     /// The prefix in an SAID's text.
     pub const fn name(self) -> &'static str {
         match self {
@@ -65,15 +45,10 @@ impl Proto {
             Proto::Int => "int",
         }
     }
-
-    /// The protocol with this prefix.
-    pub fn from_name(name: &str) -> Option<Proto> {
-        Proto::ALL.into_iter().find(|proto| proto.name() == name)
-    }
 }
 
 /// The magic SPIs of protocol `int` and their keywords, for IPv4 addresses.
-const MAGIC: [(u32, &str); 6] = [
+pub const MAGIC: [(u32, &str); 6] = [
     (256, "%pass"),
     (257, "%drop"),
     (258, "%reject"),
@@ -271,113 +246,4 @@ const fn hex(number: u32) -> Padded<8> {
     let zeros = number.leading_zeros() / 4;
     let zeros = if zeros == 8 { 7 } else { zeros };
     ((text << (8 * zeros)).to_be_bytes(), 8 - zeros as usize)
-}
-
-/// Why a text is not an SAID. The texts are those of `ttosa`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SaidError {
-    /// Nothing there.
-    Empty,
-    /// Fewer than five characters.
-    TooShort,
-    /// Starts with `%` but is no keyword.
-    UnknownKeyword,
-    /// No `@`.
-    NoAt,
-    /// No protocol in front.
-    NoProto,
-    /// Nothing between protocol and `@`.
-    NoSpi,
-    /// Only a delimiter between protocol and `@`.
-    NoSpiFound,
-    /// Something wrong in the SPI.
-    Spi(NumberError),
-    /// Something wrong in the address.
-    Address(AddressError),
-}
-
-impl fmt::Display for SaidError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SaidError::Empty => "empty string",
-            SaidError::TooShort => "string too short to be SA identifier",
-            SaidError::UnknownKeyword => "unknown % keyword",
-            SaidError::NoAt => "no @ in SA specifier",
-            SaidError::NoProto => "SA specifier lacks valid protocol prefix",
-            SaidError::NoSpi => "no SPI in SA specifier",
-            SaidError::NoSpiFound => "no SPI found in SA specifier",
-            SaidError::Spi(error) => return error.fmt(f),
-            SaidError::Address(error) => return error.fmt(f),
-        })
-    }
-}
-
-/// An SAID whose destination may still have to be looked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unresolved<'a> {
-    /// Protocol.
-    pub proto: Proto,
-    /// Security Parameters Index.
-    pub spi: u32,
-    /// Destination.
-    pub dst: Host<'a>,
-}
-
-impl Unresolved<'_> {
-    /// The SAID, with `address` in the place of a name.
-    pub fn with_dst(&self, address: IpAddr) -> Said {
-        Said {
-            dst: address,
-            spi: self.spi,
-            proto: self.proto,
-        }
-    }
-}
-
-/// Reads an SAID: `<proto><spi>@<address>`, where the SPI is `.hex` for IPv4, `:hex` for IPv6, or a
-/// number as in C.
-pub fn parse(text: &str) -> Result<Unresolved<'_>, SaidError> {
-    if text.is_empty() {
-        return Err(SaidError::Empty);
-    }
-    if text.len() < 5 {
-        return Err(SaidError::TooShort);
-    }
-    if text.starts_with('%') {
-        return parse_keyword(text);
-    }
-    let (id, dst) = text.split_once('@').ok_or(SaidError::NoAt)?;
-    let (proto, spi) = Proto::ALL
-        .into_iter()
-        .find_map(|proto| Some((proto, id.strip_prefix(proto.name())?)))
-        .ok_or(SaidError::NoProto)?;
-    let (family, spi) = match spi.as_bytes().first() {
-        None => return Err(SaidError::NoSpi),
-        Some(b'.' | b':') if spi.len() == 1 => return Err(SaidError::NoSpiFound),
-        Some(b'.') => (Family::Inet, number::parse_hex(&spi[1..])),
-        Some(b':') => (Family::Inet6, number::parse_hex(&spi[1..])),
-        Some(_) if dst.contains(':') => (Family::Inet6, number::parse(spi)),
-        Some(_) => (Family::Inet, number::parse(spi)),
-    };
-    Ok(Unresolved {
-        proto,
-        spi: spi.map_err(SaidError::Spi)?,
-        dst: address::parse(dst, Some(family)).map_err(SaidError::Address)?,
-    })
-}
-
-fn parse_keyword(text: &str) -> Result<Unresolved<'_>, SaidError> {
-    let (proto, spi, family) = match text {
-        "%passthrough" | "%passthrough4" => (Proto::Tun, 0, Family::Inet),
-        "%passthrough6" => (Proto::Tun, 0, Family::Inet6),
-        _ => match MAGIC.iter().find(|(_, keyword)| *keyword == text) {
-            Some((spi, _)) => (Proto::Int, *spi, Family::Inet),
-            None => return Err(SaidError::UnknownKeyword),
-        },
-    };
-    Ok(Unresolved {
-        proto,
-        spi,
-        dst: Host::Address(family.unspecified()),
-    })
 }

@@ -53,10 +53,7 @@ use crate::{
 /// open sockets before it is returned.
 pub fn submit<H: Host>(host: &H, sender: H::Socket, bytes: &[u8]) -> Result<(), Errno> {
     let header = Header::parse(bytes)?;
-    let result = Message::parse_for(header, bytes, Direction::In, |message| {
-        message.check_supported()?;
-        dispatch(host, sender, message)
-    });
+    let result = carry_out(host, sender, header, bytes);
     if host.is_traced() {
         host.log(format_args!(
             "{:?} seq {} pid {} satype {}: {}",
@@ -71,6 +68,17 @@ pub fn submit<H: Host>(host: &H, sender: H::Socket, bytes: &[u8]) -> Result<(), 
         announce_refusal(host, &header, &refusal);
         refusal.errno
     })
+}
+
+fn carry_out<H: Host>(
+    host: &H,
+    sender: H::Socket,
+    header: Header,
+    bytes: &[u8],
+) -> Result<(), Refusal> {
+    let message = Message::parse(header, bytes, Direction::In)?;
+    message.check_supported()?;
+    dispatch(host, sender, &message)
 }
 
 fn dispatch<H: Host>(host: &H, sender: H::Socket, message: &Message<'_>) -> Result<(), Refusal> {

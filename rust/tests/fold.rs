@@ -9,6 +9,7 @@ use klips::{
     },
     said::{Proto, Said},
 };
+use pfkey::text::said;
 use std::{collections::HashSet, net::IpAddr};
 use testbed::ip;
 
@@ -30,7 +31,7 @@ fn member(proto: Proto, spi: u32, src: &str, dst: &str) -> Member {
 fn chain(names: &str) -> Vec<Member> {
     let protos = names
         .split_whitespace()
-        .map(|name| Proto::from_name(name).expect("a protocol"));
+        .map(|name| said::proto(name).expect("a protocol"));
     (0x1001..)
         .zip(protos)
         .map(|(spi, proto)| member(proto, spi, SRC, DST))
@@ -181,7 +182,7 @@ fn every_chain() -> Vec<Vec<Proto>> {
     for _ in 0..4 {
         chains = chains
             .iter()
-            .flat_map(|chain| Proto::ALL.map(|proto| [&chain[..], &[proto]].concat()))
+            .flat_map(|chain| said::PROTOS.map(|proto| [&chain[..], &[proto]].concat()))
             .collect();
         all.extend(chains.clone());
     }

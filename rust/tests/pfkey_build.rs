@@ -10,11 +10,12 @@ use klips::{
         debug::{Masks, PARTS},
         types::SAFLAG_CLEARFLOW,
         value::{GroupList, Second},
-        Address, Content, Direction, Ext, Fault, Flow, Header, Ident, Key, Lifetime, LifetimeForm,
-        Message, MsgType, Sa, SaRefs, SaState, SaType,
+        Address, Direction, Ext, Fault, Flow, Header, Ident, Key, Lifetime, LifetimeForm, Message,
+        MsgType, Sa, SaState, SaType,
     },
     said::{Proto, Said},
 };
+use pfkey::{Content, Reply, SaRefs};
 use proptest::{option, prelude::*};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use testbed::*;

@@ -6,6 +6,7 @@ use klips::{
     errno::Errno,
     pfkey::{table, Direction, Ext, Fault, Header, Message, MsgType, SaState, SaType},
 };
+use pfkey::Reply;
 use proptest::prelude::*;
 use testbed::*;
 

@@ -146,7 +146,8 @@ fn scribbled(bytes: &[u8], garbage: &[u8]) -> Vec<u8> {
 
 /// X_DELFLOW of a flow.
 fn message(flow: Flow) -> Vec<u8> {
-    use klips::pfkey::{build::request, Content, MsgType};
+    use klips::pfkey::{build::request, MsgType};
+    use pfkey::Content;
     let content = Content {
         flow: Some(flow),
         ..Content::new(request(MsgType::DelFlow, 0, 1, 1))

@@ -3,9 +3,13 @@
 //! The text forms of numbers, addresses and SAIDs (reference 7).
 
 use klips::{
-    address::{self, AddressError, Family, Host},
+    address::Family,
+    said::{Proto, Said},
+};
+use pfkey::text::{
+    address::{self, AddressError, Host},
     number::{self, NumberError},
-    said::{self, Proto, Said, SaidError},
+    said::{self, SaidError, PROTOS},
 };
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -515,10 +519,10 @@ fn every_protocol_has_its_name() {
     ] {
         assert_eq!(proto.name(), name);
         assert_eq!(proto as u8, number);
-        assert_eq!(Proto::from_name(name), Some(proto));
+        assert_eq!(said::proto(name), Some(proto));
     }
-    assert_eq!(Proto::from_name("icmp"), None);
-    assert_eq!(Proto::from_name("AH"), None);
+    assert_eq!(said::proto("icmp"), None);
+    assert_eq!(said::proto("AH"), None);
 }
 
 /// RFC 5952 section 4, in other words than the library's.
@@ -565,7 +569,7 @@ fn any_said() -> impl Strategy<Value = Said> {
         1 => Just(ip("0.0.0.0")),
         1 => Just(ip("::")),
     ];
-    (prop::sample::select(&Proto::ALL[..]), spi, dst).prop_map(|(proto, spi, dst)| {
+    (prop::sample::select(&PROTOS[..]), spi, dst).prop_map(|(proto, spi, dst)| {
         // The text of a magic SAID has no address.
         let magic = proto == Proto::Int && (256..=261).contains(&spi);
         let dst = if magic { ip("0.0.0.0") } else { dst };

@@ -16,7 +16,6 @@ pub mod value;
 pub mod wire;
 
 pub use self::{
-    build::Content,
     parse::{
         Header,
         Message, //
@@ -36,7 +35,6 @@ pub use self::{
         Key,
         Lifetime,
         LifetimeForm,
-        Sa,
-        SaRefs, //
+        Sa, //
     },
 };

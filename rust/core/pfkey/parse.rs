@@ -32,7 +32,6 @@ use super::{
         Lifetime,
         LifetimeForm,
         Sa,
-        SaRefs,
         Second, //
     },
     wire, //
@@ -182,17 +181,6 @@ impl<'a> Message<'a> {
     /// Checks the whole message, of which [`Header::parse`] has checked the header (reference 2.1,
     /// checks 12 to 25).
     pub fn parse(header: Header, bytes: &'a [u8], direction: Direction) -> Result<Self, Errno> {
-        Message::parse_for(header, bytes, direction, |message| Ok(message.clone()))
-    }
-
-    /// The same for one use. The message stays where it was read to: to move it would cost about as
-    /// much as to read a short one.
-    pub fn parse_for<T, E: From<Errno>>(
-        header: Header,
-        bytes: &'a [u8],
-        direction: Direction,
-        consume: impl FnOnce(&Self) -> Result<T, E>,
-    ) -> Result<T, E> {
         let mut message = Message {
             header,
             bytes,
@@ -200,11 +188,9 @@ impl<'a> Message<'a> {
             read: Read::default(),
         };
         message.read(direction)?;
-        consume(&message)
+        Ok(message)
     }
 
-    // Apart, lest the fields be kept in registers, of which there are not enough.
-    #[inline(never)]
     fn read(&mut self, direction: Direction) -> Result<(), Errno> {
         let header = self.header;
         let is_acquire = header.msg_type == MsgType::Acquire;
@@ -364,15 +350,6 @@ impl<'a> Message<'a> {
         Some(self.get::<wire::NatTPort>(ext)?.port.get())
     }
 
-    /// The references to the SA and its peer's.
-    pub fn sa_refs(&self) -> Option<SaRefs> {
-        let refs = self.get::<wire::SaRef>(Ext::SaRef)?;
-        Some(SaRefs {
-            me: refs.me.get(),
-            him: refs.him.get(),
-        })
-    }
-
     /// The range of SPIs.
     pub fn spi_range(&self) -> Option<core::ops::RangeInclusive<u32>> {
         let range = self.get::<wire::SpiRange>(Ext::SpiRange)?;
@@ -383,17 +360,6 @@ impl<'a> Message<'a> {
     pub fn debug_masks(&self) -> Option<Masks> {
         let debug = self.get::<wire::Debug>(Ext::Debug)?;
         Some(Masks(debug.masks.map(|mask| mask.get())))
-    }
-
-    /// The algorithms of SUPPORTED_AUTH or SUPPORTED_ENCRYPT.
-    pub fn supported(&self, ext: Ext) -> impl Iterator<Item = &'a wire::Alg> {
-        let algorithms = self
-            .ext(ext)
-            .and_then(|bytes| bytes.get(size_of::<wire::Supported>()..));
-        algorithms
-            .unwrap_or_default()
-            .chunks(size_of::<wire::Alg>())
-            .filter_map(|alg| wire::Alg::ref_from_bytes(alg).ok())
     }
 
     /// The SAID that the message is about: SPI of the SA, protocol of the SA type, destination.
@@ -440,11 +406,6 @@ impl<'a> Message<'a> {
     /// The list of SAs to be grouped at once.
     pub fn group_list(&self) -> Option<&GroupList> {
         self.read.group.as_ref()
-    }
-
-    /// Which SA of a group request was at fault.
-    pub fn fault(&self) -> Option<Fault> {
-        read_fault(self.ext(Ext::Fault)?).ok()
     }
 }
 
@@ -748,7 +709,8 @@ fn read_group_member(member: &wire::GroupMember) -> Result<Said, Errno> {
     })
 }
 
-fn read_fault(bytes: &[u8]) -> Result<Fault, Errno> {
+/// A fault extension.
+pub fn read_fault(bytes: &[u8]) -> Result<Fault, Errno> {
     let fault = exact::<wire::Fault>(bytes)?;
     ensure(fault.reserved.get() == 0)?;
     let reason = match fault.reason {

@@ -53,15 +53,6 @@ impl Sa {
     }
 }
 
-/// The references of Openswan 2.6 and libreswan to a pair of SAs: SAREF. This module keeps none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SaRefs {
-    /// Reference of the SA.
-    pub me: u32,
-    /// Reference of the peer's SA.
-    pub him: u32,
-}
-
 /// How long a lifetime extension is on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LifetimeForm {

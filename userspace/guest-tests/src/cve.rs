@@ -15,10 +15,11 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 use klips::{
     errno::Errno,
-    pfkey::{Content, MsgType, algorithm::encrypt},
+    pfkey::{MsgType, algorithm::encrypt},
     said::Said,
 };
 use model::wire::{self, assert_clean, ext, exts_of, fix_len, msg, u16_at};
+use pfkey::Content;
 use std::{fs, thread};
 
 /// All of them.

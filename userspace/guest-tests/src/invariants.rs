@@ -66,7 +66,7 @@ pub fn chains(spigrp: &str) -> Result<Vec<Vec<String>>> {
         spigrp.is_empty() || spigrp.ends_with('\n'),
         "no end of a line: {spigrp:?}"
     );
-    let member = |name: &str| match klips::said::parse(name) {
+    let member = |name: &str| match pfkey::text::said::parse(name) {
         Ok(_) => Ok(name.to_owned()),
         Err(error) => bail!("{name:?}: {error}"),
     };

@@ -16,11 +16,12 @@ use crate::{
 use anyhow::{Context, Result, bail, ensure};
 use klips::{
     errno::Errno,
-    pfkey::{Content, MsgType, SaType},
+    pfkey::{MsgType, SaType},
     said::{Proto, Said},
 };
 use model::wire::{self, ext, fix_len, u16_at};
 use nix::unistd::pause;
+use pfkey::Content;
 use std::{
     fs,
     hint::black_box,

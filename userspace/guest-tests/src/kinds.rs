@@ -11,12 +11,13 @@ use anyhow::{Context, Result, ensure};
 use klips::{
     errno::Errno,
     pfkey::{
-        Address, Content, Header, Ident, Lifetime, LifetimeForm, MsgType, SaType,
+        Address, Header, Ident, Lifetime, LifetimeForm, MsgType, SaType,
         debug::{Masks, SET},
     },
     said::Said,
 };
 use model::wire::{self, RawSa, ext, msg, u16_at};
+use pfkey::Content;
 
 /// A request of one kind.
 pub struct Kind {

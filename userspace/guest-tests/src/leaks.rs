@@ -14,9 +14,10 @@ use crate::{
     tests,
 };
 use anyhow::{Context, Result, bail, ensure};
-use klips::{listing::Listing, pfkey::Content};
+use klips::listing::Listing;
 use model::wire::{self, assert_clean, hex, msg, readings};
 use nix::sched::{CloneFlags, unshare};
+use pfkey::Content;
 use std::{
     collections::BTreeSet,
     fs,

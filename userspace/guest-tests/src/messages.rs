@@ -16,12 +16,13 @@ use anyhow::{Context, Result, bail, ensure};
 use klips::{
     errno::Errno,
     pfkey::{
-        Content, Ext, Header, Key, Lifetime, LifetimeForm, MsgType, Sa, SaState, SaType,
+        Ext, Header, Key, Lifetime, LifetimeForm, MsgType, Sa, SaState, SaType,
         algorithm::{self, Purpose, auth, encrypt},
         debug::{Masks, SET},
     },
     said::Said,
 };
+use pfkey::{Content, Reply};
 use std::{
     collections::BTreeSet,
     thread,

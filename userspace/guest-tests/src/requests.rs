@@ -15,11 +15,12 @@ use klips::{
     errno::Errno,
     group::{ListReason, MAX_CHAIN},
     pfkey::{
-        Address, Content, Ext, Fault, Ident, Key, Lifetime, LifetimeForm, MsgType, Sa, SaState,
-        SaType, algorithm::encrypt,
+        Address, Ext, Fault, Ident, Key, Lifetime, LifetimeForm, MsgType, Sa, SaState, SaType,
+        algorithm::encrypt,
     },
     said::Said,
 };
+use pfkey::{Content, Reply};
 
 /// All of them.
 pub fn all() -> Vec<Test> {

@@ -14,7 +14,7 @@ use crate::{
 use anyhow::{Result, ensure};
 use klips::{
     errno::Errno,
-    pfkey::{Header, MsgType, build::Content},
+    pfkey::{Header, MsgType},
     said::Said,
 };
 use nix::{
@@ -24,6 +24,7 @@ use nix::{
         time::TimeSpec,
     },
 };
+use pfkey::Content;
 use socket2::{MaybeUninitSlice, SockAddr};
 use std::{
     io::{IoSliceMut, Read},

@@ -9,7 +9,8 @@ use crate::{
     tools::{Outcome, fails, output, quiet, run},
 };
 use anyhow::{Context, Result, ensure};
-use klips::pfkey::{Content, MsgType};
+use klips::pfkey::MsgType;
+use pfkey::Content;
 use std::{
     fs::{self, Permissions},
     io::Write,

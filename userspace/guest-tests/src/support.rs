@@ -6,13 +6,17 @@ use anyhow::{Context, Result, bail, ensure};
 use klips::{
     errno::Errno,
     pfkey::{
-        Address, Content, Direction, Header, Key, Message, MsgType, Sa, SaState, SaType,
+        Address, Direction, Header, Key, Message, MsgType, Sa, SaState, SaType,
         algorithm::{auth, compress, encrypt},
         build::request,
     },
-    said::{self, Proto, Said},
+    said::{Proto, Said},
 };
 use nix::sched::{CloneFlags, unshare};
+use pfkey::{
+    Content,
+    text::{address::Host, said},
+};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     cell::RefCell,
@@ -174,8 +178,8 @@ pub fn errno_of(bytes: &[u8]) -> Errno {
 pub fn said(text: &str) -> Said {
     let unresolved = said::parse(text).expect("an SAID");
     match unresolved.dst {
-        klips::address::Host::Address(ip) => unresolved.with_dst(ip),
-        klips::address::Host::Name(..) => panic!("{text}: not numeric"),
+        Host::Address(ip) => unresolved.with_dst(ip),
+        Host::Name(..) => panic!("{text}: not numeric"),
     }
 }
 

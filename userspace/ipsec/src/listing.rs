@@ -10,9 +10,10 @@ use crate::{
 };
 use anstyle::{AnsiColor, Style};
 use klips::{
-    address::{Family, Host},
-    said::{self, Proto, Said},
+    address::Family,
+    said::{Proto, Said},
 };
+use pfkey::text::{address::Host, said};
 use std::io::{self, BufRead, BufReader, Read};
 
 /// Opens a file of the module.

@@ -8,7 +8,8 @@ use crate::{
     system::System,
     text::{self, Shown, Unusable},
 };
-use klips::{address::Family, number::NumberError, pfkey::types::SPI_MIN, said::Said};
+use klips::{address::Family, pfkey::types::SPI_MIN, said::Said};
+use pfkey::text::number::NumberError;
 
 /// The options that name an SA, and what the original calls them.
 pub(crate) const PARTS: [(&str, &str); 5] = [

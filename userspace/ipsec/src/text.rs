@@ -5,10 +5,14 @@
 
 use crate::{failure::Failure, program::Program, system::System};
 use klips::{
-    address::{self, AddressError, Family, Host},
+    address::Family,
     errno::Errno,
+    said::{Proto, Said},
+};
+use pfkey::text::{
+    address::{self, AddressError, Host},
     number::{self, NumberError},
-    said::{self, Proto, Said, SaidError},
+    said::{self, SaidError},
 };
 use std::{fmt, net::IpAddr};
 
@@ -120,7 +124,7 @@ pub(crate) fn family(text: &str) -> Option<Family> {
 
 /// The protocol of an SA by its name; white space around it does not count.
 pub(crate) fn proto(text: &str) -> Option<Proto> {
-    Proto::from_name(text.trim()).filter(|proto| *proto != Proto::Int)
+    said::proto(text.trim()).filter(|proto| *proto != Proto::Int)
 }
 
 /// Refuses to talk to mainline's PF_KEY socket, which reads other requests into KLIPS's.

@@ -7,11 +7,8 @@ use crate::{
     program::{Console, Program},
     text,
 };
-use klips::{
-    errno::Errno,
-    pfkey::{Content, types::WORD},
-};
-use pfkey::{Client, Transport, describe::Description};
+use klips::{errno::Errno, pfkey::types::WORD};
+use pfkey::{Client, Content, Transport, describe::Description};
 use std::{cell::RefCell, fmt, rc::Rc, time::Duration};
 
 /// Keeps the last message that would be sent.

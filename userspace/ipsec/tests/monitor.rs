@@ -9,10 +9,11 @@ use insta::assert_snapshot;
 use ipsec_tools::Console;
 use klips::{
     errno::Errno,
-    pfkey::{Address, Content, MsgType, Sa, SaState, SaType, build::request, value::Second},
+    pfkey::{Address, MsgType, Sa, SaState, SaType, build::request, value::Second},
     request::{expire_due, submit},
     sadb::Moment,
 };
+use pfkey::Content;
 use std::io::{self, Write};
 
 /// Has command lines run while the next command listens.
@@ -59,7 +60,7 @@ spigrp --said tun.113@gw2";
 /// One of each kind that has no command here.
 fn others(machine: &mut Machine) {
     let about = |msg_type, said: &str| {
-        let said = klips::said::parse(said).unwrap();
+        let said = pfkey::text::said::parse(said).unwrap();
         Content::about(
             request(msg_type, 0, 5, 6),
             &said.with_dst([10, 0, 0, 2].into()),

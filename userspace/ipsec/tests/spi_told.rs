@@ -7,10 +7,11 @@ mod common;
 use common::{K16, K24, Machine};
 use insta::assert_snapshot;
 use klips::pfkey::{
-    Address, Content, Header, Ident, Lifetime, LifetimeForm, MsgType, Sa, SaRefs, SaState,
+    Address, Header, Ident, Lifetime, LifetimeForm, MsgType, Sa, SaState,
     algorithm::{auth, compress, encrypt},
     build::request,
 };
+use pfkey::{Content, SaRefs};
 use testbed::said;
 
 fn bytes_of(content: &Content<'_>) -> Vec<u8> {

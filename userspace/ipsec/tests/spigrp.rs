@@ -8,8 +8,9 @@ use common::{ALONE, Machine, hex};
 use insta::assert_snapshot;
 use klips::{
     errno::Errno,
-    pfkey::{Content, Header, MsgType, build::request},
+    pfkey::{Header, MsgType, build::request},
 };
+use pfkey::Content;
 
 const THREE: [&str; 2] = [
     "tun0x113@10.0.0.2 esp0x115@10.0.0.2 ah0x116@10.0.0.2",

@@ -4,7 +4,8 @@
 //! that the socket hears.
 //!
 //! ```no_run
-//! use klips::{pfkey::{build::request, Content, MsgType}, said};
+//! use klips::pfkey::{build::request, MsgType};
+//! use pfkey::{Content, text::said};
 //!
 //! let said = said::parse("tun.113@10.0.0.2").unwrap().with_dst([10, 0, 0, 2].into());
 //! let ungroup = Content::about(request(MsgType::GrpSa, 0, 0, 0), &said);
@@ -12,14 +13,21 @@
 //! # Ok::<(), pfkey::Error>(())
 //! ```
 
+mod content;
 pub mod describe;
+mod reply;
 mod socket;
+pub mod text;
 
-pub use self::socket::Socket;
+pub use self::{
+    content::{Content, SaRefs},
+    reply::Reply,
+    socket::Socket,
+};
 
 use klips::{
     errno::Errno,
-    pfkey::{Content, Direction, Fault, Header, Message},
+    pfkey::{Direction, Fault, Header, Message},
 };
 use std::{
     process,

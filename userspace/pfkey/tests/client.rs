@@ -5,10 +5,10 @@
 use klips::{
     errno::Errno,
     group::ListReason,
-    pfkey::{Content, Direction, Fault, Header, Message, MsgType, build::request},
-    said::{self, Proto, Said},
+    pfkey::{Direction, Fault, Header, Message, MsgType, build::request},
+    said::{Proto, Said},
 };
-use pfkey::{Client, Error, Transport};
+use pfkey::{Client, Content, Error, Transport, text::said};
 use std::{collections::VecDeque, time::Duration};
 
 fn said() -> Said {

@@ -6,11 +6,9 @@
 //! first sequence of steps that was found to lead there, and every step is taken in it. What the
 //! module keeps beside that (hash buckets, holes) is left to sequences without such a shortcut.
 
-use klips::{
-    pfkey::SaState,
-    said::{Proto, Said},
-};
+use klips::{pfkey::SaState, said::Said};
 use model::{Model, Request, Step, Terms, pool};
+use pfkey::text::said::PROTOS;
 use std::collections::{HashMap, VecDeque};
 use testbed::Twin;
 
@@ -60,7 +58,7 @@ impl Steps<'_> {
             requests.extend(lists.iter().cloned().map(Request::List));
         }
         requests.push(Request::Flush(None));
-        requests.extend(Proto::ALL.map(|proto| Request::Flush(Some(proto))));
+        requests.extend(PROTOS.map(|proto| Request::Flush(Some(proto))));
         let wait = self.time.then_some(Step::Wait(LONG));
         requests
             .into_iter()

@@ -16,7 +16,8 @@ use crate::{
     system::{ProcFile, System},
     text,
 };
-use klips::pfkey::{Content, MsgType, build::request};
+use klips::pfkey::{MsgType, build::request};
+use pfkey::Content;
 use syntax::Command;
 
 /// Runs the command.

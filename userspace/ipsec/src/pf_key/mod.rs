@@ -17,8 +17,8 @@ use crate::{
     system::{Detached, System},
     text,
 };
-use klips::pfkey::{Content, MsgType, build::request};
-use pfkey::{Client, Transport};
+use klips::pfkey::{MsgType, build::request};
+use pfkey::{Client, Content, Transport};
 use pidfile::{PidFile, PidFileError};
 use printer::Printer;
 use std::path::Path;

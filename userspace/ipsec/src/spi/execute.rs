@@ -17,11 +17,11 @@ use crate::{
 use klips::{
     errno::Errno,
     pfkey::{
-        Message, SaRefs,
+        Message,
         types::{SAREF_NULL, SAREF_NULL_24},
     },
 };
-use pfkey::{Client, Error, Transport};
+use pfkey::{Client, Error, Reply, SaRefs, Transport};
 use serde::Serialize;
 
 /// What has come of a request, for `--json`.

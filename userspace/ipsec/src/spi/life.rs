@@ -4,10 +4,8 @@
 //! as a comma.
 
 use crate::text::{Shown, number64};
-use klips::{
-    number::{self, NumberError},
-    pfkey::Lifetime,
-};
+use klips::pfkey::Lifetime;
+use pfkey::text::number::{self, NumberError};
 
 /// The soft and the hard limits, as far as any are given.
 pub(super) type Limits = (Option<Lifetime>, Option<Lifetime>);

@@ -4,12 +4,10 @@
 
 use super::key::KeyBytes;
 use klips::{
-    pfkey::{
-        Address, Content, Header, Key, Lifetime, LifetimeForm, MsgType, Sa, SaRefs, SaState,
-        build::request,
-    },
+    pfkey::{Address, Header, Key, Lifetime, LifetimeForm, MsgType, Sa, SaState, build::request},
     said::Said,
 };
+use pfkey::{Content, SaRefs};
 use std::{fmt, net::IpAddr, slice};
 
 /// A request, and what is to be told of it.

@@ -5,12 +5,13 @@
 use crate::failure::Failure;
 use klips::{
     pfkey::{
-        Address, Content, Header, MsgType, Sa, SaType,
+        Address, Header, MsgType, Sa, SaType,
         build::request,
         value::{GroupList, Second},
     },
     said::Said,
 };
+use pfkey::Content;
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

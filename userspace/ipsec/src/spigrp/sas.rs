@@ -8,7 +8,8 @@ use crate::{
     system::System,
     text::{self, Shown},
 };
-use klips::{number::NumberError, said::Said};
+use klips::said::Said;
+use pfkey::text::number::NumberError;
 use std::fmt;
 
 /// The most SAs that can be grouped.

@@ -14,10 +14,10 @@ use klips::{
     address::Family,
     errno::Errno,
     listing::Listing,
-    pfkey::{Content, Ext, Header},
+    pfkey::{Ext, Header},
     request,
 };
-use pfkey::{Client, Transport};
+use pfkey::{Client, Content, Transport};
 use std::{
     cell::{Cell, RefCell},
     collections::{HashMap, VecDeque},

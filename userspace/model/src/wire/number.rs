@@ -3,6 +3,7 @@
 //! The numbers of messages, extensions and SA types (reference 1.2, 1.3 and 1.6).
 
 use klips::said::Proto;
+use pfkey::text::said::PROTOS;
 
 /// Numbers of messages.
 #[expect(missing_docs, reason = "the names are those of the reference")]
@@ -80,7 +81,7 @@ pub fn satype(proto: Proto) -> u8 {
 
 /// The protocol of an SA type.
 pub fn protocol(number: u8) -> Proto {
-    *Proto::ALL
+    *PROTOS
         .iter()
         .find(|proto| satype(**proto) == number)
         .unwrap_or_else(|| panic!("no SAs have type {number}"))

@@ -3,14 +3,15 @@
 //! SAIDs, addresses and bytes as text.
 
 use klips::said::Said;
+use pfkey::text::{address::Host, said};
 use std::net::IpAddr;
 
 /// The SAID in a text.
 pub fn said(text: &str) -> Said {
-    let unresolved = klips::said::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let unresolved = said::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
     match unresolved.dst {
-        klips::address::Host::Address(address) => unresolved.with_dst(address),
-        klips::address::Host::Name(..) => panic!("{text} has a name"),
+        Host::Address(address) => unresolved.with_dst(address),
+        Host::Name(..) => panic!("{text} has a name"),
     }
 }
 

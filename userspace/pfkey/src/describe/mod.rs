@@ -4,8 +4,8 @@
 //! ([`Serialize`]).
 //!
 //! ```
-//! use klips::{pfkey::{build::request, Content, MsgType}, said};
-//! use pfkey::describe::Description;
+//! use klips::pfkey::{build::request, MsgType};
+//! use pfkey::{Content, describe::Description, text::said};
 //!
 //! let said = said::parse("tun.113@10.0.0.2").unwrap().with_dst([10, 0, 0, 2].into());
 //! let ungroup = Content::about(request(MsgType::GrpSa, 0, 1, 1234), &said);

@@ -2,8 +2,9 @@
 
 //! Messages: what is read can be written and read again.
 
-use klips::pfkey::{Content, Direction, Ext, Header, LifetimeForm, Message};
+use klips::pfkey::{Direction, Ext, Header, LifetimeForm, Message};
 use model::wire::{exts_of, framed, hex};
+use pfkey::{Content, Reply};
 
 /// Reads a message, as it is and with its outer form made right, writes it and reads it again.
 pub fn codec(bytes: &[u8]) {

@@ -3,9 +3,12 @@
 //! Texts of numbers, addresses and SAIDs: what is read can be printed and read again.
 
 use klips::{
-    address::{self, Family, Host},
-    number,
-    said::{self, Proto, Said},
+    address::Family,
+    said::{Proto, Said},
+};
+use pfkey::text::{
+    address::{self, Host},
+    number, said,
 };
 use std::net::IpAddr;
 

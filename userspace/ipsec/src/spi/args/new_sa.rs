@@ -12,13 +12,10 @@ use super::{
 };
 use crate::{failure::Failure, given::Given, system::System, text::Shown};
 use klips::{
-    number,
-    pfkey::{
-        SaRefs,
-        types::{CPI_MAX, REPLAY_MAX, SAREF_NULL},
-    },
+    pfkey::types::{CPI_MAX, REPLAY_MAX, SAREF_NULL},
     said::Proto,
 };
+use pfkey::{SaRefs, text::number};
 
 /// Reads what the SA is like that an action makes.
 pub(super) fn new_sa(

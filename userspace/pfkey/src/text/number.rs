@@ -2,7 +2,7 @@
 
 //! Numbers as KLIPS's `ttoul` reads them (reference 7.3).
 
-use core::fmt;
+use std::fmt;
 
 /// Why a text is not a number. The texts are those of `ttoul`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

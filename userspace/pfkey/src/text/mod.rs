@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What people type for numbers, addresses and SAIDs, read as KLIPS's library did.
+
+pub mod address;
+pub mod number;
+pub mod said;
