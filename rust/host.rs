@@ -5,6 +5,7 @@
 //!
 //! The tools use [`said`], [`address`] and [`pfkey`]; tests use all of it.
 
+pub mod change;
 pub mod engine;
 #[path = "core/mod.rs"]
 pub mod klips_core;

@@ -16,6 +16,7 @@
 
 use kernel::prelude::*;
 
+pub mod change;
 pub mod engine;
 #[path = "core/mod.rs"]
 pub mod klips_core;

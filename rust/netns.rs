@@ -7,6 +7,11 @@
 use crate::{
     klips_core::{
         errno::Errno,
+        group::{
+            LinkError,
+            ListError,
+            ListReason, //
+        },
         pfkey::{
             algorithm::AlgorithmError,
             debug::{
@@ -183,6 +188,28 @@ impl From<AlgorithmError> for Refusal {
         match error {
             AlgorithmError::UnknownCipher => Errno::ENOENT.into(),
             AlgorithmError::Mismatch => Errno::EINVAL.into(),
+        }
+    }
+}
+
+impl From<LinkError> for Refusal {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::InnerTaken | LinkError::OuterTaken | LinkError::Cycle => Errno::EEXIST,
+            LinkError::TooLong => Errno::EMLINK,
+        }
+        .into()
+    }
+}
+
+impl From<ListError> for Refusal {
+    fn from(error: ListError) -> Self {
+        Refusal {
+            errno: match error.reason {
+                ListReason::Missing => Errno::ENOENT,
+                ListReason::Grouped | ListReason::Twice => Errno::EEXIST,
+            },
+            fault: Some(error.into()),
         }
     }
 }

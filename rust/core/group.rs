@@ -107,11 +107,11 @@ pub fn is_grouped<L: Links>(links: &L, sa: L::Id) -> bool {
     inext.is_some() || onext.is_some()
 }
 
-/// Links `outer` to the outside of `inner`, or changes nothing.
+/// Whether `outer` may be linked to the outside of `inner`.
 ///
 /// `inner` has to be the outer end of its chain and `outer` the inner end of its own; two groups
 /// can thus be joined, and a group extended at either end, but not in the middle.
-pub fn link<L: Links>(links: &mut L, inner: L::Id, outer: L::Id) -> Result<(), LinkError>
+pub fn check_link<L: Links>(links: &L, inner: L::Id, outer: L::Id) -> Result<(), LinkError>
 where
     L::Id: 'static,
 {
@@ -137,21 +137,21 @@ where
     if len > MAX_CHAIN {
         return Err(LinkError::TooLong);
     }
-    links.set_neighbours(
-        inner,
-        Neighbours {
-            onext: Some(outer),
-            ..inside
-        },
-    );
-    links.set_neighbours(
-        outer,
-        Neighbours {
-            inext: Some(inner),
-            ..outside
-        },
-    );
     Ok(())
+}
+
+/// Links `outer` to the outside of `inner`, which [`check_link`] has allowed.
+pub fn link<L: Links>(links: &mut L, inner: L::Id, outer: L::Id) {
+    let inside = Neighbours {
+        onext: Some(outer),
+        ..links.neighbours(inner)
+    };
+    let outside = Neighbours {
+        inext: Some(inner),
+        ..links.neighbours(outer)
+    };
+    links.set_neighbours(inner, inside);
+    links.set_neighbours(outer, outside);
 }
 
 /// Takes the whole chain apart that `sa` is in. An SA without neighbours stays as it is.
@@ -189,9 +189,9 @@ pub enum ListReason {
     Twice = 3,
 }
 
-/// Makes one group of a list, inside to outside, or changes nothing: every SA must exist (be
-/// `Some`), none may be part of a group and none named twice.
-pub fn link_list<L: Links>(links: &mut L, list: &[Option<L::Id>]) -> Result<(), ListError>
+/// Whether one group may be made of a list, inside to outside: every SA must exist (be `Some`),
+/// none may be part of a group and none named twice.
+pub fn check_list<L: Links>(links: &L, list: &[Option<L::Id>]) -> Result<(), ListError>
 where
     L::Id: 'static,
 {
@@ -205,6 +205,11 @@ where
             return Err(fault(ListReason::Grouped));
         }
     }
+    Ok(())
+}
+
+/// Makes one group of a list, inside to outside, which [`check_list`] has allowed.
+pub fn link_list<L: Links>(links: &mut L, list: &[Option<L::Id>]) {
     let mut inext = None;
     for (member, sa) in list.iter().enumerate() {
         let onext = list.get(member + 1).copied().flatten();
@@ -213,5 +218,4 @@ where
         }
         inext = *sa;
     }
-    Ok(())
 }

@@ -9,7 +9,7 @@ use crate::{
     sadb::{
         Sa,
         Sadb, //
-    },
+    }, //
 };
 use core::fmt;
 

@@ -4,30 +4,31 @@
 
 use super::spec;
 use crate::{
+    change::{
+        self,
+        Add, //
+    },
     klips_core::{
         errno::Errno,
         pfkey::{
-            debug::Part,
             Ext,
             Message,
             SaState, //
         },
         said::Said, //
     },
-    memory::OutOfMemory,
     netns::{
         Host,
         Refusal, //
     },
     post::{
         about,
-        write,
-        Audience, //
+        write, //
     }, //
 };
 
 /// How many SPIs are tried before others get their turn.
-const STEP: u64 = 64;
+const STEP: usize = 64;
 
 pub(super) fn getspi<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     let range = message.spi_range().ok_or(Errno::EINVAL)?;
@@ -43,31 +44,40 @@ pub(super) fn getspi<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Ref
     // From a random SPI on, round the range: a free one is found if there is any, and nobody can
     // tell which it will be.
     let start = host.random() % count;
-    let mut tried = 0;
-    while tried < count {
-        let mut state = host.lock();
-        for _ in 0..STEP.min(count - tried) {
-            // CAST: within the range, which is of 32 bits.
-            let spi = (first + (start + tried) % count) as u32;
-            tried += 1;
-            if state.sadb.find(&Said { spi, ..named }).is_some() {
-                continue;
+    // CAST: within the range, which is of 32 bits.
+    let mut spis = (0..count).map(|tried| (first + (start + tried) % count) as u32);
+    while let Some(spi) = next_free(host, named, &mut spis) {
+        let mut sa = spec::named(host, message, spi)?;
+        sa.spec.state = SaState::Larval;
+        let answer = write(host, &message.header.reply(), |out| {
+            out.sa(Ext::Sa, &about::sa_extension(&sa.spec));
+            spec::echo_addresses(message, out);
+        })?;
+        let change = Add {
+            sa,
+            algorithms: Ok(()),
+            answer,
+        };
+        match change::make(host, change) {
+            // Somebody else has taken it meanwhile.
+            Err(refusal) if refusal.errno == Errno::EEXIST => (),
+            result => return result,
+        }
+    }
+    Err(Errno::EEXIST.into())
+}
+
+/// The next SPI under which there is no SA.
+fn next_free<H: Host>(host: &H, named: Said, spis: &mut impl Iterator<Item = u32>) -> Option<u32> {
+    loop {
+        let state = host.lock();
+        for _ in 0..STEP {
+            let spi = spis.next()?;
+            if state.sadb.find(&Said { spi, ..named }).is_none() {
+                return Some(spi);
             }
-            let mut new = spec::named(host, message, spi)?;
-            new.spec.state = SaState::Larval;
-            let reply = write(host, &message.header.reply(), |out| {
-                out.sa(Ext::Sa, &about::sa_extension(&new.spec));
-                spec::echo_addresses(message, out);
-            })?;
-            let prepared = state.sadb.prepare(new)?;
-            state.sadb.add(prepared).map_err(|_| OutOfMemory)?;
-            host.wake_at(state.sadb.next_deadline());
-            state.trace(host, Part::Spi, format_args!("SPI {spi:#x} reserved"));
-            state.listeners.send(host, reply, Audience::All);
-            return Ok(());
         }
         drop(state);
         host.breathe();
     }
-    Err(Errno::EEXIST.into())
 }

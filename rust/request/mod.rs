@@ -3,9 +3,8 @@
 //! From a message that a socket wrote to what changes and who is told.
 //!
 //! [`submit`] is the way of every request: parse, hand to the handler of its type, and if that
-//! refuses, tell everybody so. A handler takes all the memory it needs, messages included, then
-//! changes the table, then tells, the last two under the one lock of the namespace: listeners see
-//! changes in the order in which they were made, and only changes that were made.
+//! refuses, tell everybody so. A handler says what is wanted; what changes the tables is made by
+//! [`crate::change`].
 
 mod add;
 mod debug;
@@ -23,8 +22,7 @@ mod update;
 
 pub use self::{
     dump::go_on as go_on_dumping,
-    expire::run as expire_due,
-    flush::free, //
+    expire::run as expire_due, //
 };
 
 use crate::{

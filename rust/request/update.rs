@@ -7,10 +7,14 @@
 
 use super::spec;
 use crate::{
+    change::{
+        self,
+        Replace,
+        SetPorts, //
+    },
     klips_core::{
         errno::Errno,
         pfkey::{
-            debug::Part,
             Ext,
             Lifetime,
             Message, //
@@ -22,60 +26,56 @@ use crate::{
     },
     post::{
         about,
-        write,
-        Audience, //
-    }, //
+        write, //
+    },
+    sadb::Sa, //
 };
 
 pub(super) fn update<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     if message.has(Ext::NatTSport) || message.has(Ext::NatTDport) {
-        return change_ports(host, message);
+        return set_ports(host, message);
     }
-    let new = spec::of_message(host, message)?;
-    let algorithms = spec::check_algorithms(message, &new.spec);
+    let sa = spec::of_message(host, message)?;
+    let algorithms = spec::check_algorithms(message, &sa.spec);
     let current = Lifetime {
-        addtime: new.spec.added.real,
+        addtime: sa.spec.added.real,
         ..Lifetime::default()
     };
-    let reply = write(host, &message.header.reply(), |out| {
-        spec::reply_to(message, &new.spec, Some(&current), out);
+    let answer = write(host, &message.header.reply(), |out| {
+        spec::reply_to(message, &sa.spec, Some(&current), out);
     })?;
 
-    let mut state = host.lock();
-    let sa = state.sadb.find(&new.spec.said()).ok_or(Errno::ENOENT)?;
-    let age = sa.age();
-    algorithms?;
-    let replacement = state.sadb.prepare_replacement(new)?;
-    let before = state.sadb.replace(age, replacement);
-    state.trace(
+    // What it was goes, keys and all, when the lock is not held.
+    change::make(
         host,
-        Part::Spi,
-        format_args!("{}: replaced", before.spec.said()),
-    );
-    host.wake_at(state.sadb.next_deadline());
-    state.listeners.send(host, reply, Audience::All);
-    drop(state);
-    // Keys are wiped without the lock.
-    drop(before);
+        Replace {
+            sa,
+            algorithms,
+            answer,
+        },
+    )?;
     Ok(())
 }
 
-fn change_ports<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
-    let said = message.said().ok_or(Errno::EINVAL)?;
+fn set_ports<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     let (sport, dport) = (
         message.natt_port(Ext::NatTSport),
         message.natt_port(Ext::NatTDport),
     );
-    let mut state = host.lock();
-    let sa = state.sadb.find(&said).ok_or(Errno::ENOENT)?;
-    let age = sa.age();
-    let reply = write(host, &message.header.reply(), |out| {
-        out.sa(Ext::Sa, &about::sa_extension(&sa.spec));
-        out.lifetime(Ext::LifetimeCurrent, &sa.current(), sa.spec.lifetime_form);
-        spec::echo_addresses(message, out);
-        out.natt_ports(sport, dport);
-    })?;
-    state.sadb.change_ports(age, sport, dport);
-    state.listeners.send(host, reply, Audience::All);
-    Ok(())
+    change::make(
+        host,
+        SetPorts {
+            said: message.said().ok_or(Errno::EINVAL)?,
+            sport,
+            dport,
+            answer: |sa: &Sa| {
+                write(host, &message.header.reply(), |out| {
+                    out.sa(Ext::Sa, &about::sa_extension(&sa.spec));
+                    out.lifetime(Ext::LifetimeCurrent, &sa.current(), sa.spec.lifetime_form);
+                    spec::echo_addresses(message, out);
+                    out.natt_ports(sport, dport);
+                })
+            },
+        },
+    )
 }

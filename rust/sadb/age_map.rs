@@ -73,8 +73,9 @@ trait Level: Sized {
     fn reserve(&mut self, age: u64) -> Result<(), OutOfMemory>;
     /// Puts a value where nodes have been reserved and none is; hands it back otherwise.
     fn insert(&mut self, age: u64, value: Boxed<Self::Value>) -> Result<(), Boxed<Self::Value>>;
-    /// Takes a value out, and the nodes below this one that have become empty by that.
-    fn remove(&mut self, age: u64) -> Removal<Self::Value>;
+    /// Removes a value, and the nodes below this one that have become empty by that. Returns whether
+    /// this one has, too.
+    fn remove(&mut self, age: u64) -> Option<(Removed<Self::Value>, bool)>;
     /// Itself if it is a leaf; any other node is freed.
     fn into_leaf(self) -> Option<Leaf<Self::Value>>;
     /// The first leaf that has values at `age` or later: its part from the first of those on, and
@@ -95,20 +96,13 @@ trait Level: Sized {
 /// A place for a value.
 type Slot<T> = Option<Boxed<T>>;
 
-/// What was taken out of a node, and whether that has become empty by it.
-struct Removal<T> {
-    value: Slot<T>,
-    leaf: Option<Leaf<T>>,
-    emptied: bool,
-}
-
-/// A value that was taken out, with the leaf that has become empty by that, to be freed with it.
-pub(super) struct Taken<T> {
+/// A value that was removed, with the leaf that has become empty by that, to be freed with it.
+pub(super) struct Removed<T> {
     value: Boxed<T>,
-    _leaf: Option<Leaf<T>>,
+    leaf: Option<Leaf<T>>,
 }
 
-impl<T> Deref for Taken<T> {
+impl<T> Deref for Removed<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -163,14 +157,11 @@ impl<T> Level for Leaf<T> {
         }
     }
 
-    fn remove(&mut self, age: u64) -> Removal<T> {
+    fn remove(&mut self, age: u64) -> Option<(Removed<T>, bool)> {
         let index = Self::index(age);
-        let value = self.0[index].take();
-        Removal {
-            emptied: value.is_some() && is_emptied(&self.0, index),
-            leaf: None,
-            value,
-        }
+        let value = self.0[index].take()?;
+        let emptied = is_emptied(&self.0, index);
+        Some((Removed { value, leaf: None }, emptied))
     }
 
     fn into_leaf(self) -> Option<Leaf<T>> {
@@ -243,22 +234,15 @@ impl<L: Level> Level for Inner<L> {
         }
     }
 
-    fn remove(&mut self, age: u64) -> Removal<Self::Value> {
+    fn remove(&mut self, age: u64) -> Option<(Removed<Self::Value>, bool)> {
         let index = Self::index(age);
-        let Some(child) = &mut self.0[index] else {
-            return Removal {
-                value: None,
-                leaf: None,
-                emptied: false,
-            };
-        };
-        let mut removal = child.remove(age);
-        if removal.emptied {
+        let (mut removed, mut emptied) = self.0[index].as_mut()?.remove(age)?;
+        if emptied {
             let leaf = self.0[index].take().and_then(L::into_leaf);
-            removal.leaf = removal.leaf.or(leaf);
-            removal.emptied = is_emptied(&self.0, index);
+            removed.leaf = removed.leaf.or(leaf);
+            emptied = is_emptied(&self.0, index);
         }
-        removal
+        Some((removed, emptied))
     }
 
     fn into_leaf(self) -> Option<Leaf<Self::Value>> {
@@ -326,16 +310,13 @@ fn reserve<L: Level>(root: &mut Option<L>, age: u64) -> Result<(), OutOfMemory> 
     }
 }
 
-/// Takes the value at `age` out, and the root if that is empty then.
-fn remove<L: Level>(root: &mut Option<L>, age: u64) -> Option<Taken<L::Value>> {
-    let removal = root.as_mut()?.remove(age);
-    if removal.emptied {
+/// Removes the value at `age`, and the root if that is empty then.
+fn remove<L: Level>(root: &mut Option<L>, age: u64) -> Option<Removed<L::Value>> {
+    let (removed, emptied) = root.as_mut()?.remove(age)?;
+    if emptied {
         *root = None;
     }
-    Some(Taken {
-        value: removal.value?,
-        _leaf: removal.leaf,
-    })
+    Some(removed)
 }
 
 /// A map from [`Age`] to `T`, in order of age.
@@ -405,14 +386,14 @@ impl<T> AgeMap<T> {
         }
     }
 
-    /// Takes the value at `age` out.
-    pub(super) fn remove(&mut self, age: Age) -> Option<Taken<T>> {
-        let taken = match age.number() {
+    /// Removes the value at `age`.
+    pub(super) fn remove(&mut self, age: Age) -> Option<Removed<T>> {
+        let removed = match age.number() {
             age if age < Self::DEEP => remove(&mut self.shallow, age),
             age => remove(&mut self.deep, age),
         }?;
         self.len -= 1;
-        Some(taken)
+        Some(removed)
     }
 
     /// Drops some of the first values. Returns whether there were any.

@@ -27,10 +27,7 @@ pub use self::{
 };
 
 use self::{
-    age_map::{
-        AgeMap,
-        Taken, //
-    },
+    age_map::AgeMap,
     index::{
         Chunk,
         Index,
@@ -46,20 +43,16 @@ use crate::{
     klips_core::{
         group::{
             self,
-            LinkError,
             Links,
-            ListError,
             Neighbours, //
         },
         pfkey::SaState,
         said::Said, //
     },
     memory::{
-        self,
         Boxed,
-        OutOfMemory,
-        Vector, //
-    },
+        OutOfMemory, //
+    }, //
 };
 use core::{
     num::NonZeroU64,
@@ -198,12 +191,11 @@ impl Sadb {
         Ok(Prepared { sa, hash, slot })
     }
 
-    /// Adds an SA that [`Sadb::prepare`] has prepared while nothing else was added. Hands it back
-    /// if that is not so.
-    pub fn add(&mut self, mut prepared: Prepared) -> Result<(), Prepared> {
+    /// Adds an SA that [`Sadb::prepare`] has prepared; nothing else has been added since.
+    pub fn add(&mut self, mut prepared: Prepared) {
         let age = prepared.sa.age();
         if age != self.next_age {
-            return Err(prepared);
+            return;
         }
         if self.sas.len() >= self.index.len() {
             if let Some(bucket) = self.index.grow() {
@@ -213,15 +205,14 @@ impl Sadb {
         let is_timed = due(&prepared.sa.spec).is_some();
         let bucket = self.index.bucket_of(prepared.hash);
         prepared.sa.hnext = self.index.head(bucket);
-        if let Err(sa) = self.sas.insert(age, prepared.sa) {
-            return Err(Prepared { sa, ..prepared });
+        if self.sas.insert(age, prepared.sa).is_err() {
+            return;
         }
         self.next_age = age.next();
         self.index.set_head(bucket, Some(age));
         if is_timed {
             self.set_timer(age, prepared.slot);
         }
-        Ok(())
     }
 
     /// Takes all the memory that replacing an SA by `new` needs.
@@ -243,8 +234,8 @@ impl Sadb {
         new
     }
 
-    /// Changes the ports of an SA behind NAT, there and in its addresses.
-    pub fn change_ports(&mut self, age: Age, sport: Option<u16>, dport: Option<u16>) {
+    /// Sets the ports of an SA behind NAT, there and in its addresses.
+    pub fn set_ports(&mut self, age: Age, sport: Option<u16>, dport: Option<u16>) {
         let Some(sa) = self.sas.get_mut(age) else {
             return;
         };
@@ -258,24 +249,20 @@ impl Sadb {
         }
     }
 
-    /// An SA past its soft limits has its state changed, and waits for the hard ones.
-    pub fn set_dying(&mut self, age: Age) -> Result<(), OutOfMemory> {
-        let Some(sa) = self.sas.get_mut(age) else {
-            return Ok(());
-        };
-        let before = core::mem::replace(&mut sa.spec.state, SaState::Dying);
-        let due = due(&sa.spec);
-        match self.reserve_timer(due) {
-            Ok(slot) => {
-                self.set_timer(age, slot);
-                Ok(())
-            }
-            Err(error) => {
-                if let Some(sa) = self.sas.get_mut(age) {
-                    sa.spec.state = before;
-                }
-                Err(error)
-            }
+    /// Takes all the memory that an SA needs to become dying, past its soft limits.
+    pub fn prepare_dying(&mut self, age: Age) -> Result<Dying, OutOfMemory> {
+        let deadline = self
+            .get(age)
+            .and_then(|sa| sa.spec.deadline_of(SaState::Dying));
+        let slot = self.reserve_timer(keepable(deadline))?;
+        Ok(Dying { age, slot })
+    }
+
+    /// Makes an SA dying, which then waits for its hard limits.
+    pub fn set_dying(&mut self, Dying { age, slot }: Dying) {
+        if let Some(sa) = self.sas.get_mut(age) {
+            sa.spec.state = SaState::Dying;
+            self.set_timer(age, slot);
         }
     }
 
@@ -293,28 +280,13 @@ impl Sadb {
         self.timers.earliest()
     }
 
-    /// Links two SAs; see [`group::link`].
-    pub fn link(&mut self, inner: Age, outer: Age) -> Result<(), LinkError> {
-        group::link(self, inner, outer)
-    }
-
-    /// Makes one group of a list of SAs; see [`group::link_list`].
-    pub fn link_list(&mut self, list: &[Option<Age>]) -> Result<(), ListError> {
-        group::link_list(self, list)
-    }
-
-    /// Takes the group apart that an SA is in.
-    pub fn ungroup(&mut self, sa: Age) {
-        group::ungroup(self, sa);
-    }
-
     /// Removes the SA and the whole group that it is in; hands what was removed to `removed`,
     /// inside to outside.
-    pub fn remove_chain(&mut self, sa: Age, mut removed: impl FnMut(Gone)) {
+    pub fn remove_chain(&mut self, sa: Age, mut removed: impl FnMut(Removed)) {
         let mut next = Some(group::innermost(self, sa));
         while let Some(sa) = next.and_then(|age| self.sas.remove(age)) {
             next = sa.onext();
-            removed(Gone {
+            removed(Removed {
                 _chunk: self.hash_out(&sa),
                 _second: self.unlink_timer((sa.due, sa.due_before, sa.due_after)),
                 sa,
@@ -322,12 +294,12 @@ impl Sadb {
         }
     }
 
-    /// Takes all SAs out at once, to be freed at leisure. Ages go on where they were.
-    pub fn take_all(&mut self) -> Removed {
+    /// Removes all SAs at once, to be freed at leisure. Ages go on where they were.
+    pub fn remove_all(&mut self) -> RemovedAll {
         let mut empty = Sadb::new(self.hash_key);
         empty.next_age = self.next_age;
         empty.limit = self.limit;
-        Removed(core::mem::replace(self, empty))
+        RemovedAll(core::mem::replace(self, empty))
     }
 
     fn reserve_timer(&mut self, due: Option<NonZeroU64>) -> Result<Slot, OutOfMemory> {
@@ -367,7 +339,7 @@ impl Sadb {
     fn unlink_timer(
         &mut self,
         (due, before, after): (Option<NonZeroU64>, Option<Age>, Option<Age>),
-    ) -> Option<Taken<Second>> {
+    ) -> Option<age_map::Removed<Second>> {
         let at = due?;
         if let Some(sa) = after.and_then(|age| self.sas.get_mut(age)) {
             sa.due_before = before;
@@ -504,19 +476,24 @@ impl Sadb {
     }
 }
 
-/// The second in which an SA has to be looked at; those too far away can't be kept.
+/// The second in which an SA has to be looked at.
 fn due(spec: &SaSpec) -> Option<NonZeroU64> {
-    NonZeroU64::new(spec.deadline()?).filter(|at| Timers::can_keep(*at))
+    keepable(spec.deadline())
+}
+
+/// A second, unless it is too far away to be kept.
+fn keepable(second: Option<u64>) -> Option<NonZeroU64> {
+    NonZeroU64::new(second?).filter(|at| Timers::can_keep(*at))
 }
 
 /// An SA that was removed, with all the memory that nothing needs any more.
-pub struct Gone {
-    sa: Taken<Sa>,
+pub struct Removed {
+    sa: age_map::Removed<Sa>,
     _chunk: Option<Chunk>,
-    _second: Option<Taken<Second>>,
+    _second: Option<age_map::Removed<Second>>,
 }
 
-impl Deref for Gone {
+impl Deref for Removed {
     type Target = Sa;
 
     fn deref(&self) -> &Sa {
@@ -524,64 +501,10 @@ impl Deref for Gone {
     }
 }
 
-/// Where SAs go that were removed, to be freed when nobody waits for that: now and then it takes the
-/// allocator long, for it gives pages back by the thousand. Nothing depends on the memory that the
-/// bin itself takes.
-pub struct Bin {
-    /// Of one there is place without taking memory.
-    first: Option<Gone>,
-    /// To drop a vector takes a call, even if it is empty.
-    others: Option<Vector<Gone>>,
-}
+/// All that was in a table: nobody can see it any more.
+pub struct RemovedAll(Sadb);
 
-impl Bin {
-    /// Nothing; allocates nothing.
-    pub const fn new() -> Self {
-        Bin {
-            first: None,
-            others: None,
-        }
-    }
-
-    /// The same, with room for so many SAs if there is memory for it.
-    pub fn with_room(count: usize) -> Self {
-        let mut others = Vector::new();
-        let _ = memory::reserve(&mut others, count);
-        Bin {
-            first: None,
-            others: Some(others),
-        }
-    }
-
-    /// Takes an SA. Without memory it is freed at once.
-    pub fn put(&mut self, gone: Gone) {
-        if self.first.is_none() {
-            self.first = Some(gone);
-        } else {
-            let others = self.others.get_or_insert_with(Vector::new);
-            let _ = memory::push(others, gone);
-        }
-    }
-
-    /// Frees what was put into it.
-    pub fn empty(&mut self) {
-        self.first = None;
-        if let Some(others) = &mut self.others {
-            others.clear();
-        }
-    }
-}
-
-impl Default for Bin {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// A table that nobody can see any more.
-pub struct Removed(Sadb);
-
-impl Removed {
+impl RemovedAll {
     /// How many SAs are left of it.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -594,7 +517,7 @@ impl Removed {
 
     /// Frees a part of it. Returns whether there was anything left.
     pub fn free_some(&mut self) -> bool {
-        let Removed(sadb) = self;
+        let RemovedAll(sadb) = self;
         sadb.sas.drop_some() || sadb.timers.drop_some() || sadb.index.drop_some()
     }
 }
@@ -604,6 +527,19 @@ pub struct Prepared {
     sa: Boxed<Sa>,
     /// Of its name.
     hash: u64,
+    slot: Slot,
+}
+
+impl Prepared {
+    /// What it will be.
+    pub fn spec(&self) -> &SaSpec {
+        &self.sa.spec
+    }
+}
+
+/// An SA that becomes dying, with all the memory that that needs.
+pub struct Dying {
+    age: Age,
     slot: Slot,
 }
 

@@ -170,8 +170,13 @@ impl SaSpec {
     ///
     /// A limit is passed when more seconds have gone by than it says, as in KLIPS.
     pub fn deadline(&self) -> Option<u64> {
+        self.deadline_of(self.state)
+    }
+
+    /// The same, were it in this state.
+    pub(super) fn deadline_of(&self, state: SaState) -> Option<u64> {
         let set = |limit: u64| (limit != 0).then_some(limit);
-        let limit = match self.state {
+        let limit = match state {
             SaState::Larval => Some(LARVAL_SECONDS),
             SaState::Mature => set(self.soft.addtime)
                 .into_iter()

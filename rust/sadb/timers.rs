@@ -7,7 +7,7 @@
 use super::age_map::{
     Age,
     AgeMap,
-    Taken, //
+    Removed, //
 };
 use crate::memory::{
     self,
@@ -74,7 +74,7 @@ impl Timers {
         at: NonZeroU64,
         head: Option<Age>,
         slot: Slot,
-    ) -> Option<Taken<Second>> {
+    ) -> Option<Removed<Second>> {
         let key = Age::from(at);
         match (head, self.seconds.get_mut(key), slot) {
             (None, _, _) => return self.seconds.remove(key),

@@ -19,6 +19,7 @@ use super::{
     Secret, //
 };
 use crate::{
+    change,
     klips_core::{
         errno::Errno,
         pfkey::{
@@ -27,7 +28,7 @@ use crate::{
                 WORD, //
             },
             Header, //
-        },
+        }, //
     },
     listing::{
         End,
@@ -95,7 +96,8 @@ pub(super) unsafe extern "C" fn klips_net_new(net: *mut NetNs) -> *mut c_void {
 pub(super) unsafe extern "C" fn klips_net_free(state: *mut c_void) {
     // SAFETY: The caller hands over what `klips_net_new` gave, which was pinned.
     let net = unsafe { Pin::new_unchecked(KBox::from_raw(state.cast::<Net>())) };
-    request::free(&*net, net.take_all());
+    // Nothing refuses that, and nobody is told.
+    let _ = change::remove_all(&*net, None);
 }
 
 /// The state behind the pointer.

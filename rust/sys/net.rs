@@ -18,8 +18,7 @@ use crate::{
     },
     sadb::{
         HashKey,
-        Moment,
-        Removed, //
+        Moment, //
     }, //
 };
 use core::{
@@ -41,7 +40,7 @@ use kernel::{
             Guard, //
         },
         Mutex, //
-    },
+    }, //
 };
 
 /// An open socket.
@@ -105,11 +104,6 @@ impl Net {
     pub(super) fn may_administer(&self) -> bool {
         // SAFETY: By the type invariant the namespace is valid.
         unsafe { bindings::klips_shim_may_administer(self.net.as_ptr()) }
-    }
-
-    /// Takes all SAs out.
-    pub(super) fn take_all(&self) -> Removed {
-        self.state.lock().sadb.take_all()
     }
 }
 

@@ -5,6 +5,7 @@
 
 use klips::{
     errno::Errno,
+    group,
     listing::Listing,
     memory::{self, OutOfMemory},
     post::Listeners,
@@ -277,7 +278,7 @@ fn prepare_fails_cleanly_at_every_size_of_the_table() {
                 Ok(prepared) => {
                     // All memory has been taken: this needs none.
                     memory::fail_after(Some(0));
-                    assert!(sadb.add(prepared).is_ok());
+                    sadb.add(prepared);
                     memory::fail_after(None);
                     break;
                 }
@@ -291,14 +292,14 @@ fn prepare_fails_cleanly_at_every_size_of_the_table() {
     memory::fail_after(Some(0));
     let ages: Vec<Age> = (1..=200).filter_map(Age::from_number).collect();
     for pair in ages[..64].windows(2) {
-        sadb.link(pair[0], pair[1]).unwrap();
+        group::link(&mut sadb, pair[0], pair[1]);
     }
-    sadb.link_list(&[Some(ages[70]), Some(ages[71])]).unwrap();
-    sadb.ungroup(ages[70]);
+    group::link_list(&mut sadb, &[Some(ages[70]), Some(ages[71])]);
+    group::ungroup(&mut sadb, ages[70]);
     for age in ages {
         sadb.remove_chain(age, drop);
     }
-    drop(sadb.take_all());
+    drop(sadb.remove_all());
     memory::fail_after(None);
     assert!(sadb.is_empty());
     sadb.check();

@@ -33,7 +33,7 @@ use core::{
     net::{
         IpAddr,
         SocketAddr, //
-    },
+    }, //
 };
 use zerocopy::{
     FromBytes,

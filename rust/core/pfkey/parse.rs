@@ -51,7 +51,7 @@ use core::{
         SocketAddr,
         SocketAddrV4,
         SocketAddrV6, //
-    },
+    }, //
 };
 use zerocopy::FromBytes;
 

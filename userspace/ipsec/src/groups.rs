@@ -61,7 +61,9 @@ impl Groups {
             let outer = self.id_of(entry);
             if let Some(inner) = inner {
                 // What is linked already is so by another line.
-                let _ = group::link(self, inner, outer);
+                if group::check_link(self, inner, outer).is_ok() {
+                    group::link(self, inner, outer);
+                }
             }
             inner = Some(outer);
         }
@@ -108,7 +110,9 @@ impl Groups {
     /// Groups SAs, or says what is wrong with them.
     pub(crate) fn group(&mut self, saids: &[Said]) -> Result<(), ListError> {
         let list: Vec<_> = saids.iter().map(|said| self.find(said)).collect();
-        group::link_list(self, &list)
+        group::check_list(self, &list)?;
+        group::link_list(self, &list);
+        Ok(())
     }
 
     /// Takes the group apart that an SA is in.

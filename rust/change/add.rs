@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A new SA.
+
+use super::{
+    Change,
+    Done, //
+};
+use crate::{
+    klips_core::pfkey::{
+        debug::Part,
+        SaState, //
+    },
+    memory::Boxed,
+    netns::{
+        Host,
+        Refusal,
+        State, //
+    },
+    sadb::{
+        AddError,
+        Prepared,
+        Sa, //
+    }, //
+};
+
+/// Adds an SA: one that ADD describes, or a larval one that reserves an SPI.
+pub struct Add<H: Host> {
+    /// The SA.
+    pub sa: Boxed<Sa>,
+    /// Whether its algorithms and keys go together. That there is such an SA already is told before
+    /// what is wrong with this one.
+    pub algorithms: Result<(), Refusal>,
+    /// The answer.
+    pub answer: H::Draft,
+}
+
+impl<H: Host> Change<H> for Add<H> {
+    type Plan = (Prepared, H::Draft);
+    type Removed = ();
+
+    fn plan(self, _host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
+        if self.algorithms.is_err() && state.sadb.find(&self.sa.spec.said()).is_some() {
+            return Err(AddError::Exists.into());
+        }
+        self.algorithms?;
+        Ok((state.sadb.prepare(self.sa)?, self.answer))
+    }
+
+    fn commit((sa, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<H, ()> {
+        let (said, larval) = (sa.spec().said(), sa.spec().state == SaState::Larval);
+        state.sadb.add(sa);
+        let what = if larval { "reserved" } else { "added" };
+        state.trace(host, Part::Spi, format_args!("{said}: {what}"));
+        Done::told(answer)
+    }
+}

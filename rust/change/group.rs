@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Groups: how they are made and taken apart (contract 2 to 4, reference 5).
+
+use super::{
+    Change,
+    Done, //
+};
+use crate::{
+    klips_core::{
+        errno::Errno,
+        group,
+        pfkey::{
+            debug::Part,
+            value::GroupList, //
+        },
+        said::Said, //
+    },
+    netns::{
+        Host,
+        Refusal,
+        State, //
+    },
+    sadb::Age, //
+};
+
+/// Links one SA to the outside of another.
+pub struct Link<H: Host> {
+    /// The inner one.
+    pub inner: Said,
+    /// The outer one; `None` if its name is incomplete, which is no SA's.
+    pub outer: Option<Said>,
+    /// The answer.
+    pub answer: H::Draft,
+}
+
+impl<H: Host> Change<H> for Link<H> {
+    type Plan = (Age, Age, H::Draft);
+    type Removed = ();
+
+    fn plan(self, _host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
+        let sadb = &state.sadb;
+        let find = |said: &Said| sadb.find(said).ok_or(Errno::ENOENT);
+        let inner = find(&self.inner)?.age();
+        let outer = find(&self.outer.ok_or(Errno::ENOENT)?)?.age();
+        group::check_link(sadb, inner, outer)?;
+        Ok((inner, outer, self.answer))
+    }
+
+    fn commit((inner, outer, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<H, ()> {
+        group::link(&mut state.sadb, inner, outer);
+        if let Some(sa) = state.sadb.get(inner) {
+            let said = sa.spec.said();
+            state.trace(
+                host,
+                Part::Spi,
+                format_args!("{said}: linked to its outer neighbour"),
+            );
+        }
+        Done::told(answer)
+    }
+}
+
+/// Makes one group of a list of SAs.
+pub struct Group<H: Host> {
+    /// The innermost one.
+    pub first: Said,
+    /// The others, inside to outside.
+    pub others: GroupList,
+    /// The answer.
+    pub answer: H::Draft,
+}
+
+/// The most SAs in a list.
+const LIST_MAX: usize = 1 + GroupList::MAX;
+
+impl<H: Host> Change<H> for Group<H> {
+    type Plan = ([Option<Age>; LIST_MAX], usize, H::Draft);
+    type Removed = ();
+
+    fn plan(self, _host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
+        let mut ages = [None; LIST_MAX];
+        let mut len = 0;
+        let list = core::iter::once(self.first).chain(self.others.iter());
+        for (age, said) in ages.iter_mut().zip(list) {
+            *age = state.sadb.find(&said).map(|sa| sa.age());
+            len += 1;
+        }
+        group::check_list(&state.sadb, &ages[..len])?;
+        Ok((ages, len, self.answer))
+    }
+
+    fn commit((ages, len, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<H, ()> {
+        group::link_list(&mut state.sadb, &ages[..len]);
+        if let Some(sa) = ages[0].and_then(|age| state.sadb.get(age)) {
+            let said = sa.spec.said();
+            state.trace(
+                host,
+                Part::Spi,
+                format_args!("{said}: innermost of a group of {len}"),
+            );
+        }
+        Done::told(answer)
+    }
+}
+
+/// Takes the group apart that an SA is in.
+pub struct Ungroup<H: Host> {
+    /// The SA.
+    pub said: Said,
+    /// The answer.
+    pub answer: H::Draft,
+}
+
+impl<H: Host> Change<H> for Ungroup<H> {
+    type Plan = (Age, H::Draft);
+    type Removed = ();
+
+    fn plan(self, _host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
+        let sa = state.sadb.find(&self.said).ok_or(Errno::ENOENT)?;
+        Ok((sa.age(), self.answer))
+    }
+
+    fn commit((age, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<H, ()> {
+        group::ungroup(&mut state.sadb, age);
+        if let Some(sa) = state.sadb.get(age) {
+            let said = sa.spec.said();
+            state.trace(host, Part::Spi, format_args!("{said}: ungrouped"));
+        }
+        Done::told(answer)
+    }
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The one door to the tables of a network namespace.
+//!
+//! Whatever changes them is a [`Change`], a value that says what is wanted, and goes through
+//! [`make`], which takes it through these steps:
+//!
+//! | step | lock | may refuse | |
+//! |---|---|---|---|
+//! | prepare | no | yes | whoever makes the value checks the message, copies keys, writes the answer |
+//! | plan | yes | yes | looks at the tables, and takes all that is still needed; changes nothing |
+//! | commit | yes | no | changes the tables |
+//! | tell | yes | no | listeners hear of changes in the order in which they were made |
+//! | free | no | no | what was removed, keys included, is freed when nobody waits for that |
+//!
+//! So a request is refused before anything has changed, or carried out whole. What a plan has taken
+//! goes with it when a later part of it refuses: that is all there is to undo.
+//!
+//! Memory is taken before the lock where it can be known what for. Under the lock, but still before
+//! anything changes, a plan takes what depends on the tables: nodes for the table itself, and
+//! messages about SAs that the request did not name or describe (the mates of one that goes, those
+//! whose limits have passed, UPDATE of ports).
+
+mod add;
+mod group;
+mod limits;
+mod remove;
+mod replace;
+
+pub use self::{
+    add::Add,
+    group::{
+        Group,
+        Link,
+        Ungroup, //
+    },
+    limits::PassLimit,
+    remove::{
+        remove_all,
+        remove_type,
+        Remove, //
+    },
+    replace::{
+        Replace,
+        SetPorts, //
+    }, //
+};
+
+use crate::{
+    memory::Vector,
+    netns::{
+        Host,
+        Refusal,
+        State, //
+    },
+    post::Audience, //
+};
+
+/// A change that is wanted. What it holds has been prepared before the lock.
+pub trait Change<H: Host>: Sized {
+    /// All that committing takes.
+    type Plan;
+    /// What was removed, to be freed without the lock; keys are wiped then.
+    type Removed;
+
+    /// Refuses, or takes all that is still needed. What can be seen of the tables stays as it is.
+    fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal>;
+
+    /// Changes the tables. Nothing else has changed them since the plan was made.
+    fn commit(plan: Self::Plan, host: &H, state: &mut State<H>) -> Done<H, Self::Removed>;
+}
+
+/// What a change leaves to be done.
+pub struct Done<H: Host, R> {
+    /// What everybody is told: first the answer to a request, if there is one.
+    answer: Option<H::Draft>,
+    /// Then the rest, in order.
+    others: Vector<H::Draft>,
+    removed: R,
+}
+
+impl<H: Host> Done<H, ()> {
+    /// Nothing was removed, and this is all that is told.
+    fn told(answer: H::Draft) -> Self {
+        Done {
+            answer: Some(answer),
+            others: Vector::new(),
+            removed: (),
+        }
+    }
+}
+
+/// Has a change made, whole or not at all. Returns what was removed; the caller drops it, now that
+/// the lock is not held.
+pub fn make<H: Host, C: Change<H>>(host: &H, change: C) -> Result<C::Removed, Refusal> {
+    let mut state = host.lock();
+    let plan = change.plan(host, &mut state)?;
+    let deadline = state.sadb.next_deadline();
+    let Done {
+        answer,
+        others,
+        removed,
+    } = C::commit(plan, host, &mut state);
+    if state.sadb.next_deadline() != deadline {
+        host.wake_at(state.sadb.next_deadline());
+    }
+    for message in answer.into_iter().chain(others) {
+        state.listeners.send(host, message, Audience::All);
+    }
+    Ok(removed)
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Removal: of an SA with its group (contract 5, reference 4.10), of those of one type, of all.
+
+use super::{
+    make,
+    Change,
+    Done, //
+};
+use crate::{
+    klips_core::{
+        errno::Errno,
+        pfkey::{
+            debug::Part,
+            SaType, //
+        },
+        said::Said, //
+    },
+    memory::{
+        self,
+        OutOfMemory,
+        Vector, //
+    },
+    netns::{
+        Host,
+        Refusal,
+        State, //
+    },
+    post::about,
+    sadb::{
+        Age,
+        Removed,
+        RemovedAll, //
+    }, //
+};
+
+/// How many SAs are looked at, or freed, before others get their turn.
+const STEP: usize = 64;
+
+/// Removes an SA and the whole group that it is in. Each of them is told of.
+pub struct Remove<H: Host> {
+    /// The SA.
+    pub said: Said,
+    /// The answer, which tells of the SA itself.
+    pub answer: H::Draft,
+}
+
+impl<H: Host> Change<H> for Remove<H> {
+    type Plan = Removal<H>;
+    type Removed = Vector<Removed>;
+
+    fn plan(self, host: &H, state: &mut State<H>) -> Result<Removal<H>, Refusal> {
+        let sa = state.sadb.find(&self.said).ok_or(Errno::ESRCH)?;
+        let age = sa.age();
+        Ok(Removal::told(host, state, age, self.answer)?)
+    }
+
+    fn commit(plan: Removal<H>, host: &H, state: &mut State<H>) -> Done<H, Vector<Removed>> {
+        plan.commit(host, state)
+    }
+}
+
+/// What it takes to remove a chain.
+pub struct Removal<H: Host> {
+    age: Age,
+    /// What is told of that SA, and of each of its mates.
+    answer: Option<H::Draft>,
+    mates: Vector<H::Draft>,
+    /// Room for them.
+    removed: Vector<Removed>,
+}
+
+impl<H: Host> Removal<H> {
+    /// Of the chain that an SA is in, with nobody told. Nothing depends on the room for it: without,
+    /// it is freed under the lock.
+    fn silent(state: &State<H>, age: Age) -> Self {
+        let mut removed = Vector::new();
+        if let Some(sa) = state.sadb.get(age) {
+            let _ = memory::reserve(&mut removed, state.sadb.chain(sa).count());
+        }
+        Removal {
+            age,
+            answer: None,
+            mates: Vector::new(),
+            removed,
+        }
+    }
+
+    /// The same with everybody told: by `answer` of the SA itself, and by a message of each of its
+    /// mates.
+    pub(super) fn told(
+        host: &H,
+        state: &State<H>,
+        age: Age,
+        answer: H::Draft,
+    ) -> Result<Self, OutOfMemory> {
+        let mut removal = Removal::silent(state, age);
+        removal.answer = Some(answer);
+        if let Some(sa) = state.sadb.get(age) {
+            for mate in state.sadb.chain(sa).filter(|mate| mate.age() != age) {
+                memory::push(&mut removal.mates, about::removal_of(host, mate)?)?;
+            }
+        }
+        Ok(removal)
+    }
+
+    pub(super) fn commit(self, host: &H, state: &mut State<H>) -> Done<H, Vector<Removed>> {
+        let Removal {
+            age,
+            answer,
+            mates: others,
+            mut removed,
+        } = self;
+        if let Some(sa) = state.sadb.get(age) {
+            let said = sa.spec.said();
+            let len = state.sadb.chain(sa).count();
+            state.trace(
+                host,
+                Part::Spi,
+                format_args!("{said}: removed, a chain of {len}"),
+            );
+        }
+        state.sadb.remove_chain(age, |sa| {
+            let _ = memory::push(&mut removed, sa);
+        });
+        Done {
+            answer,
+            others,
+            removed,
+        }
+    }
+}
+
+/// Removes a chain of which nobody is told.
+struct RemoveSilently {
+    age: Age,
+}
+
+impl<H: Host> Change<H> for RemoveSilently {
+    type Plan = Removal<H>;
+    type Removed = Vector<Removed>;
+
+    fn plan(self, _host: &H, state: &mut State<H>) -> Result<Removal<H>, Refusal> {
+        Ok(Removal::silent(state, self.age))
+    }
+
+    fn commit(plan: Removal<H>, host: &H, state: &mut State<H>) -> Done<H, Vector<Removed>> {
+        plan.commit(host, state)
+    }
+}
+
+/// Removes the SAs of one type that are there now, with the groups that they are in, and answers.
+///
+/// It is a change for each group, which goes in one piece; between them others get their turn.
+pub fn remove_type<H: Host>(host: &H, satype: SaType) {
+    let end = host.lock().sadb.next_age();
+    let mut next = Some(Age::FIRST);
+    while let Some(from) = next {
+        let (found, after) = find_type(&host.lock(), satype, from, end);
+        next = after;
+        if let Some(age) = found {
+            // It may have gone meanwhile, which is as well.
+            drop(make(host, RemoveSilently { age }));
+        }
+        host.breathe();
+    }
+}
+
+/// Looks at some SAs from an age on for one of a type. Returns that, and where to go on.
+fn find_type<H: Host>(
+    state: &State<H>,
+    satype: SaType,
+    from: Age,
+    end: Age,
+) -> (Option<Age>, Option<Age>) {
+    let mut next = None;
+    for sa in state.sadb.sas_from(from).take(STEP) {
+        if sa.age() >= end {
+            return (None, None);
+        }
+        next = Some(sa.age().next());
+        if sa.spec.proto == satype.proto() {
+            return (Some(sa.age()), next);
+        }
+    }
+    (None, next)
+}
+
+/// Removes all SAs.
+struct RemoveAll<H: Host> {
+    /// The answer, if there was a request.
+    answer: Option<H::Draft>,
+}
+
+impl<H: Host> Change<H> for RemoveAll<H> {
+    type Plan = Option<H::Draft>;
+    type Removed = RemovedAll;
+
+    fn plan(self, _host: &H, _state: &mut State<H>) -> Result<Option<H::Draft>, Refusal> {
+        Ok(self.answer)
+    }
+
+    fn commit(answer: Option<H::Draft>, host: &H, state: &mut State<H>) -> Done<H, RemovedAll> {
+        let removed = state.sadb.remove_all();
+        state.trace(
+            host,
+            Part::Spi,
+            format_args!("all {} SAs removed", removed.len()),
+        );
+        Done {
+            answer,
+            others: Vector::new(),
+            removed,
+        }
+    }
+}
+
+/// Removes all SAs, answers if there was a request, and frees them step by step.
+pub fn remove_all<H: Host>(host: &H, answer: Option<H::Draft>) -> Result<(), Refusal> {
+    let mut removed = make(host, RemoveAll { answer })?;
+    while removed.free_some() {
+        host.breathe();
+    }
+    Ok(())
+}
