@@ -7,7 +7,6 @@ use crate::klips_core::{
     errno::Errno,
     fold::Transform,
     xfrm::{
-        Action,
         Algorithms,
         PolicySpec,
         StateSpec,
@@ -74,9 +73,10 @@ pub trait Engine {
     /// meets the one or the other.
     fn policy_replace(&self, old: &Self::Policy, new: &Self::Policy);
 
-    /// Changes what a policy does, be it inserted or not. What has been looked up for packets before
-    /// is looked up anew.
-    fn policy_set_action(&self, policy: &Self::Policy, action: Action);
+    /// Has a policy block from now on, be it inserted or not. There is no way back: packets that are
+    /// on their way must not meet one policy that first blocks and then lets them through, as what
+    /// they have been spared in between is missing.
+    fn policy_block(&self, policy: &Self::Policy);
 
     /// Takes a policy out, unless somebody else has.
     fn policy_delete(&self, policy: &Self::Policy);

@@ -7,6 +7,7 @@
 //! into tests on the host. It has no `unsafe`, uses no `std`, and allocates nothing.
 
 pub mod address;
+pub mod crypto;
 pub mod errno;
 pub mod fold;
 pub mod group;

@@ -9,11 +9,13 @@ mod message;
 mod net;
 mod page;
 mod secret;
+mod xfrm;
 
 pub use self::{
     message::Draft,
     net::Net,
-    secret::Secret, //
+    secret::Secret,
+    xfrm::Xfrm, //
 };
 
 use crate::klips_core::errno::Errno;
@@ -24,15 +26,19 @@ use kernel::prelude::*;
 /// # Invariants
 ///
 /// `klips_shim_register` has succeeded, and `klips_shim_unregister` has not been called since.
-pub struct Registration(());
+pub struct Registration {
+    /// Dropped last, when no namespace uses it any more.
+    _xfrm: xfrm::Registration,
+}
 
 impl Registration {
     /// Registers everything. `EEXIST` if another module has the protocol family.
     pub fn new() -> Result<Self> {
+        let xfrm = xfrm::Registration::new();
         // SAFETY: Called once, when the module is loaded: there is no other `Registration`.
         to_result(unsafe { bindings::klips_shim_register() })?;
         // INVARIANT: It has just succeeded.
-        Ok(Registration(()))
+        Ok(Registration { _xfrm: xfrm })
     }
 }
 

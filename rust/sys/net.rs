@@ -7,7 +7,8 @@ use super::{
         self,
         NetNs, //
     },
-    Draft, //
+    Draft,
+    Xfrm, //
 };
 use crate::{
     memory::OutOfMemory,
@@ -63,6 +64,7 @@ unsafe impl Send for Socket {}
 #[pin_data]
 pub struct Net {
     net: NonNull<NetNs>,
+    engine: Xfrm,
     /// Whether requests are logged; depends on nothing else.
     traced: Atomic<bool>,
     #[pin]
@@ -92,9 +94,12 @@ impl Net {
         if !trusted {
             state.sadb.set_limit(crate::max_sas());
         }
+        // SAFETY: The caller promises that `net` is valid.
+        let engine = unsafe { Xfrm::of(net) };
         // INVARIANT: The caller promises that `net` is valid.
         pin_init!(Self {
             net,
+            engine,
             traced: Atomic::new(false),
             state <- new_mutex!(state, "klips"),
         })
@@ -104,6 +109,11 @@ impl Net {
     pub(super) fn may_administer(&self) -> bool {
         // SAFETY: By the type invariant the namespace is valid.
         unsafe { bindings::klips_shim_may_administer(self.net.as_ptr()) }
+    }
+
+    /// The packet engine of this namespace.
+    pub fn engine(&self) -> &Xfrm {
+        &self.engine
     }
 }
 

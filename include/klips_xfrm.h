@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What rust/sys/xfrm.c and the Rust code of klips.ko know of each other.
+ *
+ * rust/sys/xfrm.rs declares the same for Rust. The C part makes states and policies of the kernel's
+ * xfrm of what it is told. It decides nothing.
+ *
+ * Addresses are in network order, an IPv4 address being the first four bytes; all other numbers are
+ * in host order. A family is AF_INET or AF_INET6.
+ */
+#ifndef KLIPS_XFRM_H
+#define KLIPS_XFRM_H
+
+#include <linux/types.h>
+
+struct net;
+struct xfrm_state;
+
+/* Templates that a policy takes. xfrm has room for six, and takes no packet through the sixth. */
+#define KLIPS_XFRM_TEMPLATES 5
+
+/* An algorithm by the name that xfrm has for it, which is NULL if there is none. */
+struct klips_xfrm_algorithm {
+	const char *name;
+	const u8 *key;
+	u32 key_bits;
+	/* Length of what authenticates; 0 for the algorithm's own. */
+	u32 icv_bits;
+};
+
+/* Limits as xfrm_lifetime_cfg has them: what reaches one is over. */
+struct klips_xfrm_limits {
+	u64 bytes;
+	u64 packets;
+	/* Seconds since the first packet; 0 for no limit. */
+	u64 use_seconds;
+};
+
+/* What a state is made of. */
+struct klips_xfrm_sa {
+	struct klips_xfrm_algorithm auth;
+	struct klips_xfrm_algorithm encrypt;
+	/* Encryption with authentication in one. */
+	struct klips_xfrm_algorithm aead;
+	struct klips_xfrm_algorithm compress;
+	struct klips_xfrm_limits soft;
+	struct klips_xfrm_limits hard;
+	u8 src[16];
+	u8 dst[16];
+	/* The address before NAT. */
+	u8 original[16];
+	u32 spi;
+	u32 reqid;
+	u16 family;
+	/* UDP encapsulation: UDP_ENCAP_..., 0 for none, and its ports. */
+	u16 encap;
+	u16 sport;
+	u16 dport;
+	/* IPPROTO_... */
+	u8 proto;
+	/* XFRM_MODE_... */
+	u8 mode;
+	/* Packets that may come late; 0 if sequence numbers don't matter. */
+	u8 window;
+	/* Keeps the DSCP of the packet inside from being copied to the header in front of it. */
+	u8 hide_dscp;
+};
+
+/* What a policy asks for: an xfrm_tmpl without an SPI. */
+struct klips_xfrm_template {
+	u8 src[16];
+	u8 dst[16];
+	u32 reqid;
+	u16 family;
+	u8 proto;
+	u8 mode;
+	u8 optional;
+	u8 unused[7];
+};
+
+/* What a policy is made of. */
+struct klips_xfrm_flow {
+	struct klips_xfrm_template templates[KLIPS_XFRM_TEMPLATES];
+	u8 src[16];
+	u8 dst[16];
+	u32 priority;
+	u16 family;
+	/* 0 for any port. */
+	u16 sport;
+	u16 dport;
+	u8 src_prefix;
+	u8 dst_prefix;
+	/* 0 for any protocol. */
+	u8 proto;
+	/* XFRM_POLICY_IN, _OUT or _FWD; XFRM_POLICY_ALLOW or _BLOCK. */
+	u8 dir;
+	u8 action;
+	u8 template_count;
+};
+
+/* What a state has been used for. */
+struct klips_xfrm_usage {
+	u64 bytes;
+	u64 packets;
+	/* Seconds since the epoch; 0 for never. */
+	u64 use_time;
+	u64 last_used;
+	/* Which of the last 64 packets have come; bit 0 is the one with the highest number. */
+	u64 received;
+	u32 sent_seq;
+	u32 received_seq;
+	/* Whether packets can go through it, and whether a soft limit has been passed. */
+	u8 alive;
+	u8 dying;
+	u8 unused[6];
+};
+
+/* A policy, and what to put in its place where it is to block. */
+struct klips_xfrm_policy;
+
+/*
+ * Implemented in C, called by Rust.
+ *
+ * What changes states and policies is called between klips_xfrm_hold and klips_xfrm_release, and so
+ * is klips_xfrm_state_new. All of it may sleep.
+ */
+
+/* Loads and pins what drops bare IP-in-IP packets without a word, where the kernel has it. */
+void klips_xfrm_register(void);
+void klips_xfrm_unregister(void);
+
+/* Keeps other key managers from changing states and policies. */
+void klips_xfrm_hold(struct net *net);
+void klips_xfrm_release(struct net *net);
+
+/*
+ * A state that is not inserted; NULL with a negative errno in *err, -ENOENT for an algorithm that
+ * the kernel does not have.
+ */
+struct xfrm_state *klips_xfrm_state_new(struct net *net, const struct klips_xfrm_sa *sa, int *err);
+/* Gives the reference back; the state stays if it is inserted. */
+void klips_xfrm_state_put(struct xfrm_state *x);
+void klips_xfrm_state_insert(struct xfrm_state *x);
+/*
+ * Takes out one and inserts another of the same name, with its counters and, if carry, its sequence
+ * numbers.  What somebody else has removed is not brought back: then both are dead.
+ */
+void klips_xfrm_state_swap(struct xfrm_state *old, struct xfrm_state *new, bool carry);
+void klips_xfrm_state_delete(struct xfrm_state *x);
+void klips_xfrm_state_set_ports(struct xfrm_state *x, u16 sport, u16 dport);
+void klips_xfrm_state_usage(struct xfrm_state *x, struct klips_xfrm_usage *usage);
+/* The reqid of the state of this name, whoever made it; -ESRCH if there is none. */
+s64 klips_xfrm_reqid(struct net *net, u16 family, const u8 *dst, u32 spi, u8 proto);
+
+/* A policy that is not inserted; NULL without memory. */
+struct klips_xfrm_policy *klips_xfrm_policy_new(struct net *net,
+						const struct klips_xfrm_flow *flow);
+/* Gives the references back; the policy stays if it is inserted. */
+void klips_xfrm_policy_put(struct klips_xfrm_policy *policy);
+/* 0, -EEXIST or -ENOMEM. */
+int klips_xfrm_policy_insert(struct klips_xfrm_policy *policy);
+/* Of the same direction and selector. -EEXIST or -ENOMEM only if somebody else removed the old. */
+int klips_xfrm_policy_replace(struct klips_xfrm_policy *old, struct klips_xfrm_policy *new);
+/* Has it block from now on, be it inserted or not; fails as klips_xfrm_policy_replace does. */
+int klips_xfrm_policy_block(struct klips_xfrm_policy *policy);
+void klips_xfrm_policy_delete(struct klips_xfrm_policy *policy);
+
+#endif /* KLIPS_XFRM_H */

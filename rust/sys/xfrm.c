@@ -1,0 +1,669 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * States and policies of the kernel's xfrm, made of what Rust says: see include/klips_xfrm.h.
+ */
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/udp.h>
+#include <linux/xfrm.h>
+#include <net/net_namespace.h>
+#include <net/xfrm.h>
+
+#include "klips_xfrm.h"
+
+#ifndef CONFIG_XFRM
+#error "klips.ko needs a kernel with CONFIG_XFRM."
+#endif
+
+/* The numbers of Mode, Transform, Direction and Action in rust/core. */
+static_assert(XFRM_MODE_TRANSPORT == 0 && XFRM_MODE_TUNNEL == 1);
+static_assert(IPPROTO_IPIP == 4 && IPPROTO_IPV6 == 41 && IPPROTO_ESP == 50 && IPPROTO_AH == 51 &&
+	      IPPROTO_COMP == 108);
+static_assert(XFRM_POLICY_IN == 0 && XFRM_POLICY_OUT == 1 && XFRM_POLICY_FWD == 2);
+static_assert(XFRM_POLICY_ALLOW == 0 && XFRM_POLICY_BLOCK == 1);
+static_assert(KLIPS_XFRM_TEMPLATES < XFRM_MAX_DEPTH);
+
+/* As rust/sys/xfrm.rs has them. */
+static_assert(sizeof(struct klips_xfrm_algorithm) == 24);
+static_assert(sizeof(struct klips_xfrm_sa) == 216);
+static_assert(offsetof(struct klips_xfrm_sa, soft) == 96);
+static_assert(offsetof(struct klips_xfrm_sa, src) == 144);
+static_assert(offsetof(struct klips_xfrm_sa, spi) == 192);
+static_assert(offsetof(struct klips_xfrm_sa, proto) == 208);
+static_assert(sizeof(struct klips_xfrm_template) == 48);
+static_assert(offsetof(struct klips_xfrm_template, optional) == 40);
+static_assert(sizeof(struct klips_xfrm_flow) == 288);
+static_assert(offsetof(struct klips_xfrm_flow, priority) == 272);
+static_assert(offsetof(struct klips_xfrm_flow, template_count) == 287);
+static_assert(sizeof(struct klips_xfrm_usage) == 56);
+static_assert(offsetof(struct klips_xfrm_usage, alive) == 48);
+
+void klips_xfrm_hold(struct net *net)
+{
+	mutex_lock(&net->xfrm.xfrm_cfg_mutex);
+}
+
+void klips_xfrm_release(struct net *net)
+{
+	mutex_unlock(&net->xfrm.xfrm_cfg_mutex);
+}
+
+static void klips_set_address(xfrm_address_t *to, const u8 *from)
+{
+	memcpy(to, from, sizeof(*to));
+}
+
+/*
+ * States.
+ */
+
+/*
+ * Whoever makes a state with an algorithm that has not been looked for with "probe" runs into a
+ * BUG() of ESP, AH or IPComp: that is what the second argument is for.
+ */
+static struct xfrm_algo_desc *klips_find_aead(const struct klips_xfrm_algorithm *algorithm)
+{
+	return xfrm_aead_get_byname(algorithm->name, algorithm->icv_bits, 1);
+}
+
+static struct xfrm_algo_desc *klips_find_auth(const struct klips_xfrm_algorithm *algorithm)
+{
+	return xfrm_aalg_get_byname(algorithm->name, 1);
+}
+
+static struct xfrm_algo_desc *klips_find_encrypt(const struct klips_xfrm_algorithm *algorithm)
+{
+	return xfrm_ealg_get_byname(algorithm->name, 1);
+}
+
+static struct xfrm_algo_desc *klips_find_compress(const struct klips_xfrm_algorithm *algorithm)
+{
+	return xfrm_calg_get_byname(algorithm->name, 1);
+}
+
+static int klips_attach_aead(struct xfrm_state *x, const struct klips_xfrm_algorithm *algorithm)
+{
+	size_t len = DIV_ROUND_UP(algorithm->key_bits, 8);
+	struct xfrm_algo_desc *desc;
+
+	if (!algorithm->name)
+		return 0;
+	desc = klips_find_aead(algorithm);
+	if (!desc)
+		return -ENOENT;
+	x->aead = kzalloc(sizeof(*x->aead) + len, GFP_KERNEL_ACCOUNT);
+	if (!x->aead)
+		return -ENOMEM;
+	strscpy(x->aead->alg_name, desc->name);
+	x->aead->alg_key_len = algorithm->key_bits;
+	x->aead->alg_icv_len = algorithm->icv_bits;
+	memcpy(x->aead->alg_key, algorithm->key, len);
+	x->props.ealgo = desc->desc.sadb_alg_id;
+	x->geniv = desc->uinfo.aead.geniv;
+	return 0;
+}
+
+static int klips_attach_auth(struct xfrm_state *x, const struct klips_xfrm_algorithm *algorithm)
+{
+	size_t len = DIV_ROUND_UP(algorithm->key_bits, 8);
+	struct xfrm_algo_desc *desc;
+
+	if (!algorithm->name)
+		return 0;
+	desc = klips_find_auth(algorithm);
+	if (!desc)
+		return -ENOENT;
+	x->aalg = kzalloc(sizeof(*x->aalg) + len, GFP_KERNEL_ACCOUNT);
+	if (!x->aalg)
+		return -ENOMEM;
+	strscpy(x->aalg->alg_name, desc->name);
+	x->aalg->alg_key_len = algorithm->key_bits;
+	x->aalg->alg_trunc_len = algorithm->icv_bits ?: desc->uinfo.auth.icv_truncbits;
+	memcpy(x->aalg->alg_key, algorithm->key, len);
+	x->props.aalgo = desc->desc.sadb_alg_id;
+	return 0;
+}
+
+static int klips_attach_encrypt(struct xfrm_state *x, const struct klips_xfrm_algorithm *algorithm)
+{
+	size_t len = DIV_ROUND_UP(algorithm->key_bits, 8);
+	struct xfrm_algo_desc *desc;
+
+	if (!algorithm->name)
+		return 0;
+	desc = klips_find_encrypt(algorithm);
+	if (!desc)
+		return -ENOENT;
+	x->ealg = kzalloc(sizeof(*x->ealg) + len, GFP_KERNEL_ACCOUNT);
+	if (!x->ealg)
+		return -ENOMEM;
+	strscpy(x->ealg->alg_name, desc->name);
+	x->ealg->alg_key_len = algorithm->key_bits;
+	memcpy(x->ealg->alg_key, algorithm->key, len);
+	x->props.ealgo = desc->desc.sadb_alg_id;
+	x->geniv = desc->uinfo.encr.geniv;
+	return 0;
+}
+
+static int klips_attach_compress(struct xfrm_state *x,
+				 const struct klips_xfrm_algorithm *algorithm)
+{
+	struct xfrm_algo_desc *desc;
+
+	if (!algorithm->name)
+		return 0;
+	desc = klips_find_compress(algorithm);
+	if (!desc)
+		return -ENOENT;
+	x->calg = kzalloc_obj(*x->calg, GFP_KERNEL_ACCOUNT);
+	if (!x->calg)
+		return -ENOMEM;
+	strscpy(x->calg->alg_name, desc->name);
+	x->props.calgo = desc->desc.sadb_alg_id;
+	return 0;
+}
+
+static int klips_attach_encap(struct xfrm_state *x, const struct klips_xfrm_sa *sa)
+{
+	if (!sa->encap)
+		return 0;
+	x->encap = kzalloc_obj(*x->encap, GFP_KERNEL_ACCOUNT);
+	if (!x->encap)
+		return -ENOMEM;
+	x->encap->encap_type = sa->encap;
+	x->encap->encap_sport = cpu_to_be16(sa->sport);
+	x->encap->encap_dport = cpu_to_be16(sa->dport);
+	klips_set_address(&x->encap->encap_oa, sa->original);
+	return 0;
+}
+
+/* Windows of more than 32 packets have a bitmap of their own, as for extended sequence numbers. */
+static int klips_attach_window(struct xfrm_state *x, u8 window)
+{
+	u32 words = DIV_ROUND_UP(window, 32);
+
+	x->props.replay_window = window;
+	if (words <= 1)
+		return 0;
+	x->replay_esn = kzalloc_flex(*x->replay_esn, bmp, words, GFP_KERNEL_ACCOUNT);
+	x->preplay_esn = kzalloc_flex(*x->preplay_esn, bmp, words, GFP_KERNEL_ACCOUNT);
+	if (!x->replay_esn || !x->preplay_esn)
+		return -ENOMEM;
+	x->replay_esn->bmp_len = words;
+	x->replay_esn->replay_window = window;
+	x->preplay_esn->bmp_len = words;
+	x->preplay_esn->replay_window = window;
+	return 0;
+}
+
+static void klips_set_limits(struct xfrm_lifetime_cfg *lft, const struct klips_xfrm_sa *sa)
+{
+	lft->soft_byte_limit = sa->soft.bytes;
+	lft->soft_packet_limit = sa->soft.packets;
+	lft->soft_use_expires_seconds = sa->soft.use_seconds;
+	lft->hard_byte_limit = sa->hard.bytes;
+	lft->hard_packet_limit = sa->hard.packets;
+	lft->hard_use_expires_seconds = sa->hard.use_seconds;
+}
+
+#if IS_ENABLED(CONFIG_IPV6)
+/* NULL where there is no xfrm6_tunnel. */
+static typeof(xfrm6_tunnel_alloc_spi) *klips_alloc_tunnel6;
+
+/*
+ * When the state of an IPv6 tunnel is destroyed, xfrm6_tunnel gives up a number that it has for the
+ * source, so each has to have asked for it.
+ */
+static int klips_ask_tunnel6(struct xfrm_state *x)
+{
+	if (x->id.proto != IPPROTO_IPV6)
+		return 0;
+	if (!klips_alloc_tunnel6)
+		return -EPROTONOSUPPORT;
+	return klips_alloc_tunnel6(xs_net(x), &x->props.saddr) ? 0 : -ENOMEM;
+}
+#else
+static int klips_ask_tunnel6(struct xfrm_state *x)
+{
+	return 0;
+}
+#endif
+
+static int klips_init_state(struct xfrm_state *x, const struct klips_xfrm_sa *sa)
+{
+	int err;
+
+	err = klips_attach_aead(x, &sa->aead);
+	if (!err)
+		err = klips_attach_auth(x, &sa->auth);
+	if (!err)
+		err = klips_attach_encrypt(x, &sa->encrypt);
+	if (!err)
+		err = klips_attach_compress(x, &sa->compress);
+	if (!err)
+		err = klips_attach_encap(x, sa);
+	if (!err)
+		err = klips_attach_window(x, sa->window);
+	if (!err)
+		err = klips_ask_tunnel6(x);
+	if (!err)
+		err = __xfrm_init_state(x, NULL);
+	if (!err)
+		err = xfrm_init_replay(x, NULL);
+	return err;
+}
+
+struct xfrm_state *klips_xfrm_state_new(struct net *net, const struct klips_xfrm_sa *sa, int *err)
+{
+	struct xfrm_state *x = xfrm_state_alloc(net);
+
+	if (!x) {
+		*err = -ENOMEM;
+		return NULL;
+	}
+	/* XFRM_STATE_VOID: that of one that has never been inserted. */
+	x->id.proto = sa->proto;
+	x->id.spi = cpu_to_be32(sa->spi);
+	klips_set_address(&x->id.daddr, sa->dst);
+	klips_set_address(&x->props.saddr, sa->src);
+	x->props.family = sa->family;
+	x->props.mode = sa->mode;
+	x->props.reqid = sa->reqid;
+	/* Without a family in its selector, a tunnel takes packets of both. */
+	if (sa->mode == XFRM_MODE_TRANSPORT)
+		x->sel.family = sa->family;
+	if (sa->hide_dscp)
+		x->props.extra_flags |= XFRM_SA_XFLAG_DONT_ENCAP_DSCP;
+	klips_set_limits(&x->lft, sa);
+	*err = klips_init_state(x, sa);
+	if (*err) {
+		klips_xfrm_state_put(x);
+		return NULL;
+	}
+	/* As xfrm_user does, or segmentation differs from that of "ip xfrm" states. */
+	xfrm_set_type_offload(x, false);
+	return x;
+}
+
+void klips_xfrm_state_put(struct xfrm_state *x)
+{
+	/* Nobody else knows it. */
+	if (READ_ONCE(x->km.state) == XFRM_STATE_VOID)
+		x->km.state = XFRM_STATE_DEAD;
+	xfrm_state_put(x);
+}
+
+static void klips_tell_state(struct xfrm_state *x, u32 event)
+{
+	const struct km_event c = { .event = event };
+
+	km_state_notify(x, &c);
+}
+
+static void klips_link_state(struct xfrm_state *x)
+{
+	/* Once it is inserted, the first reference is xfrm's, as __xfrm_state_delete() has it. */
+	xfrm_state_hold(x);
+	xfrm_state_insert(x);
+}
+
+void klips_xfrm_state_insert(struct xfrm_state *x)
+{
+	x->km.state = XFRM_STATE_VALID;
+	klips_link_state(x);
+	xfrm_audit_state_add(x, 1, true);
+	klips_tell_state(x, XFRM_MSG_NEWSA);
+}
+
+static u32 klips_window(const struct xfrm_state *x)
+{
+	return x->replay_esn ? x->replay_esn->replay_window : x->props.replay_window;
+}
+
+static u32 klips_received_seq(const struct xfrm_state *x)
+{
+	return x->replay_esn ? x->replay_esn->seq : x->replay.seq;
+}
+
+/* Where the bitmap has the packet that is so far behind the highest, if that is in the window. */
+static u32 klips_place(const struct xfrm_replay_state_esn *esn, u32 behind)
+{
+	/* As xfrm_replay_check_bmp() has it, for seq - 1 in a ring of replay_window bits. */
+	u32 top = (esn->seq - 1) % esn->replay_window;
+
+	return top >= behind ? top - behind : esn->replay_window - (behind - top);
+}
+
+static bool klips_is_received(const struct xfrm_state *x, u32 behind)
+{
+	u32 place;
+
+	if (!x->replay_esn)
+		return x->replay.bitmap & BIT(behind);
+	place = klips_place(x->replay_esn, behind);
+	return x->replay_esn->bmp[place / 32] & BIT(place % 32);
+}
+
+static void klips_set_received(struct xfrm_state *x, u32 behind)
+{
+	u32 place;
+
+	if (!x->replay_esn) {
+		x->replay.bitmap |= BIT(behind);
+		return;
+	}
+	place = klips_place(x->replay_esn, behind);
+	x->replay_esn->bmp[place / 32] |= BIT(place % 32);
+}
+
+/*
+ * The new window may be wider than the old one was.  What was behind that counts as received: it
+ * may have been.
+ */
+static void klips_carry_sequence(struct xfrm_state *new, const struct xfrm_state *old)
+{
+	u32 sent = old->replay_esn ? old->replay_esn->oseq : old->replay.oseq;
+	u32 seq = klips_received_seq(old);
+	u32 behind;
+
+	if (new->replay_esn) {
+		new->replay_esn->oseq = sent;
+		new->replay_esn->seq = seq;
+	} else {
+		new->replay.oseq = sent;
+		new->replay.seq = seq;
+	}
+	for (behind = 0; behind < klips_window(new) && behind < seq; behind++)
+		if (behind >= klips_window(old) || klips_is_received(old, behind))
+			klips_set_received(new, behind);
+	if (new->replay_esn)
+		memcpy(new->preplay_esn, new->replay_esn,
+		       xfrm_replay_state_esn_len(new->replay_esn));
+	else
+		new->preplay = new->replay;
+}
+
+void klips_xfrm_state_swap(struct xfrm_state *old, struct xfrm_state *new, bool carry)
+{
+	bool expired;
+	int err;
+
+	spin_lock_bh(&old->lock);
+	expired = old->km.state == XFRM_STATE_EXPIRED;
+	/* From here on no packet takes a sequence number of it, and none gets through it. */
+	err = __xfrm_state_delete(old);
+	if (carry)
+		klips_carry_sequence(new, old);
+	new->curlft = old->curlft;
+	new->lastused = old->lastused;
+	new->stats = old->stats;
+	/* The soft limit is told once. */
+	if (!memcmp(&new->lft, &old->lft, sizeof(new->lft)))
+		new->km.dying = old->km.dying;
+	spin_unlock_bh(&old->lock);
+	if (err) {
+		new->km.state = XFRM_STATE_DEAD;
+		return;
+	}
+	/* One whose limit has been passed: its timer is about to remove it, and tells of that. */
+	new->km.state = expired ? XFRM_STATE_EXPIRED : XFRM_STATE_VALID;
+	klips_link_state(new);
+	klips_tell_state(new, XFRM_MSG_UPDSA);
+}
+
+void klips_xfrm_state_delete(struct xfrm_state *x)
+{
+	int err = xfrm_state_delete(x);
+
+	if (err)
+		return;
+	xfrm_audit_state_delete(x, 1, true);
+	klips_tell_state(x, XFRM_MSG_DELSA);
+}
+
+void klips_xfrm_state_set_ports(struct xfrm_state *x, u16 sport, u16 dport)
+{
+	spin_lock_bh(&x->lock);
+	if (x->encap) {
+		x->encap->encap_sport = cpu_to_be16(sport);
+		x->encap->encap_dport = cpu_to_be16(dport);
+	}
+	spin_unlock_bh(&x->lock);
+}
+
+void klips_xfrm_state_usage(struct xfrm_state *x, struct klips_xfrm_usage *usage)
+{
+	u32 behind;
+
+	memset(usage, 0, sizeof(*usage));
+	spin_lock_bh(&x->lock);
+	usage->bytes = x->curlft.bytes;
+	usage->packets = x->curlft.packets;
+	usage->use_time = x->curlft.use_time;
+	usage->last_used = x->lastused;
+	usage->sent_seq = x->replay_esn ? x->replay_esn->oseq : x->replay.oseq;
+	usage->received_seq = klips_received_seq(x);
+	for (behind = 0; behind < min(klips_window(x), 64) && behind < usage->received_seq;
+	     behind++)
+		if (klips_is_received(x, behind))
+			usage->received |= BIT_ULL(behind);
+	usage->alive = x->km.state == XFRM_STATE_VALID;
+	usage->dying = x->km.dying;
+	spin_unlock_bh(&x->lock);
+}
+
+s64 klips_xfrm_reqid(struct net *net, u16 family, const u8 *dst, u32 spi, u8 proto)
+{
+	xfrm_address_t daddr;
+	struct xfrm_state *x;
+	u32 reqid;
+
+	klips_set_address(&daddr, dst);
+	x = xfrm_state_lookup(net, 0, &daddr, cpu_to_be32(spi), proto, family);
+	if (!x)
+		return -ESRCH;
+	reqid = x->props.reqid;
+	xfrm_state_put(x);
+	return reqid;
+}
+
+/*
+ * Policies.
+ */
+
+struct klips_xfrm_policy {
+	struct xfrm_policy *xp;
+	/* What takes the place of xp, so that to block takes no memory; NULL if xp blocks. */
+	struct xfrm_policy *block;
+	u8 dir;
+};
+
+static void klips_set_template(struct xfrm_tmpl *tmpl, const struct klips_xfrm_template *template)
+{
+	klips_set_address(&tmpl->id.daddr, template->dst);
+	klips_set_address(&tmpl->saddr, template->src);
+	tmpl->id.proto = template->proto;
+	tmpl->encap_family = template->family;
+	tmpl->reqid = template->reqid;
+	tmpl->mode = template->mode;
+	tmpl->share = XFRM_SHARE_ANY;
+	tmpl->optional = template->optional;
+	tmpl->allalgs = 1;
+	tmpl->aalgos = ~0U;
+	tmpl->ealgos = ~0U;
+	tmpl->calgos = ~0U;
+}
+
+static struct xfrm_policy *klips_policy_alloc(struct net *net, const struct klips_xfrm_flow *flow,
+					      u8 action)
+{
+	struct xfrm_policy *xp = xfrm_policy_alloc(net, GFP_KERNEL_ACCOUNT);
+	unsigned int i;
+
+	if (!xp)
+		return NULL;
+	xp->family = flow->family;
+	xp->priority = flow->priority;
+	xp->action = action;
+	xp->selector.family = flow->family;
+	klips_set_address(&xp->selector.saddr, flow->src);
+	klips_set_address(&xp->selector.daddr, flow->dst);
+	xp->selector.prefixlen_s = flow->src_prefix;
+	xp->selector.prefixlen_d = flow->dst_prefix;
+	xp->selector.proto = flow->proto;
+	xp->selector.sport = cpu_to_be16(flow->sport);
+	xp->selector.sport_mask = flow->sport ? htons(0xffff) : 0;
+	xp->selector.dport = cpu_to_be16(flow->dport);
+	xp->selector.dport_mask = flow->dport ? htons(0xffff) : 0;
+	xp->lft.soft_byte_limit = XFRM_INF;
+	xp->lft.hard_byte_limit = XFRM_INF;
+	xp->lft.soft_packet_limit = XFRM_INF;
+	xp->lft.hard_packet_limit = XFRM_INF;
+	if (action == XFRM_POLICY_BLOCK)
+		return xp;
+	xp->xfrm_nr = min(flow->template_count, KLIPS_XFRM_TEMPLATES);
+	for (i = 0; i < xp->xfrm_nr; i++)
+		klips_set_template(&xp->xfrm_vec[i], &flow->templates[i]);
+	return xp;
+}
+
+static void klips_policy_free(struct xfrm_policy *xp)
+{
+	if (!xp)
+		return;
+	/* Nobody else knows one that has never been inserted; any other has an index. */
+	if (!xp->index)
+		xp->walk.dead = 1;
+	xfrm_pol_put(xp);
+}
+
+struct klips_xfrm_policy *klips_xfrm_policy_new(struct net *net,
+						const struct klips_xfrm_flow *flow)
+{
+	struct klips_xfrm_policy *policy = kzalloc_obj(*policy, GFP_KERNEL_ACCOUNT);
+
+	if (!policy)
+		return NULL;
+	policy->dir = flow->dir;
+	policy->xp = klips_policy_alloc(net, flow, flow->action);
+	if (policy->xp && flow->action != XFRM_POLICY_BLOCK)
+		policy->block = klips_policy_alloc(net, flow, XFRM_POLICY_BLOCK);
+	if (policy->xp && (policy->block || flow->action == XFRM_POLICY_BLOCK))
+		return policy;
+	klips_xfrm_policy_put(policy);
+	return NULL;
+}
+
+void klips_xfrm_policy_put(struct klips_xfrm_policy *policy)
+{
+	klips_policy_free(policy->xp);
+	klips_policy_free(policy->block);
+	kfree(policy);
+}
+
+static void klips_tell_policy(struct xfrm_policy *xp, u8 dir, u32 event)
+{
+	const struct km_event c = { .event = event };
+
+	km_policy_notify(xp, dir, &c);
+}
+
+/* Inserts xp, in the place of old if there is one. */
+static int klips_policy_link(struct xfrm_policy *xp, u8 dir, const struct xfrm_policy *old)
+{
+	/*
+	 * Without a policy of ours to replace, any that is there is somebody else's.  With one,
+	 * nothing has to be allocated, and nothing fails.
+	 */
+	bool replace = old && !old->walk.dead;
+	int err = xfrm_policy_insert(dir, xp, !replace);
+
+	xfrm_audit_policy_add(xp, err ? 0 : 1, true);
+	if (!err)
+		klips_tell_policy(xp, dir, replace ? XFRM_MSG_UPDPOLICY : XFRM_MSG_NEWPOLICY);
+	return err;
+}
+
+int klips_xfrm_policy_insert(struct klips_xfrm_policy *policy)
+{
+	return klips_policy_link(policy->xp, policy->dir, NULL);
+}
+
+int klips_xfrm_policy_replace(struct klips_xfrm_policy *old, struct klips_xfrm_policy *new)
+{
+	return klips_policy_link(new->xp, new->dir, old->xp);
+}
+
+int klips_xfrm_policy_block(struct klips_xfrm_policy *policy)
+{
+	int err = 0;
+
+	if (!policy->block)
+		return 0;
+	if (policy->xp->index)
+		err = klips_policy_link(policy->block, policy->dir, policy->xp);
+	if (err)
+		return err;
+	klips_policy_free(policy->xp);
+	policy->xp = policy->block;
+	policy->block = NULL;
+	return 0;
+}
+
+void klips_xfrm_policy_delete(struct klips_xfrm_policy *policy)
+{
+	int err = xfrm_policy_delete(policy->xp, policy->dir);
+
+	if (err)
+		return;
+	xfrm_audit_policy_delete(policy->xp, 1, true);
+	klips_tell_policy(policy->xp, policy->dir, XFRM_MSG_DELPOLICY);
+}
+
+/*
+ * A tunnel packet that comes out of an SA in transport mode, as each is before it is grouped, is
+ * bare IP-in-IP.  Where nothing takes that, the host complains: in clear, quoting what was inside.
+ * With xfrm4_tunnel and xfrm6_tunnel it is dropped instead; these states, which are never inserted,
+ * have the two loaded and keep them from being unloaded.
+ */
+static struct xfrm_state *klips_tunnel4, *klips_tunnel6;
+
+static struct xfrm_state *klips_pin_tunnel(u16 family, u8 proto)
+{
+	struct xfrm_state *x = xfrm_state_alloc(&init_net);
+
+	if (!x)
+		return NULL;
+	x->id.proto = proto;
+	x->props.family = family;
+	x->props.mode = XFRM_MODE_TUNNEL;
+	if (!__xfrm_init_state(x, NULL))
+		return x;
+	klips_xfrm_state_put(x);
+	return NULL;
+}
+
+void klips_xfrm_register(void)
+{
+	klips_tunnel4 = klips_pin_tunnel(AF_INET, IPPROTO_IPIP);
+#if IS_ENABLED(CONFIG_IPV6)
+	klips_tunnel6 = klips_pin_tunnel(AF_INET6, IPPROTO_IPV6);
+	if (klips_tunnel6)
+		klips_alloc_tunnel6 = symbol_get(xfrm6_tunnel_alloc_spi);
+#endif
+}
+
+void klips_xfrm_unregister(void)
+{
+#if IS_ENABLED(CONFIG_IPV6)
+	if (klips_alloc_tunnel6)
+		symbol_put(xfrm6_tunnel_alloc_spi);
+	klips_alloc_tunnel6 = NULL;
+#endif
+	if (klips_tunnel4)
+		klips_xfrm_state_put(klips_tunnel4);
+	if (klips_tunnel6)
+		klips_xfrm_state_put(klips_tunnel6);
+}

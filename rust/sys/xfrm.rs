@@ -1,0 +1,679 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The packet engine of a network namespace: states and policies of the kernel's xfrm, by way of
+//! `xfrm.c`, as `include/klips_xfrm.h` declares it.
+
+use super::bindings::NetNs;
+use crate::{
+    engine::Engine,
+    klips_core::{
+        crypto::{
+            self,
+            Named,
+            Names, //
+        },
+        errno::Errno,
+        fold::{
+            Mode,
+            Transform, //
+        },
+        said::Proto,
+        xfrm::{
+            Algorithms,
+            Encapsulation,
+            Key,
+            Limit,
+            PolicySpec,
+            StateSpec,
+            Template,
+            Usage, //
+        }, //
+    }, //
+};
+use core::{
+    ffi::c_char,
+    marker::PhantomData,
+    mem::{
+        offset_of,
+        size_of, //
+    },
+    net::{
+        IpAddr,
+        Ipv4Addr,
+        Ipv6Addr, //
+    },
+    ptr::{
+        self,
+        NonNull, //
+    }, //
+};
+use kernel::{
+    bindings::{
+        AF_INET,
+        AF_INET6, //
+    },
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
+};
+
+/// This bit of a reqid says that a state is klips's; daemons have small numbers.
+const STATE_MARK: u32 = 0x8000_0000;
+
+/// `KLIPS_XFRM_TEMPLATES`.
+const TEMPLATES: usize = crate::klips_core::fold::MAX_STATES;
+
+/// What C calls `XFRM_INF`: no limit.
+const UNLIMITED: u64 = u64::MAX;
+
+/// `struct xfrm_state`, of which only addresses are ever seen here.
+#[repr(C)]
+struct RawState {
+    _opaque: [u8; 0],
+}
+
+/// `struct klips_xfrm_policy`, likewise.
+#[repr(C)]
+struct RawPolicy {
+    _opaque: [u8; 0],
+}
+
+/// `struct klips_xfrm_algorithm`.
+#[repr(C)]
+struct RawAlgorithm {
+    name: *const c_char,
+    key: *const u8,
+    key_bits: u32,
+    icv_bits: u32,
+}
+
+/// `struct klips_xfrm_limits`.
+#[repr(C)]
+struct RawLimits {
+    bytes: u64,
+    packets: u64,
+    use_seconds: u64,
+}
+
+/// `struct klips_xfrm_sa`. The keys and names that it points to are borrowed for `'a`.
+#[repr(C)]
+struct RawSa<'a> {
+    auth: RawAlgorithm,
+    encrypt: RawAlgorithm,
+    aead: RawAlgorithm,
+    compress: RawAlgorithm,
+    soft: RawLimits,
+    hard: RawLimits,
+    src: [u8; 16],
+    dst: [u8; 16],
+    original: [u8; 16],
+    spi: u32,
+    reqid: u32,
+    family: u16,
+    encap: u16,
+    sport: u16,
+    dport: u16,
+    proto: u8,
+    mode: u8,
+    window: u8,
+    hide_dscp: u8,
+    _keys: PhantomData<&'a [u8]>,
+}
+
+/// `struct klips_xfrm_template`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct RawTemplate {
+    src: [u8; 16],
+    dst: [u8; 16],
+    reqid: u32,
+    family: u16,
+    proto: u8,
+    mode: u8,
+    optional: u8,
+    unused: [u8; 7],
+}
+
+/// `struct klips_xfrm_flow`.
+#[repr(C)]
+struct RawFlow {
+    templates: [RawTemplate; TEMPLATES],
+    src: [u8; 16],
+    dst: [u8; 16],
+    priority: u32,
+    family: u16,
+    sport: u16,
+    dport: u16,
+    src_prefix: u8,
+    dst_prefix: u8,
+    proto: u8,
+    dir: u8,
+    action: u8,
+    template_count: u8,
+}
+
+/// `struct klips_xfrm_usage`.
+#[derive(Default)]
+#[repr(C)]
+struct RawUsage {
+    bytes: u64,
+    packets: u64,
+    use_time: u64,
+    last_used: u64,
+    received: u64,
+    sent_seq: u32,
+    received_seq: u32,
+    alive: u8,
+    dying: u8,
+    unused: [u8; 6],
+}
+
+// `xfrm.c` asserts the same of the structures in C.
+const _: () = {
+    assert!(size_of::<RawAlgorithm>() == 24);
+    assert!(size_of::<RawSa<'_>>() == 216);
+    assert!(offset_of!(RawSa<'_>, soft) == 96);
+    assert!(offset_of!(RawSa<'_>, src) == 144);
+    assert!(offset_of!(RawSa<'_>, spi) == 192);
+    assert!(offset_of!(RawSa<'_>, proto) == 208);
+    assert!(size_of::<RawTemplate>() == 48);
+    assert!(offset_of!(RawTemplate, optional) == 40);
+    assert!(size_of::<RawFlow>() == 288);
+    assert!(offset_of!(RawFlow, priority) == 272);
+    assert!(offset_of!(RawFlow, template_count) == 287);
+    assert!(size_of::<RawUsage>() == 56);
+    assert!(offset_of!(RawUsage, alive) == 48);
+};
+
+extern "C" {
+    fn klips_xfrm_register();
+    fn klips_xfrm_unregister();
+
+    fn klips_xfrm_hold(net: *mut NetNs);
+    fn klips_xfrm_release(net: *mut NetNs);
+
+    fn klips_xfrm_state_new(
+        net: *mut NetNs,
+        sa: *const RawSa<'_>,
+        err: *mut c_int,
+    ) -> *mut RawState;
+    fn klips_xfrm_state_put(x: *mut RawState);
+    fn klips_xfrm_state_insert(x: *mut RawState);
+    fn klips_xfrm_state_swap(old: *mut RawState, new: *mut RawState, carry: bool);
+    fn klips_xfrm_state_delete(x: *mut RawState);
+    fn klips_xfrm_state_set_ports(x: *mut RawState, sport: u16, dport: u16);
+    fn klips_xfrm_state_usage(x: *mut RawState, usage: *mut RawUsage);
+    fn klips_xfrm_reqid(net: *mut NetNs, family: u16, dst: *const u8, spi: u32, proto: u8) -> i64;
+
+    fn klips_xfrm_policy_new(net: *mut NetNs, flow: *const RawFlow) -> *mut RawPolicy;
+    fn klips_xfrm_policy_put(policy: *mut RawPolicy);
+    fn klips_xfrm_policy_insert(policy: *mut RawPolicy) -> c_int;
+    fn klips_xfrm_policy_replace(old: *mut RawPolicy, new: *mut RawPolicy) -> c_int;
+    fn klips_xfrm_policy_block(policy: *mut RawPolicy) -> c_int;
+    fn klips_xfrm_policy_delete(policy: *mut RawPolicy);
+}
+
+/// An address as xfrm has it: in network order, an IPv4 address in front.
+fn raw_address(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, c, d] = ip.octets();
+            [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        }
+        IpAddr::V6(ip) => ip.octets(),
+    }
+}
+
+fn raw_family(ip: IpAddr) -> u16 {
+    // CAST: address families are small numbers.
+    match ip {
+        IpAddr::V4(_) => AF_INET as u16,
+        IpAddr::V6(_) => AF_INET6 as u16,
+    }
+}
+
+/// An error of C's, which is never positive.
+fn errno_of(err: c_int) -> Errno {
+    u8::try_from(-err).map_or(Errno::EINVAL, Errno)
+}
+
+impl RawAlgorithm {
+    const NONE: Self = RawAlgorithm {
+        name: ptr::null(),
+        key: ptr::null(),
+        key_bits: 0,
+        icv_bits: 0,
+    };
+
+    /// An algorithm, if there is one, with a key whose bytes are there.
+    fn new(named: Option<Named>, key: &Key<'_>) -> Result<Self, Errno> {
+        let Some(named) = named else {
+            return Ok(Self::NONE);
+        };
+        if key.bytes.len() < usize::from(key.bits.div_ceil(8)) {
+            return Err(Errno::EINVAL);
+        }
+        Ok(RawAlgorithm {
+            name: named.name.as_char_ptr().cast(),
+            key: key.bytes.as_ptr(),
+            key_bits: key.bits.into(),
+            icv_bits: named.icv_bits.into(),
+        })
+    }
+}
+
+impl From<&Limit> for RawLimits {
+    /// xfrm ends what has reached a limit, KLIPS what has passed it.
+    fn from(limit: &Limit) -> Self {
+        let reached = |limit: u64| match limit {
+            0 => UNLIMITED,
+            limit => limit.saturating_add(1),
+        };
+        RawLimits {
+            bytes: reached(limit.bytes),
+            packets: reached(limit.packets),
+            use_seconds: match limit.usetime {
+                0 => 0,
+                limit => limit.saturating_add(1),
+            },
+        }
+    }
+}
+
+impl<'a> RawSa<'a> {
+    fn new(spec: &StateSpec<'a>) -> Result<Self, Errno> {
+        let names = match spec.transform {
+            Transform::IpIp | Transform::Ipv6 => Names::default(),
+            Transform::Esp | Transform::Ah | Transform::Comp => {
+                crypto::names(&spec.algorithms).ok_or(Errno::ENOENT)?
+            }
+        };
+        let encap = spec.encapsulation.unwrap_or(Encapsulation {
+            kind: 0,
+            sport: 0,
+            dport: 0,
+            original: None,
+        });
+        let original = encap.original.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+        Ok(RawSa {
+            auth: RawAlgorithm::new(names.auth, &spec.key_auth)?,
+            encrypt: RawAlgorithm::new(names.encrypt, &spec.key_encrypt)?,
+            aead: RawAlgorithm::new(names.aead, &spec.key_encrypt)?,
+            compress: RawAlgorithm::new(names.compress, &Key::default())?,
+            soft: (&spec.soft).into(),
+            hard: (&spec.hard).into(),
+            src: raw_address(spec.src),
+            dst: raw_address(spec.dst),
+            original: raw_address(original),
+            spi: spec.spi,
+            reqid: spec.reqid,
+            family: raw_family(spec.dst),
+            encap: encap.kind.into(),
+            sport: encap.sport,
+            dport: encap.dport,
+            // CAST: these are enums of one byte with the numbers that C has.
+            proto: spec.transform as u8,
+            mode: spec.mode as u8,
+            // What has no sequence numbers has no window: xfrm would drop all that comes in.
+            window: if matches!(spec.transform, Transform::Esp | Transform::Ah) {
+                spec.replay
+            } else {
+                0
+            },
+            hide_dscp: (spec.mode == Mode::Tunnel).into(),
+            _keys: PhantomData,
+        })
+    }
+}
+
+impl RawTemplate {
+    const NONE: Self = RawTemplate {
+        src: [0; 16],
+        dst: [0; 16],
+        reqid: 0,
+        family: 0,
+        proto: 0,
+        mode: 0,
+        optional: 0,
+        unused: [0; 7],
+    };
+}
+
+impl From<&Template> for RawTemplate {
+    fn from(template: &Template) -> Self {
+        RawTemplate {
+            src: raw_address(template.src),
+            dst: raw_address(template.dst),
+            reqid: template.reqid,
+            family: raw_family(template.dst),
+            // CAST: as for RawSa.
+            proto: template.transform as u8,
+            mode: template.mode as u8,
+            optional: template.optional.into(),
+            unused: [0; 7],
+        }
+    }
+}
+
+impl From<&PolicySpec> for RawFlow {
+    fn from(spec: &PolicySpec) -> Self {
+        let selector = &spec.selector;
+        let mut templates = [RawTemplate::NONE; TEMPLATES];
+        for (place, template) in templates.iter_mut().zip(spec.templates.iter()) {
+            *place = template.into();
+        }
+        RawFlow {
+            templates,
+            src: raw_address(selector.src.address()),
+            dst: raw_address(selector.dst.address()),
+            priority: spec.priority,
+            family: raw_family(selector.dst.address()),
+            sport: selector.sport,
+            dport: selector.dport,
+            src_prefix: selector.src.prefix(),
+            dst_prefix: selector.dst.prefix(),
+            proto: selector.proto,
+            // CAST: these are enums of one byte with the numbers that C has; there are few templates.
+            dir: spec.direction as u8,
+            action: spec.action as u8,
+            template_count: spec.templates.len() as u8,
+        }
+    }
+}
+
+/// What the module has of xfrm as long as it is loaded: `xfrm4_tunnel` and `xfrm6_tunnel`.
+///
+/// # Invariants
+///
+/// `klips_xfrm_register` was called, and `klips_xfrm_unregister` has not been called since.
+pub(super) struct Registration(());
+
+impl Registration {
+    /// Loads them, where the kernel has them.
+    pub(super) fn new() -> Self {
+        // SAFETY: Called once, when the module is loaded: there is no other `Registration`.
+        unsafe { klips_xfrm_register() };
+        // INVARIANT: It has just been called.
+        Registration(())
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant it was registered, and no namespace uses it any more, as
+        // those are gone before.
+        unsafe { klips_xfrm_unregister() };
+    }
+}
+
+/// A state of xfrm's.
+///
+/// # Invariants
+///
+/// It is valid, and this object owns a reference to it.
+pub struct XfrmState(NonNull<RawState>);
+
+// SAFETY: A reference to a state belongs to no thread.
+unsafe impl Send for XfrmState {}
+// SAFETY: What can be done by a shared reference takes the locks of xfrm.
+unsafe impl Sync for XfrmState {}
+
+impl Drop for XfrmState {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the reference is ours to give back.
+        unsafe { klips_xfrm_state_put(self.0.as_ptr()) };
+    }
+}
+
+/// A policy of xfrm's.
+///
+/// # Invariants
+///
+/// It is valid, and belongs to this object.
+pub struct XfrmPolicy(NonNull<RawPolicy>);
+
+// SAFETY: A policy belongs to no thread.
+unsafe impl Send for XfrmPolicy {}
+// SAFETY: What changes it is called by who has the lock of the table, and xfrm_cfg_mutex.
+unsafe impl Sync for XfrmPolicy {}
+
+impl Drop for XfrmPolicy {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant it is ours to free.
+        unsafe { klips_xfrm_policy_put(self.0.as_ptr()) };
+    }
+}
+
+/// xfrm in a network namespace.
+///
+/// # Invariants
+///
+/// `net` is valid as long as this object.
+pub struct Xfrm {
+    net: NonNull<NetNs>,
+}
+
+// SAFETY: A namespace may be used from any thread.
+unsafe impl Send for Xfrm {}
+// SAFETY: As above.
+unsafe impl Sync for Xfrm {}
+
+/// Keeps others from changing states and policies.
+///
+/// # Invariants
+///
+/// `klips_xfrm_hold` was called for the namespace by this thread, which the pointer keeps it in.
+pub struct Hold<'a> {
+    net: NonNull<NetNs>,
+    _xfrm: PhantomData<&'a Xfrm>,
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant this thread has called `klips_xfrm_hold`.
+        unsafe { klips_xfrm_release(self.net.as_ptr()) };
+    }
+}
+
+/// How many combinations of algorithms are remembered; one more is only tried out again.
+const WORKING: usize = 64;
+
+/// Combinations of algorithms with which a state could be made, each in the place of its
+/// [`combination`].
+static WORKS: [Atomic<u32>; WORKING] = [const { Atomic::new(0) }; WORKING];
+
+/// A number for the algorithms, which is not 0 as no protocol is.
+fn combination(algorithms: &Algorithms) -> u32 {
+    // CAST: an enum of one byte.
+    u32::from_be_bytes([
+        0,
+        algorithms.proto as u8,
+        algorithms.auth,
+        algorithms.encrypt,
+    ])
+}
+
+impl Xfrm {
+    /// That of a namespace.
+    ///
+    /// # Safety
+    ///
+    /// `net` is valid as long as the object that is made.
+    pub(super) unsafe fn of(net: NonNull<NetNs>) -> Self {
+        // INVARIANT: The caller promises it.
+        Xfrm { net }
+    }
+
+    /// Makes a state with these algorithms, which nobody gets: it tells whether the kernel has all
+    /// that is built of them, and has that loaded.
+    fn try_out(&self, algorithms: &Algorithms, names: &Names, dst: IpAddr) -> Result<(), Errno> {
+        // Bytes that differ: three equal parts are no key of 3DES. CAST: there are 128.
+        let bytes: [u8; 128] = core::array::from_fn(|i| i as u8);
+        let key = |named: Option<Named>| {
+            let bits = named.map_or(0, |named| named.least_key_bits);
+            Key {
+                bits,
+                bytes: &bytes,
+            }
+        };
+        let transform = match algorithms.proto {
+            Proto::Esp => Transform::Esp,
+            Proto::Ah => Transform::Ah,
+            Proto::Comp => Transform::Comp,
+            Proto::Tun | Proto::Int => return Ok(()),
+        };
+        self.state_new(&StateSpec {
+            transform,
+            spi: 0,
+            mode: Mode::Transport,
+            src: dst,
+            dst,
+            reqid: STATE_MARK,
+            replay: 0,
+            algorithms: *algorithms,
+            key_auth: key(names.auth),
+            key_encrypt: key(names.encrypt.or(names.aead)),
+            encapsulation: None,
+            soft: Limit::default(),
+            hard: Limit::default(),
+        })?;
+        Ok(())
+    }
+}
+
+impl Engine for Xfrm {
+    type State = XfrmState;
+    type Policy = XfrmPolicy;
+    type Hold<'a> = Hold<'a>;
+
+    fn hold(&self) -> Hold<'_> {
+        // SAFETY: By the type invariant the namespace is valid; the caller may sleep.
+        unsafe { klips_xfrm_hold(self.net.as_ptr()) };
+        // INVARIANT: It has just been called.
+        Hold {
+            net: self.net,
+            _xfrm: PhantomData,
+        }
+    }
+
+    fn probe(&self, algorithms: &Algorithms) -> Result<(), Errno> {
+        let names = crypto::names(algorithms).ok_or(Errno::ENOENT)?;
+        let combination = combination(algorithms);
+        let known = usize::try_from(combination).map_or(0, |number| number % WORKING);
+        let known = WORKS.get(known).ok_or(Errno::EINVAL)?;
+        if known.load(Relaxed) == combination {
+            return Ok(());
+        }
+        let lacking = |errno| match errno {
+            Errno::ENOMEM => Errno::ENOMEM,
+            _ => Errno::ENOENT,
+        };
+        let _hold = self.hold();
+        self.try_out(algorithms, &names, Ipv4Addr::LOCALHOST.into())
+            .map_err(lacking)?;
+        // A kernel without IPv6 needs no states for it.
+        match self.try_out(algorithms, &names, Ipv6Addr::LOCALHOST.into()) {
+            Ok(()) | Err(Errno::EPROTONOSUPPORT) => {}
+            Err(errno) => return Err(lacking(errno)),
+        }
+        known.store(combination, Relaxed);
+        Ok(())
+    }
+
+    fn state_new(&self, spec: &StateSpec<'_>) -> Result<XfrmState, Errno> {
+        let raw = RawSa::new(spec)?;
+        let mut err = 0;
+        // SAFETY: The namespace is valid by the type invariant; `raw` is too, with keys and names
+        // that live as long as `spec`; `err` may be written to.
+        let state = unsafe { klips_xfrm_state_new(self.net.as_ptr(), &raw, &mut err) };
+        // INVARIANT: It is new, and nobody else has the reference.
+        NonNull::new(state)
+            .map(XfrmState)
+            .ok_or_else(|| errno_of(err))
+    }
+
+    fn is_taken(&self, dst: IpAddr, spi: u32, transform: Transform) -> bool {
+        let (family, dst) = (raw_family(dst), raw_address(dst));
+        // SAFETY: The namespace is valid by the type invariant, and the address has 16 bytes.
+        let reqid = unsafe {
+            // CAST: an enum of one byte.
+            klips_xfrm_reqid(
+                self.net.as_ptr(),
+                family,
+                dst.as_ptr(),
+                spi,
+                transform as u8,
+            )
+        };
+        u32::try_from(reqid).is_ok_and(|reqid| reqid & STATE_MARK == 0)
+    }
+
+    fn state_insert(&self, state: &XfrmState) {
+        // SAFETY: A state is valid by its invariant. It has not been inserted before, says the
+        // contract of the trait.
+        unsafe { klips_xfrm_state_insert(state.0.as_ptr()) };
+    }
+
+    fn state_swap(&self, old: &XfrmState, new: &XfrmState, carry: bool) {
+        // SAFETY: Both are valid by their invariant; as for `state_insert`.
+        unsafe { klips_xfrm_state_swap(old.0.as_ptr(), new.0.as_ptr(), carry) };
+    }
+
+    fn state_delete(&self, state: &XfrmState) {
+        // SAFETY: A state is valid by its invariant.
+        unsafe { klips_xfrm_state_delete(state.0.as_ptr()) };
+    }
+
+    fn state_set_ports(&self, state: &XfrmState, sport: u16, dport: u16) {
+        // SAFETY: A state is valid by its invariant.
+        unsafe { klips_xfrm_state_set_ports(state.0.as_ptr(), sport, dport) };
+    }
+
+    fn usage(&self, state: &XfrmState) -> Usage {
+        let mut raw = RawUsage::default();
+        // SAFETY: A state is valid by its invariant; `raw` may be written to.
+        unsafe { klips_xfrm_state_usage(state.0.as_ptr(), &mut raw) };
+        Usage {
+            bytes: raw.bytes,
+            packets: raw.packets,
+            use_time: raw.use_time,
+            last_used: raw.last_used,
+            sequence: raw.sent_seq.max(raw.received_seq),
+            window: raw.received,
+        }
+    }
+
+    fn policy_new(&self, spec: &PolicySpec) -> Result<XfrmPolicy, Errno> {
+        let raw = RawFlow::from(spec);
+        // SAFETY: The namespace is valid by the type invariant, and so is `raw`.
+        let policy = unsafe { klips_xfrm_policy_new(self.net.as_ptr(), &raw) };
+        // INVARIANT: It is new, and nobody else has it.
+        NonNull::new(policy).map(XfrmPolicy).ok_or(Errno::ENOMEM)
+    }
+
+    fn policy_insert(&self, policy: &XfrmPolicy) -> Result<(), Errno> {
+        // SAFETY: A policy is valid by its invariant. It has not been inserted before, says the
+        // contract of the trait.
+        match unsafe { klips_xfrm_policy_insert(policy.0.as_ptr()) } {
+            0 => Ok(()),
+            err => Err(errno_of(err)),
+        }
+    }
+
+    fn policy_replace(&self, old: &XfrmPolicy, new: &XfrmPolicy) {
+        // SAFETY: Both are valid by their invariant; as for `policy_insert`.
+        unsafe { klips_xfrm_policy_replace(old.0.as_ptr(), new.0.as_ptr()) };
+    }
+
+    fn policy_block(&self, policy: &XfrmPolicy) {
+        // SAFETY: A policy is valid by its invariant.
+        unsafe { klips_xfrm_policy_block(policy.0.as_ptr()) };
+    }
+
+    fn policy_delete(&self, policy: &XfrmPolicy) {
+        // SAFETY: A policy is valid by its invariant.
+        unsafe { klips_xfrm_policy_delete(policy.0.as_ptr()) };
+    }
+}
