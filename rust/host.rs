@@ -17,4 +17,4 @@ pub mod post;
 pub mod request;
 pub mod sadb;
 
-pub use klips_core::{address, errno, group, pfkey, said};
+pub use klips_core::{address, errno, fold, group, pfkey, said, selector};

@@ -3,10 +3,10 @@
 //! Why a command ends without success, and with which exit status.
 
 use crate::{
-    json::{Ending, Error, Outcome, Sa},
+    json::{Ending, Error, Flow, Outcome, Sa},
     program::{Console, Program},
 };
-use klips::{errno::Errno, said::Said};
+use klips::{errno::Errno, said::Said, selector::Selector};
 use serde::Serialize;
 use std::{ffi::OsString, fmt, io};
 
@@ -28,14 +28,16 @@ enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Reason {
-    /// There is no such SA.
+    /// There is no such SA or eroute.
     Missing,
-    /// There is such an SA already.
+    /// There is such an SA or eroute already.
     Exists,
     /// The SA is part of a group.
     Grouped,
     /// The SA is named twice.
     Twice,
+    /// No packet can go through the SAs.
+    Unusable,
 }
 
 /// Where in a batch something went wrong.
@@ -63,6 +65,8 @@ struct Details {
     action: Option<&'static str>,
     /// The SAs of the request.
     saids: Vec<Said>,
+    /// The packets of the request.
+    flow: Option<Selector>,
     /// The one at fault.
     sa: Option<Said>,
     reason: Option<Reason>,
@@ -78,6 +82,7 @@ impl Failure {
             text: text.into(),
             action: None,
             saids: Vec::new(),
+            flow: None,
             sa: None,
             reason: None,
             group: None,
@@ -126,17 +131,34 @@ impl Failure {
         self
     }
 
+    /// The same with something to say before.
+    pub(crate) fn prefixed(mut self, before: &str) -> Self {
+        self.0.text.insert_str(0, before);
+        self
+    }
+
     /// The same, of a request that was not sent.
     pub(crate) fn supposed(mut self) -> Self {
         self.0.kind = Kind::WouldBeRefused;
-        self.0.text.insert_str(0, "would be refused: ");
-        self
+        self.prefixed("would be refused: ")
     }
 
     /// The same, of a request: what it is in one word, and the SAs that it names.
     pub(crate) fn during(mut self, (action, saids): (&'static str, &[Said])) -> Self {
         self.0.action = Some(action);
         self.0.saids = saids.to_vec();
+        self
+    }
+
+    /// The same, of a request that names packets.
+    pub(crate) fn of_flow(mut self, selector: Option<&Selector>) -> Self {
+        self.0.flow = selector.copied();
+        self
+    }
+
+    /// The same, with what is wrong with what the request names.
+    pub(crate) fn because(mut self, reason: Reason) -> Self {
+        self.0.reason = Some(reason);
         self
     }
 
@@ -188,6 +210,7 @@ impl Failure {
                 Kind::Refused | Kind::Interrupted | Kind::Told(_) => Ending::Refused,
             },
             sas: details.saids.iter().map(Sa::of).collect(),
+            flow: details.flow.as_ref().map(Flow::of),
             error: Some(Error {
                 message: details.text.clone(),
                 sa: details.sa.as_ref().map(Sa::of),

@@ -18,7 +18,7 @@ use crate::{
     failure::{Failure, Reason},
     program::{Console, Program},
 };
-use klips::{address::Family, said::Said};
+use klips::{address::Family, said::Said, selector::Selector};
 use serde::Serialize;
 use std::net::IpAddr;
 
@@ -66,6 +66,33 @@ impl Sa {
     }
 }
 
+/// What an eroute is for; what is any is left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Flow {
+    src: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    src_port: Option<u16>,
+    dst: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dst_port: Option<u16>,
+    /// Number of the protocol above IP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proto: Option<u8>,
+}
+
+impl Flow {
+    /// What a selector selects.
+    pub(crate) fn of(selector: &Selector) -> Self {
+        Flow {
+            src: selector.src.to_string(),
+            src_port: Some(selector.sport).filter(|port| *port != 0),
+            dst: selector.dst.to_string(),
+            dst_port: Some(selector.dport).filter(|port| *port != 0),
+            proto: Some(selector.proto).filter(|proto| *proto != 0),
+        }
+    }
+}
+
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -92,6 +119,9 @@ pub(crate) struct Outcome {
     /// The SAs that were named.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) sas: Vec<Sa>,
+    /// The packets that were named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) flow: Option<Flow>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<Error>,
 }
@@ -103,7 +133,16 @@ impl Outcome {
             action: Some(action),
             result: Ending::Done,
             sas: saids.iter().map(Sa::of).collect(),
+            flow: None,
             error: None,
+        }
+    }
+
+    /// The same, of a request that names packets.
+    pub(crate) fn of_flow(self, selector: Option<&Selector>) -> Self {
+        Outcome {
+            flow: selector.map(Flow::of),
+            ..self
         }
     }
 }

@@ -10,6 +10,7 @@
 mod background;
 mod batch;
 mod completions;
+mod eroute;
 mod failure;
 mod given;
 mod groups;

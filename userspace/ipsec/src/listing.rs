@@ -14,13 +14,17 @@ use klips::{
     said::{Proto, Said},
 };
 use pfkey::text::{address::Host, said};
-use std::io::{self, BufRead, BufReader, Read};
+use std::{
+    io::{self, BufRead, BufReader, Read},
+    net::IpAddr,
+};
 
 /// Opens a file of the module.
 pub(crate) fn open(system: &mut impl System, file: ProcFile) -> Result<Box<dyn Read>, Failure> {
     let name = match file {
         ProcFile::SpiGrp => "spigrp",
         ProcFile::Spi => "spi",
+        ProcFile::Eroute => "eroute table",
         ProcFile::KlipsDebug => "klipsdebug",
     };
     system.open(file).map_err(|error| {
@@ -139,4 +143,49 @@ pub(crate) fn chains(system: &mut impl System) -> Result<Vec<Vec<Entry>>, Failur
             Ok(line.split_whitespace().map(Entry::parse).collect())
         })
         .collect()
+}
+
+/// What `/proc/net/ipsec_spi` says of how an SA sends packets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SaRow {
+    pub(crate) said: Said,
+    /// Where it says that its packets come from.
+    pub(crate) src: Option<IpAddr>,
+    /// Whether it is more than a reserved SPI.
+    pub(crate) is_made: bool,
+    /// Source and destination port, where its packets go in UDP.
+    pub(crate) udp: Option<(u16, u16)>,
+}
+
+impl SaRow {
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split_ascii_whitespace();
+        let said = Entry::parse(words.next()?).said()?;
+        let transform = words.next()?.trim_end_matches(':');
+        let field = |name: &str| {
+            let mut fields = line.split_ascii_whitespace();
+            fields.find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+        };
+        let port = |name| field(name).and_then(|port| port.parse().ok()).unwrap_or(0);
+        Some(SaRow {
+            said,
+            src: field("src").and_then(|src| src.parse().ok()),
+            // A tunnel has no algorithms in its name, and nothing else that tells.
+            is_made: said.proto == Proto::Tun || transform.contains('_'),
+            udp: match field("natencap") {
+                Some("nonesp" | "nonike") => Some((port("natsport"), port("natdport"))),
+                _ => None,
+            },
+        })
+    }
+}
+
+/// All SAs whose names can be read.
+pub(crate) fn sas(system: &mut impl System) -> Result<Vec<SaRow>, Failure> {
+    let lines = BufReader::new(open(system, ProcFile::Spi)?).lines();
+    let rows = lines.map(|line| {
+        let line = line.map_err(|error| Failure::refused(format!("read error: {error}")))?;
+        Ok(SaRow::parse(&line))
+    });
+    rows.filter_map(Result::transpose).collect()
 }

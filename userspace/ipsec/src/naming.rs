@@ -5,11 +5,34 @@
 use crate::{
     failure::Failure,
     given::Given,
+    options::value,
     system::System,
     text::{self, Shown, Unusable},
 };
+use clap::{Arg, ArgAction};
 use klips::{address::Family, pfkey::types::SPI_MIN, said::Said};
 use pfkey::text::number::NumberError;
+
+/// The options that name an SA. Each is read once, but how often it is given is looked at later, for
+/// the original has its own words for that.
+pub(crate) fn args() -> [Arg; 5] {
+    [
+        value(
+            "said",
+            "said",
+            "The SA as one argument: <proto><.|:><spi>@<dstaddr>",
+        ),
+        value("af", "inet|inet6", "Address family of the SA"),
+        value(
+            "edst",
+            "dstaddr",
+            "Destination of the SA: an address or a name",
+        ),
+        value("spi", "spi", "SPI of the SA, 0x100 or more"),
+        value("proto", "proto", "Protocol of the SA: ah, esp, comp or tun"),
+    ]
+    .map(|arg| arg.action(ArgAction::Append))
+}
 
 /// The options that name an SA, and what the original calls them.
 pub(crate) const PARTS: [(&str, &str); 5] = [

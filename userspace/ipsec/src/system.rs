@@ -16,7 +16,7 @@ use signal_hook::{
     low_level::pipe,
 };
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     net::IpAddr,
     os::{
@@ -35,6 +35,8 @@ pub enum ProcFile {
     SpiGrp,
     /// The SAs.
     Spi,
+    /// The eroutes.
+    Eroute,
     /// The debugging masks.
     KlipsDebug,
 }
@@ -45,6 +47,7 @@ impl ProcFile {
         match self {
             ProcFile::SpiGrp => "/proc/net/ipsec_spigrp",
             ProcFile::Spi => "/proc/net/ipsec_spi",
+            ProcFile::Eroute => "/proc/net/ipsec_eroute",
             ProcFile::KlipsDebug => "/proc/net/ipsec_klipsdebug",
         }
     }
@@ -106,6 +109,10 @@ pub trait System {
     fn has_netkey(&mut self) -> bool;
     /// Looks up the address of a name.
     fn resolve(&mut self, name: &str, family: Family) -> Option<IpAddr>;
+    /// Looks up the number of a protocol above IP.
+    fn protocol(&mut self, name: &str) -> Option<u8>;
+    /// Looks up the port of a service over such a protocol.
+    fn service(&mut self, name: &str, protocol: u8) -> Option<u16>;
 }
 
 /// The system that this program runs on.
@@ -224,4 +231,27 @@ impl System for Linux {
             .map(|info| info.sockaddr.ip())
             .find(|ip| Family::of(ip) == family)
     }
+
+    fn protocol(&mut self, name: &str) -> Option<u8> {
+        let list = fs::read_to_string("/etc/protocols").ok()?;
+        list.lines().find_map(|line| protocol_in(line, name))
+    }
+
+    fn service(&mut self, name: &str, protocol: u8) -> Option<u16> {
+        let hints = AddrInfoHints {
+            protocol: protocol.into(),
+            ..AddrInfoHints::default()
+        };
+        let mut found = dns_lookup::getaddrinfo(None, Some(name), Some(hints)).ok()?;
+        found.find_map(|info| Some(info.ok()?.sockaddr.port()))
+    }
+}
+
+/// The number of a protocol, if a line of `/etc/protocols` (protocols(5)) has it by that name.
+fn protocol_in(line: &str, name: &str) -> Option<u8> {
+    let mut words = line.split('#').next()?.split_ascii_whitespace();
+    let official = words.next()?;
+    let number = words.next()?;
+    let is_it = official == name || words.any(|alias| alias == name);
+    is_it.then(|| number.parse().ok())?
 }

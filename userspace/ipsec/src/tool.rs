@@ -3,7 +3,7 @@
 //! The commands there are: all that the dispatcher, the help text and the completions know of them.
 
 use crate::{
-    completions,
+    completions, eroute,
     failure::Failure,
     klipsdebug, pf_key,
     program::{Console, Program},
@@ -19,6 +19,8 @@ pub(crate) enum Tool {
     SpiGrp,
     /// `ipsec spi`.
     Spi,
+    /// `ipsec eroute`.
+    Eroute,
     /// `ipsec pf_key`.
     PfKey,
     /// `ipsec klipsdebug`.
@@ -29,9 +31,10 @@ pub(crate) enum Tool {
 
 impl Tool {
     /// All commands, in the order in which they are listed.
-    pub(crate) const ALL: [Tool; 5] = [
+    pub(crate) const ALL: [Tool; 6] = [
         Tool::SpiGrp,
         Tool::Spi,
+        Tool::Eroute,
         Tool::PfKey,
         Tool::KlipsDebug,
         Tool::Completions,
@@ -42,6 +45,7 @@ impl Tool {
         match self {
             Tool::SpiGrp => "spigrp",
             Tool::Spi => "spi",
+            Tool::Eroute => "eroute",
             Tool::PfKey => "pf_key",
             Tool::KlipsDebug => "klipsdebug",
             Tool::Completions => "completions",
@@ -64,6 +68,7 @@ impl Tool {
         match self {
             Tool::SpiGrp => spigrp::definition(name),
             Tool::Spi => spi::definition(name),
+            Tool::Eroute => eroute::definition(name),
             Tool::PfKey => pf_key::definition(name),
             Tool::KlipsDebug => klipsdebug::definition(name),
             Tool::Completions => completions::definition(name),
@@ -90,6 +95,7 @@ impl Tool {
         match self {
             Tool::SpiGrp => spigrp::run(program, args, system, console),
             Tool::Spi => spi::run(program, args, system, console),
+            Tool::Eroute => eroute::run(program, args, system, console),
             Tool::PfKey => pf_key::run(program, args, system, console),
             Tool::KlipsDebug => klipsdebug::run(program, args, system, console),
             Tool::Completions => completions::run(program, args, console),

@@ -15,13 +15,15 @@ use std::{
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
 /// The names that the program goes by.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 12] = [
     "ipsec",
     "klips",
     "spigrp",
     "ipsec_spigrp",
     "spi",
     "ipsec_spi",
+    "eroute",
+    "ipsec_eroute",
     "pf_key",
     "ipsec_pf_key",
     "klipsdebug",
@@ -112,7 +114,7 @@ fn in_script(shell: &str, option: &str) -> String {
 fn the_scripts_have_every_command_and_option() {
     let definition = ipsec_tools::definition();
     let commands: Vec<_> = definition.get_subcommands().collect();
-    assert_eq!(commands.len(), 6);
+    assert_eq!(commands.len(), 7);
     for shell in SHELLS {
         let whole = script(shell, "ipsec");
         let own = NAMES[2..].iter().map(|name| {
@@ -184,6 +186,10 @@ fn bash_completes() {
         (&["ipsec_spi", "--del", "--sai"], "--said"),
         (&["ipsec", "spigrp", "--sai"], "--said"),
         (&["ipsec_spigrp", "--la"], "--label"),
+        (&["ipsec", "er"], "eroute"),
+        (&["ipsec", "eroute", "--rep"], "--replace --replacein"),
+        (&["eroute", "--add", "--dst-"], "--dst-port"),
+        (&["ipsec_eroute", "--g"], "--get"),
         (
             &["ipsec", "klipsdebug", "--set", "tun"],
             "tunnel tunnel-xmit",
@@ -205,6 +211,6 @@ fn bash_completes() {
         };
         assert_eq!(found, offered, "{words:?}");
     }
-    let all = "-h -V --help --version spigrp spi pf_key klipsdebug completions help";
+    let all = "-h -V --help --version spigrp spi eroute pf_key klipsdebug completions help";
     assert_eq!(complete(&["ipsec", ""]), all);
 }

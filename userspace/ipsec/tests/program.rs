@@ -66,7 +66,14 @@ fn every_option_that_is_defined_is_known() {
 #[test]
 fn help_and_suggestions() {
     let mut machine = Machine::new();
-    for command in ["spigrp", "spi", "pf_key", "klipsdebug", "completions"] {
+    for command in [
+        "spigrp",
+        "spi",
+        "eroute",
+        "pf_key",
+        "klipsdebug",
+        "completions",
+    ] {
         let help = |machine: &mut Machine, line: &str| {
             let text = machine.session(&format!("ipsec {line}"));
             text.lines().skip(1).collect::<Vec<_>>().join("\n")

@@ -7,6 +7,7 @@
 use super::algorithm;
 use crate::{
     failure::Failure,
+    naming,
     options::{self, flag, value},
     optionsfrom,
     program::Program,
@@ -30,7 +31,8 @@ pub fn definition(name: &str) -> Command {
         .next_help_heading("What to do")
         .args(actions())
         .next_help_heading("Which SA")
-        .args(naming())
+        .args(naming::args())
+        .args(ends())
         .next_help_heading("What a new SA is like")
         .args(describing())
         .next_help_heading("Options")
@@ -56,23 +58,10 @@ fn actions() -> [Arg; 8] {
     ]
 }
 
-/// What names an SA. Each is read once, but how often it is given is looked at later, for the
-/// original has its own words for that.
-fn naming() -> [Arg; 7] {
+/// Where an SA comes from and goes to. How often each is given is looked at later, for the original
+/// has its own words for that.
+fn ends() -> [Arg; 2] {
     [
-        value(
-            "said",
-            "said",
-            "The SA as one argument: <proto><.|:><spi>@<dstaddr>",
-        ),
-        value("af", "inet|inet6", "Address family of the SA"),
-        value(
-            "edst",
-            "dstaddr",
-            "Destination of the SA: an address or a name",
-        ),
-        value("spi", "spi", "SPI of the SA, 0x100 or more"),
-        value("proto", "proto", "Protocol of the SA: ah, esp, comp or tun"),
         value("src", "encap-src", "Source of the SA"),
         value(
             "dst",

@@ -14,7 +14,7 @@ use klips::{
     address::Family,
     errno::Errno,
     listing::Listing,
-    pfkey::{Ext, Header},
+    pfkey::{Ext, Header, MsgType},
     request,
 };
 use pfkey::{Client, Content, Transport};
@@ -38,6 +38,8 @@ pub struct Kernel {
     /// A KLIPS of old: no extension but its own.
     pub historic: Cell<bool>,
     pub refuse: RefCell<Option<Refuse>>,
+    /// Requests about eroutes are taken and answered by an echo, whatever they say.
+    pub takes_flows: Cell<bool>,
     /// Answers are lost.
     pub mute: Cell<bool>,
     /// The errno of the next read.
@@ -86,7 +88,9 @@ impl FakeSocket {
     fn is_readable(&self) -> bool {
         let heard = self.kernel.host.read(self.socket);
         self.queue.borrow_mut().extend(heard);
-        !self.queue.borrow().is_empty() || self.kernel.receive_error.get().is_some()
+        !self.queue.borrow().is_empty()
+            || !self.kernel.noise.borrow().is_empty()
+            || self.kernel.receive_error.get().is_some()
     }
 }
 
@@ -106,7 +110,17 @@ impl Transport for FakeSocket {
                 .as_ref()
                 .and_then(|refuse| refuse(&request)),
         };
+        let is_flow = matches!(
+            request.header().msg_type,
+            MsgType::AddFlow | MsgType::DelFlow
+        );
         let result = match refused {
+            None if is_flow && kernel.takes_flows.get() => {
+                if !kernel.mute.get() {
+                    self.queue.get_mut().push_back(message.to_vec());
+                }
+                Ok(())
+            }
             None => request::submit(&kernel.host, self.socket, message),
             Some(errno) => {
                 // As KLIPS tells of it: the header, with the errno.
@@ -162,6 +176,8 @@ pub struct Machine {
     pub list: Option<String>,
     /// Stands for the list of SAs.
     pub sas: Option<String>,
+    /// Stands for the list of eroutes.
+    pub eroutes: Option<String>,
     /// The user's files; `-` is standard input.
     pub files: HashMap<String, Vec<u8>>,
     /// Permissions of these files, if they are not 0600.
@@ -217,6 +233,7 @@ impl System for Machine {
                 Some(list) => list.clone(),
                 None => self.kernel.host.spi(),
             },
+            ProcFile::Eroute => self.eroutes.clone().unwrap_or_default(),
             ProcFile::KlipsDebug => match &self.list {
                 Some(list) => list.clone(),
                 None => self.kernel.host.listing(Listing::KlipsDebug),
@@ -287,6 +304,18 @@ impl System for Machine {
             _ => None,
         }
     }
+
+    fn protocol(&mut self, name: &str) -> Option<u8> {
+        (name == "dccp").then_some(33)
+    }
+
+    fn service(&mut self, name: &str, protocol: u8) -> Option<u16> {
+        match (name, protocol) {
+            ("http", 6) => Some(80),
+            ("domain", 6 | 17) => Some(53),
+            _ => None,
+        }
+    }
 }
 
 /// The groups of [`Machine::with_four`].
@@ -308,6 +337,7 @@ impl Machine {
             kernel: Rc::new(Kernel {
                 host: TestHost::new(),
                 historic: Cell::new(false),
+                takes_flows: Cell::new(false),
                 refuse: RefCell::new(None),
                 mute: Cell::new(false),
                 receive_error: Cell::new(None),
@@ -319,6 +349,7 @@ impl Machine {
             list_error: None,
             list: None,
             sas: None,
+            eroutes: None,
             files: HashMap::new(),
             modes: HashMap::new(),
             netkey: false,

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The list of eroutes: the bytes of the file, or aligned for a reader at a terminal, or JSON.
+
+use super::{
+    table::{self, Line, Row},
+    transport::Name,
+};
+use crate::{
+    failure::Failure,
+    json::{Flow, Sa},
+    listing,
+    options::Color,
+    program::Console,
+    system::{ProcFile, System},
+};
+use serde::Serialize;
+
+/// Prints the eroutes as the file has them, or for a reader.
+pub(super) fn print(
+    color: Color,
+    system: &mut impl System,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    match color.aligns(console) {
+        false => listing::print(system, ProcFile::Eroute, console),
+        true => {
+            let lines = table::read(system)?;
+            console.print(&aligned(&lines, color.colors(console)))
+        }
+    }
+}
+
+/// An eroute, or a line that makes no sense.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Listed {
+    Row {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        packets: Option<u64>,
+        #[serde(flatten)]
+        flow: Flow,
+        sa: Sa,
+    },
+    Unread {
+        unread: String,
+    },
+}
+
+impl Row {
+    /// As `--json` has it.
+    pub(super) fn json(&self) -> Listed {
+        Listed::Row {
+            packets: self.packets,
+            flow: Flow::of(&self.selector),
+            sa: self.sa.json(),
+        }
+    }
+}
+
+/// Prints the eroutes as a JSON array, one a line.
+pub(super) fn print_json(
+    system: &mut impl System,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let lines = table::read(system)?;
+    console.array(lines.iter().map(|line| match line {
+        Line::Row(row) => row.json(),
+        Line::Unread(line) => Listed::Unread {
+            unread: line.clone(),
+        },
+    }))
+}
+
+/// A line per eroute, with a column for each of its parts.
+fn aligned(lines: &[Line], colors: bool) -> String {
+    let columns = |row: &Row| {
+        [
+            row.packets
+                .map(|count| count.to_string())
+                .unwrap_or_default(),
+            row.selector.src_text().to_string(),
+            row.selector.dst_text().to_string(),
+        ]
+    };
+    let width = |column: usize| {
+        let rows = lines.iter().filter_map(|line| match line {
+            Line::Row(row) => Some(columns(row)[column].len()),
+            Line::Unread(_) => None,
+        });
+        rows.max().unwrap_or(0)
+    };
+    let [counts, srcs, dsts] = [0, 1, 2].map(width);
+    let mut text = String::new();
+    for line in lines {
+        match line {
+            Line::Row(row) => {
+                let [count, src, dst] = columns(row);
+                let sa = row.sa.styled(colors);
+                let proto = match row.selector.proto {
+                    0 => String::new(),
+                    proto => format!("  {}", Name(proto)),
+                };
+                text += &format!("{count:>counts$}  {src:srcs$} -> {dst:dsts$} => {sa}{proto}\n");
+            }
+            Line::Unread(line) => text += &format!("{line}\n"),
+        }
+    }
+    text
+}

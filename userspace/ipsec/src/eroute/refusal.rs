@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Why a request can't be carried out, and the way out: the original's words with the flow and the
+//! SA in them (reference 8.4).
+
+use super::{
+    path::{Obstacle, Sas},
+    plan::{Eroute, Request},
+    selector::Packets,
+};
+use crate::{
+    failure::{Failure, Reason},
+    system::System,
+};
+use klips::{errno::Errno, fold, selector::Selector};
+
+/// What the kernel means by an errno, as far as that can be told from what is listed.
+pub(super) fn explain(
+    request: &Request,
+    errno: Errno,
+    system: &mut impl System,
+) -> Option<Failure> {
+    let failure = match (request, errno) {
+        (Request::Add(eroute), Errno::EEXIST) => exists(eroute),
+        (Request::Delete { selector, .. }, Errno::ENOENT) => no_such(selector),
+        (Request::Add(eroute), Errno::ENOENT) if eroute.inbound => {
+            no_tunnel(eroute, Sas::read(system).ok().as_ref())
+        }
+        (Request::Add(eroute), Errno::ENOENT) => absent(eroute),
+        (Request::Add(eroute), Errno::EMLINK) => {
+            unusable(eroute, &Obstacle::Refused(fold::Refusal::TooLong))
+        }
+        (Request::Add(eroute), Errno::EINVAL) => {
+            let sas = Sas::read(system).ok()?;
+            unusable(eroute, &sas.path(&eroute.said).err()?)
+        }
+        (Request::Add(_), Errno::ENOSPC) => {
+            Failure::refused("no room for more eroutes in this network namespace.")
+        }
+        _ => return None,
+    };
+    Some(failure.prefixed(&format!("pfkey write failed (errno={}): ", errno.0)))
+}
+
+/// There is one for the same packets.
+pub(super) fn exists(eroute: &Eroute) -> Failure {
+    Failure::refused(format!(
+        "eroute {} already in use.  Delete old one first, or --replace it.",
+        Packets(&eroute.selector)
+    ))
+    .because(Reason::Exists)
+}
+
+/// There is none to be deleted.
+pub(super) fn no_such(selector: &Selector) -> Failure {
+    Failure::refused(format!(
+        "eroute {} doesn't exist.  Can't delete.",
+        Packets(selector)
+    ))
+    .because(Reason::Missing)
+}
+
+/// There is none to be replaced.
+pub(super) fn absent(eroute: &Eroute) -> Failure {
+    Failure::refused(format!(
+        "eroute {} doesn't exist.  Can't replace it; --add it.",
+        Packets(&eroute.selector)
+    ))
+    .because(Reason::Missing)
+}
+
+/// There is no tunnel that could say what may come out of it.
+pub(super) fn no_tunnel(eroute: &Eroute, sas: Option<&Sas>) -> Failure {
+    let said = &eroute.said;
+    let why = match sas.map(|sas| sas.chain(said)) {
+        Some(Err(obstacle)) => obstacle.to_string(),
+        None => format!("{said:#} does not exist, or is in no group with a tunnel"),
+        Some(Ok(_)) => format!("neither {said:#} nor any SA inside of it in its group is a tunnel"),
+    };
+    Failure::refused(format!("non-existant IPIP SA: {why}.")).of_sa(said, Reason::Missing)
+}
+
+/// The SA that is named can't be gone through.
+pub(super) fn unusable(eroute: &Eroute, obstacle: &Obstacle) -> Failure {
+    Failure::refused(format!("no packet can go that way: {obstacle}."))
+        .of_sa(&eroute.said, Reason::Unusable)
+}
