@@ -114,6 +114,7 @@ fn dispatch<S: System>(
     system: &mut S,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
+    program.check_name()?;
     let (tool, args) = match (program.tool(), args) {
         (Some(tool), args) => (tool, args),
         (None, []) => {

@@ -7,6 +7,7 @@ use crate::{
     json::Sa,
     program::Console,
     system::{ProcFile, System},
+    text::LOAD_IT,
 };
 use anstyle::{AnsiColor, Style};
 use klips::{
@@ -29,9 +30,12 @@ pub(crate) fn open(system: &mut impl System, file: ProcFile) -> Result<Box<dyn R
     };
     system.open(file).map_err(|error| {
         Failure::refused(match error.kind() {
-            io::ErrorKind::NotFound => {
-                format!("No {name} - no IPsec support in kernel (are the modules loaded?)")
+            io::ErrorKind::NotFound if !system.has_proc() => {
+                format!("No {name} - /proc is not mounted: mount -t proc proc /proc")
             }
+            io::ErrorKind::NotFound => format!(
+                "No {name} - no IPsec support in kernel (are the modules loaded?)  {LOAD_IT}"
+            ),
             io::ErrorKind::PermissionDenied => {
                 format!(
                     "{}: access denied.  You must be root to open this file.",

@@ -11,7 +11,7 @@ use std::{
 
 fn main() -> ExitCode {
     let mut console = Console {
-        out: &mut io::stdout().lock(),
+        out: &mut stdio::stdout(),
         err: &mut io::stderr().lock(),
         terminal: io::stdout().is_terminal(),
         no_color: env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),

@@ -10,6 +10,10 @@ use std::{
     path::Path,
 };
 
+/// Commands of KLIPS that deal with packets. One that has come to be is found before it is looked for
+/// here.
+const TO_COME: [&str; 4] = ["eroute", "tncfg", "look", "manual"];
+
 /// What all messages begin with, the program's name and, when given, its label; and how it tells
 /// of what it does.
 #[derive(Clone)]
@@ -44,9 +48,28 @@ impl Program {
         self.tool
     }
 
+    /// What is wrong where it was called by the name of a command that is still to come.
+    pub(crate) fn check_name(&self) -> Result<(), Failure> {
+        let name = self.called.strip_prefix("ipsec_").unwrap_or(&self.called);
+        match self.tool {
+            None => self.check_is_not_to_come(name),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn check_is_not_to_come(&self, command: &str) -> Result<(), Failure> {
+        if TO_COME.contains(&command) {
+            return Err(Failure::refused(format!(
+                "there is no '{command}' yet: klips moves no packets yet ('{self} --help' for list)"
+            )));
+        }
+        Ok(())
+    }
+
     /// Goes on as one of its commands.
     pub(crate) fn enter(&mut self, command: &str) -> Result<Tool, Failure> {
         let Some(tool) = Tool::from_command(command) else {
+            self.check_is_not_to_come(command)?;
             let names = Tool::ALL.map(Tool::name).into_iter();
             let others = ["help", "--help", "--version"];
             let guess = match suggest::nearest(command, names.chain(others)) {

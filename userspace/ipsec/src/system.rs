@@ -19,10 +19,7 @@ use std::{
     fs::{self, File},
     io::{self, Read},
     net::IpAddr,
-    os::{
-        fd::AsFd,
-        unix::{fs::PermissionsExt, net::UnixStream},
-    },
+    os::unix::{fs::PermissionsExt, net::UnixStream},
     path::Path,
     sync::{Arc, atomic::AtomicBool},
     time::SystemTime,
@@ -105,6 +102,8 @@ pub trait System {
     fn now(&mut self) -> SystemTime;
     /// Opens a file of the user's that has secrets in it, or standard input for `-`.
     fn secret(&mut self, name: &str) -> io::Result<Secret>;
+    /// Whether the kernel's files in `/proc` can be seen at all.
+    fn has_proc(&mut self) -> bool;
     /// Whether the PF_KEY socket is that of mainline, to which KLIPS's messages mean other things.
     fn has_netkey(&mut self) -> bool;
     /// Looks up the address of a name.
@@ -156,7 +155,7 @@ impl System for Linux {
 
     fn input(&mut self, name: &str) -> io::Result<Box<dyn Read>> {
         match name {
-            "-" => Ok(Box::new(io::stdin())),
+            "-" => Ok(Box::new(stdio::stdin()?)),
             name => Ok(Box::new(File::open(name)?)),
         }
     }
@@ -201,9 +200,8 @@ impl System for Linux {
     }
 
     fn secret(&mut self, name: &str) -> io::Result<Secret> {
-        // Not `Stdin`, which reads ahead into a buffer that nobody wipes.
         let file = match name {
-            "-" => File::from(io::stdin().as_fd().try_clone_to_owned()?),
+            "-" => stdio::stdin()?,
             name => File::open(name)?,
         };
         let metadata = file.metadata()?;
@@ -213,6 +211,10 @@ impl System for Linux {
                 .then(|| metadata.permissions().mode() & 0o777),
             input: Box::new(file),
         })
+    }
+
+    fn has_proc(&mut self) -> bool {
+        Path::new("/proc/self").exists()
     }
 
     fn has_netkey(&mut self) -> bool {

@@ -19,6 +19,9 @@ use std::{fmt, net::IpAddr};
 /// What `ttoaddr` says of a name that has no address.
 const LOOKUP_FAILED: &str = "does not look numeric and name lookup failed";
 
+/// What helps where there is no module.
+pub(crate) const LOAD_IT: &str = "Load it: modprobe klips.";
+
 /// Why a text gives no address or SAID.
 pub(crate) enum Unusable {
     Said(SaidError),
@@ -188,7 +191,9 @@ fn open_error(errno: Errno) -> String {
         Errno::ENOENT => "device does not exist.  See Openswan installation procedure.",
         Errno::EACCES | Errno::EPERM => DENIED,
         EUNATCH => "Netlink not enabled OR KLIPS not loaded.",
-        Errno::ENODEV | Errno::EAFNOSUPPORT => "KLIPS not loaded or enabled.",
+        Errno::ENODEV | Errno::EAFNOSUPPORT => {
+            return format!("KLIPS not loaded or enabled.  {LOAD_IT}");
+        }
         EBUSY => BUSY,
         Errno::EINVAL => {
             "Invalid argument, KLIPS not loaded or check kernel log messages for specifics."

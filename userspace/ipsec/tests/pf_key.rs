@@ -407,7 +407,7 @@ fn daemons_that_do_not_come_up() {
     machine.open_error = Some(Errno::EAFNOSUPPORT);
     let (text, _) = daemon(&mut machine, &folder.path("pid"));
     assert!(
-        text.ends_with("KLIPS not loaded or enabled.\n[exit 1]\n"),
+        text.ends_with("Load it: modprobe klips.\n[exit 1]\n"),
         "{text}"
     );
     assert_eq!(folder.files(), 0);

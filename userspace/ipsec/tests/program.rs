@@ -99,6 +99,34 @@ fn help_and_suggestions() {
     ));
 }
 
+/// Old scripts have them; that there is no such word would be no answer.
+#[test]
+fn commands_that_are_still_to_come() {
+    let known: Vec<_> = ipsec_tools::commands()
+        .iter()
+        .map(|command| command.get_name().to_owned())
+        .collect();
+    let mut to_come = vec!["eroute", "tncfg", "look", "manual"];
+    to_come.retain(|command| !known.iter().any(|known| known == command));
+    for command in to_come {
+        for (line, program) in [
+            (format!("ipsec {command} --clear"), "ipsec"),
+            (format!("klips help {command}"), "klips"),
+            (format!("/usr/lib/ipsec/{command}"), command),
+            (
+                format!("ipsec_{command} --help"),
+                &format!("ipsec_{command}"),
+            ),
+        ] {
+            let said = format!(
+                "$ {line}\n! {program}: there is no '{command}' yet: klips moves no packets yet \
+                 ('{program} --help' for list)\n[exit 1]\n"
+            );
+            assert_eq!(Machine::new().session(&line), said);
+        }
+    }
+}
+
 #[test]
 fn lists_are_copied_byte_for_byte() {
     let mut machine = Machine::with_four();
@@ -236,6 +264,60 @@ fn the_binary_is_called_by_other_names() {
         result,
         (Some(0), "ipsec_spigrp, 0.1.0\n".to_owned(), String::new())
     );
+}
+
+/// Runs a command line of a shell in which `ipsec` is the program.
+fn shell(line: &str) -> (Option<i32>, String, String) {
+    let program = env!("CARGO_BIN_EXE_ipsec");
+    output(
+        Command::new("/bin/sh").args(["-c", &format!("ipsec() {{ {program} \"$@\"; }}; {line}")]),
+    )
+}
+
+/// What can't be told or read fails, for every command: whether a stream is closed, can only be
+/// used the other way, or has no room.
+#[test]
+fn streams_that_cannot_be_used() {
+    let mut lines = vec![
+        "--help".to_owned(),
+        "--version".to_owned(),
+        "help".to_owned(),
+    ];
+    for command in ipsec_tools::commands() {
+        let name = command.get_name();
+        lines.extend(["--help", "--version"].map(|option| format!("{name} {option}")));
+    }
+    lines.push("completions bash".to_owned());
+    for line in &lines {
+        for (how, errno) in [
+            (">&-", "Bad file descriptor (os error 9)"),
+            ("1</dev/null", "Bad file descriptor (os error 9)"),
+            (">/dev/full", "No space left on device (os error 28)"),
+        ] {
+            let (code, out, err) = shell(&format!("ipsec {line} {how}"));
+            assert_eq!((code, out.as_str()), (Some(1), ""), "{line} {how}");
+            assert!(err.ends_with(&format!(": write error: {errno}\n")), "{err}");
+        }
+        for how in [">/dev/null", "1<>/dev/null", "<&-"] {
+            let (code, _, err) = shell(&format!("ipsec {line} {how}"));
+            assert_eq!((code, err.as_str()), (Some(0), ""), "{line} {how}");
+        }
+    }
+    for line in [
+        "spigrp --batch -",
+        "spi --batch -",
+        "spi --optionsfrom -",
+        "spi --ah md5 --said ah.116@10.0.0.2 --keyfile -",
+        "pf_key --dumpfile -",
+    ] {
+        for how in ["<&-", "0>/dev/null"] {
+            let (code, out, err) = shell(&format!("ipsec {line} {how}"));
+            assert_eq!((code, out.as_str()), (Some(1), ""), "{line} {how}");
+            assert!(err.contains("Bad file descriptor (os error 9)"), "{err}");
+        }
+    }
+    let (code, _, err) = shell("ipsec pf_key --dumpfile - 0<>/dev/null");
+    assert_eq!((code, err.as_str()), (Some(0), ""));
 }
 
 #[test]

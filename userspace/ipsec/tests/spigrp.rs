@@ -290,8 +290,14 @@ fn without_the_module() {
         spigrp --json
         spigrp --said tun.113@10.0.0.2 esp.115@10.0.0.2
         spi
-        spi --clear"
+        spi --clear
+        klipsdebug"
     ));
+    machine.proc = false;
+    assert_snapshot!(
+        "without_proc",
+        machine.session("ipsec spigrp\nspi --json\nklipsdebug")
+    );
 }
 
 #[test]

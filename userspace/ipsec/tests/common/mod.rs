@@ -183,6 +183,8 @@ pub struct Machine {
     /// Permissions of these files, if they are not 0600.
     pub modes: HashMap<String, u32>,
     pub netkey: bool,
+    /// Whether `/proc` is mounted.
+    pub proc: bool,
     /// Whether standard output is a terminal.
     pub terminal: bool,
     /// Whether the user wants no colours.
@@ -293,6 +295,10 @@ impl System for Machine {
         })
     }
 
+    fn has_proc(&mut self) -> bool {
+        self.proc
+    }
+
     fn has_netkey(&mut self) -> bool {
         self.netkey
     }
@@ -353,6 +359,7 @@ impl Machine {
             files: HashMap::new(),
             modes: HashMap::new(),
             netkey: false,
+            proc: true,
             terminal: false,
             no_color: false,
             end_after: None,
