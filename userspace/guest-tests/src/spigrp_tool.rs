@@ -319,7 +319,7 @@ fn a_dry_run_changes_nothing() -> Result<()> {
         (
             "--said ah.116@gw2 esp.115@gw2".to_owned(),
             1,
-            "would be refused: esp.115@10.0.0.2 is already in the group tun.113@10.0.0.2\n",
+            "would be refused: esp.115@10.0.0.2 is already in the group tun.113@10.0.0.2.  ",
         ),
         (
             format!("--keep-going --batch {}", file.0),

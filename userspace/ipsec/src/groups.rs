@@ -9,12 +9,13 @@ use crate::{
     system::System,
 };
 use klips::{
-    group::{self, Links, ListError, Neighbours},
+    group::{self, LinkError, Links, ListError, Neighbours},
     said::Said,
 };
 use std::{collections::HashMap, mem};
 
 /// All SAs and their groups.
+#[derive(Clone)]
 pub(crate) struct Groups {
     sas: Vec<Sa>,
     by_said: HashMap<Said, usize>,
@@ -22,6 +23,7 @@ pub(crate) struct Groups {
     unreadable: Vec<usize>,
 }
 
+#[derive(Clone)]
 struct Sa {
     entry: Entry,
     neighbours: Neighbours<usize>,
@@ -113,6 +115,34 @@ impl Groups {
         group::check_list(self, &list)?;
         group::link_list(self, &list);
         Ok(())
+    }
+
+    /// Links SAs, or the groups that they are at the ends of, inside to outside. Or says which can't be
+    /// linked to the one before it and why; `None` if there is no such SA. Those before it are linked
+    /// then.
+    pub(crate) fn join(&mut self, saids: &[Said]) -> Result<(), (usize, Option<LinkError>)> {
+        let mut inner = None;
+        for (member, said) in saids.iter().enumerate() {
+            let outer = self.find(said).ok_or((member, None))?;
+            if let Some(inner) = inner {
+                group::check_link(self, inner, outer).map_err(|error| (member, Some(error)))?;
+                group::link(self, inner, outer);
+            }
+            inner = Some(outer);
+        }
+        Ok(())
+    }
+
+    /// The neighbour of an SA towards the inside.
+    pub(crate) fn inside_of(&self, said: &Said) -> Option<&Entry> {
+        let neighbour = self.inext(self.find(said)?)?;
+        Some(&self.sas[neighbour].entry)
+    }
+
+    /// The neighbour of an SA towards the outside.
+    pub(crate) fn outside_of(&self, said: &Said) -> Option<&Entry> {
+        let neighbour = self.onext(self.find(said)?)?;
+        Some(&self.sas[neighbour].entry)
     }
 
     /// Takes the group apart that an SA is in.

@@ -45,7 +45,7 @@ pub(super) enum Command {
 }
 
 /// The options that a line of a batch may have; the others are the whole batch's.
-const IN_A_LINE: [&str; 4] = ["sa", "said", "ungroup", "label"];
+const IN_A_LINE: [&str; 5] = ["sa", "said", "join", "ungroup", "label"];
 
 /// Reads the arguments; what they say of messages is set in `program`.
 pub(super) fn parse(
@@ -79,7 +79,7 @@ pub(super) fn parse(
 
 /// Refuses options that don't go with each other.
 fn check_options(program: &Program, matches: &ArgMatches) -> Result<(), Failure> {
-    let has_sas = ["sa", "said", "ungroup"]
+    let has_sas = ["sa", "said", "join", "ungroup"]
         .iter()
         .any(|id| is_given(matches, id));
     let actions = [
@@ -146,13 +146,29 @@ fn request(
             .collect()
     };
     let (args, ungroup) = (strings("sa"), strings("ungroup"));
+    let join = matches.get_flag("join");
     match (ungroup.as_slice(), matches.get_flag("said")) {
-        ([said], false) if args.is_empty() => Ok(Some(Request::Ungroup(text::said(said, system)?))),
+        ([said], false) if args.is_empty() && !join => {
+            return Ok(Some(Request::Ungroup(text::said(said, system)?)));
+        }
+        ([_, ..], _) if join => Err(Failure::usage(format!(
+            "--join and --ungroup can't be given together.{}",
+            text::see_help(program)
+        ))),
         ([_, ..], _) => Err(Failure::usage(format!(
             "--ungroup takes exactly one SA.{}",
             text::see_help(program)
         ))),
-        ([], true) => sas::saids(program, &args, system).map(Request::of),
-        ([], false) => sas::words(program, &args, system).map(Request::of),
+        ([], true) => sas::saids(program, &args, system),
+        ([], false) => sas::words(program, &args, system),
     }
+    .and_then(|saids| match (join, saids.len()) {
+        (false, _) => Ok(Request::of(saids)),
+        (true, 2..) => Ok(Some(Request::Join(saids))),
+        (true, count) => Err(Failure::usage(format!(
+            "--join takes 2 to {} SAs, got {count}.{}",
+            sas::MAX,
+            text::see_help(program)
+        ))),
+    })
 }

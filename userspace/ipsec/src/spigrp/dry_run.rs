@@ -32,7 +32,28 @@ pub(super) struct Prospect {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     leaving: Vec<Sa>,
     /// What would be sent.
-    request: Description,
+    #[serde(flatten)]
+    sent: Sent,
+}
+
+/// What would be sent.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Sent {
+    One { request: Description },
+    Several { requests: Vec<Description> },
+}
+
+impl Sent {
+    fn of(mut messages: Vec<Description>) -> Self {
+        match (messages.len(), messages.pop()) {
+            (1, Some(request)) => Sent::One { request },
+            (_, last) => {
+                messages.extend(last);
+                Sent::Several { requests: messages }
+            }
+        }
+    }
 }
 
 impl Rehearsal {
@@ -51,16 +72,20 @@ impl Rehearsal {
         program: &Program,
         console: &mut Console<'_>,
     ) -> Result<Prospect, Failure> {
-        let content = request.content()?;
-        let message = self.unsent.describe(&content, program, console)?;
+        let messages = request
+            .messages()?
+            .iter()
+            .map(|content| self.unsent.describe(content, program, console))
+            .collect::<Result<Vec<_>, _>>()?;
         if !program.json {
-            console.print(&would_send(&message))?;
+            console.print(&messages.iter().map(would_send).collect::<String>())?;
             if let Request::Group(_) = request {
                 console.print(PAIRS)?;
             }
         }
         let leaving = match request {
             Request::Group(saids) => self.group(saids).map(|()| Vec::new()),
+            Request::Join(saids) => self.join(saids).map(|()| Vec::new()),
             Request::Ungroup(said) => self.ungroup(said),
         }
         .map_err(Failure::supposed)?;
@@ -73,7 +98,7 @@ impl Rehearsal {
                 ..Outcome::done((request.action(), request.saids()))
             },
             leaving: leaving.iter().map(Entry::json).collect(),
-            request: message,
+            sent: Sent::of(messages),
         })
     }
 
@@ -82,6 +107,13 @@ impl Rehearsal {
         result.map_err(|ListError { member, reason }| {
             refusal::of(&saids[member], reason, Some(&self.groups))
         })
+    }
+
+    fn join(&mut self, saids: &[Said]) -> Result<(), Failure> {
+        let mut joined = self.groups.clone();
+        refusal::try_to_join(saids, &mut joined)?;
+        self.groups = joined;
+        Ok(())
     }
 
     /// Returns the SAs that are in a group no more.
@@ -102,6 +134,7 @@ const PAIRS: &str = "  or, to a kernel that only knows pairs, a message for each
 fn would_do(request: &Request, leaving: &[Entry]) -> String {
     match (request, leaving) {
         (Request::Group(saids), _) => format!("would group {}\n", Names(saids)),
+        (Request::Join(saids), _) => format!("would join {}\n", Names(saids)),
         (Request::Ungroup(said), []) => {
             format!("would change nothing: {said:#} is in no group\n")
         }

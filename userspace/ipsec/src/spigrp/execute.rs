@@ -24,10 +24,11 @@ pub(super) fn execute<S: System>(
         Request::Group(saids) => {
             console.debug(program, format_args!("grouping {} at once", Names(saids)));
         }
+        Request::Join(saids) => return pairs::join(saids, client, program, system, console),
     }
-    let error = match client.request(&request.content()?) {
-        Ok(_) => return Ok(()),
-        Err(error) => error,
+    let send = |content| client.request(&content).map(drop);
+    let Err(error) = request.messages()?.into_iter().try_for_each(send) else {
+        return Ok(());
     };
     match (request, error) {
         (

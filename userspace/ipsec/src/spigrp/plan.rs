@@ -21,6 +21,9 @@ pub(crate) enum Request {
     /// Make one group of two to four SAs, inside to outside: one message, or to a kernel that
     /// doesn't know it the links one by one.
     Group(Vec<Said>),
+    /// Link two to four SAs, or the groups that they are at the ends of, inside to outside: a message
+    /// for each pair.
+    Join(Vec<Said>),
 }
 
 impl Request {
@@ -38,15 +41,24 @@ impl Request {
         match self {
             Request::Ungroup(_) => "ungroup",
             Request::Group(_) => "group",
+            Request::Join(_) => "join",
         }
     }
 
-    /// The message that asks for it at once.
-    pub(super) fn content(&self) -> Result<Content<'static>, Failure> {
+    /// The messages that ask for it.
+    pub(super) fn messages(&self) -> Result<Vec<Content<'static>>, Failure> {
         match self {
-            Request::Ungroup(said) => Ok(ungroup(said)),
-            Request::Group(saids) => group(saids)
-                .ok_or_else(|| Failure::usage(format!("{} SAs can't be grouped", saids.len()))),
+            Request::Ungroup(said) => Ok(vec![ungroup(said)]),
+            Request::Group(saids) => match group(saids) {
+                Some(content) => Ok(vec![content]),
+                None => Err(Failure::usage(format!(
+                    "{} SAs can't be grouped",
+                    saids.len()
+                ))),
+            },
+            Request::Join(saids) => Ok(pairs(saids)
+                .map(|(inner, outer)| link(inner, outer))
+                .collect()),
         }
     }
 
@@ -54,9 +66,14 @@ impl Request {
     pub(super) fn saids(&self) -> &[Said] {
         match self {
             Request::Ungroup(said) => std::slice::from_ref(said),
-            Request::Group(saids) => saids,
+            Request::Group(saids) | Request::Join(saids) => saids,
         }
     }
+}
+
+/// Neighbours, the inner one first.
+pub(super) fn pairs(saids: &[Said]) -> impl Iterator<Item = (&Said, &Said)> {
+    saids.iter().zip(saids.iter().skip(1))
 }
 
 /// Sequence number and process ID are the client's to set, the SA type comes with the SA.

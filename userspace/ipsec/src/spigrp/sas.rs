@@ -12,8 +12,8 @@ use klips::said::Said;
 use pfkey::text::number::NumberError;
 use std::fmt;
 
-/// The most SAs that can be grouped.
-const MAX: usize = 4;
+/// The most SAs that can be grouped at once.
+pub(super) const MAX: usize = 4;
 
 /// How many arguments name an SA without `--said`.
 const WORDS: usize = 4;

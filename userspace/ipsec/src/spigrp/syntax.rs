@@ -25,6 +25,10 @@ pub(crate) fn definition(name: &str) -> Command {
                 .trailing_var_arg(true),
         )
         .arg(options::flag("said", "Each SA is one argument"))
+        .arg(options::flag(
+            "join",
+            "Link SAs, or groups at their ends, as KLIPS's kernel did: outside to inside",
+        ))
         .arg(
             options::value("ungroup", "SA", "Ungroup the group that this SA is in")
                 .action(ArgAction::Append),
@@ -63,6 +67,8 @@ Examples:
     ipsec spigrp --said tun.113@gw2 esp.115@gw2 ah.116@gw2
   The same with IPv6
     ipsec spigrp --said tun:233@3049:1::1 esp:235@3049:1::1 ah:236@3049:1::1
+  An SA is linked to the inside of that group
+    ipsec spigrp --join --said comp.114@gw2 tun.113@gw2
   The group that an SA is in is ungrouped
     ipsec spigrp --ungroup esp.115@gw2
   What would come of that, and what happens meanwhile
@@ -78,6 +84,7 @@ fn usage(name: &str) -> String {
         "{name} [OPTION...]\n       \
          {name} [OPTION...] {} [{} [{} [{}]]]\n       \
          {name} [OPTION...] --said SA1 [SA2 [SA3 [SA4]]]\n       \
+         {name} [OPTION...] --join [--said] SAs\n       \
          {name} [OPTION...] --ungroup SA\n       \
          {name} [OPTION...] --batch FILE|- [--keep-going]\n       \
          {name} [OPTION...] --monitor [--timestamp]\n       \
