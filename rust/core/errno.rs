@@ -12,6 +12,7 @@ macro_rules! errnos {
             $(#[doc = $text] pub const $name: Errno = Errno($number);)*
 
             /// All of them.
+            #[cfg(not(MODULE))]
             pub const ALL: &'static [Errno] = &[$(Errno($number)),*];
 
             /// The symbolic name and the usual text, for the numbers that KLIPS answers with.

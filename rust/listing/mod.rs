@@ -10,18 +10,15 @@ mod spi;
 mod spigrp;
 
 use crate::{
-    klips_core::{
-        pfkey::{
-            algorithm::{
-                self,
-                Algorithm, //
-            },
-            debug::Masks,
-            types::SATYPE_MAX,
-            Ext,
-            SaType, //
+    klips_core::pfkey::{
+        algorithm::{
+            self,
+            Algorithm, //
         },
-        said::Text, //
+        debug::Masks,
+        types::SATYPE_MAX,
+        Ext,
+        SaType, //
     },
     netns::{
         Host,
@@ -65,9 +62,6 @@ const SA_TYPES: u64 = SATYPE_MAX as u64 + 1;
 
 /// Room for lines.
 pub trait Page: fmt::Write {
-    /// Appends ASCII text, without the pains that [`fmt::Write`] takes.
-    fn push(&mut self, text: &[u8]) -> fmt::Result;
-
     /// How many bytes have been written.
     fn len(&self) -> usize;
 
@@ -194,7 +188,7 @@ impl Listing {
                     let sa = cursor.sas.next()?;
                     next = sa.age().next().number();
                     if sa.inext().is_none() {
-                        let written = spigrp::write_line(&state.sadb, sa, &mut cursor.text, out);
+                        let written = spigrp::write_line(&state.sadb, sa, out);
                         return Some(written.map(|()| next));
                     }
                 }
@@ -226,8 +220,6 @@ impl Listing {
 struct Cursor<'a> {
     /// The SAs that are still to come.
     sas: Sas<'a>,
-    /// Room for the name of one.
-    text: Text,
 }
 
 impl<'a> Cursor<'a> {
@@ -236,7 +228,6 @@ impl<'a> Cursor<'a> {
         let age = Age::from_number(position).unwrap_or(Age::FIRST);
         Cursor {
             sas: state.sadb.sas_from(age),
-            text: Text::new(),
         }
     }
 }
@@ -311,7 +302,7 @@ fn pf_key_registered<H: Host>(
 /// Loops, because iterators within iterators make names of types, and with them symbols, longer
 /// than the 512 bytes that a kernel takes.
 fn supported_at(mut index: u64) -> Option<(SaType, Ext, &'static Algorithm)> {
-    for &satype in SaType::ALL {
+    for satype in (0..=SATYPE_MAX).filter_map(SaType::from_number) {
         for (for_auth, ext) in [(false, Ext::SupportedEncrypt), (true, Ext::SupportedAuth)] {
             for algorithm in algorithm::supported(satype, for_auth) {
                 match index.checked_sub(1) {

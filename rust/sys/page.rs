@@ -56,12 +56,6 @@ impl SeqPage {
 
 impl fmt::Write for SeqPage {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.push(text.as_bytes())
-    }
-}
-
-impl Page for SeqPage {
-    fn push(&mut self, text: &[u8]) -> fmt::Result {
         let free = self.free.checked_sub(text.len()).ok_or(fmt::Error)?;
         // SAFETY: By the type invariant, and as was just asked, there is room; no text is there.
         unsafe {
@@ -73,7 +67,9 @@ impl Page for SeqPage {
         self.free = free;
         Ok(())
     }
+}
 
+impl Page for SeqPage {
     fn len(&self) -> usize {
         self.size - self.free
     }

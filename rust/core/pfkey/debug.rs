@@ -34,6 +34,7 @@ pub enum Part {
 
 impl Part {
     /// All parts, in the order of the message.
+    #[cfg(not(MODULE))]
     pub const ALL: [Part; PARTS] = [
         Part::Tunnel,
         Part::Netlink,

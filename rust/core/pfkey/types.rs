@@ -24,9 +24,11 @@ macro_rules! numbered {
 
         impl $name {
             /// All of them, in ascending order.
+            #[cfg(not(MODULE))]
             pub const ALL: &'static [$name] = &[$($name::$item,)*];
 
             /// What it is, in the words of its documentation.
+            #[cfg(not(MODULE))]
             pub const fn doc(self) -> &'static str {
                 match self {
                     $($name::$item => concat!($($item_doc),*).trim_ascii(),)*

@@ -22,6 +22,7 @@ use zerocopy_derive::{
 };
 
 /// A layout, for the reference page that is checked against it.
+#[cfg(not(MODULE))]
 pub struct Layout {
     /// Name of the type.
     pub name: &'static str,
@@ -34,6 +35,7 @@ pub struct Layout {
 }
 
 /// A field of a layout.
+#[cfg(not(MODULE))]
 pub struct Field {
     /// Name.
     pub name: &'static str,
@@ -64,6 +66,7 @@ macro_rules! layout {
         )*
 
         /// Every layout.
+        #[cfg(not(MODULE))]
         pub const LAYOUTS: &[Layout] = &[
             $(Layout {
                 name: stringify!($name),

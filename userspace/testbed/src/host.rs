@@ -15,7 +15,7 @@ use model::wire::hex;
 use std::{
     cell::{Cell, RefCell},
     collections::{HashMap, HashSet, VecDeque},
-    fmt::{self, Write as _},
+    fmt,
     net::IpAddr,
     ops::{Deref, DerefMut},
     sync::{Mutex, MutexGuard},
@@ -247,16 +247,12 @@ struct Lines(String);
 
 impl fmt::Write for Lines {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        assert!(text.is_ascii(), "{text:?}");
         self.0.write_str(text)
     }
 }
 
 impl Page for Lines {
-    fn push(&mut self, text: &[u8]) -> fmt::Result {
-        assert!(text.is_ascii(), "{text:?}");
-        self.write_str(std::str::from_utf8(text).expect("ASCII"))
-    }
-
     fn len(&self) -> usize {
         self.0.len()
     }
