@@ -17,8 +17,7 @@ use crate::{
 };
 
 pub(super) fn add<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
-    let sa = spec::of_message(host, message)?;
-    let algorithms = spec::check_algorithms(message, &sa.spec);
+    let (sa, algorithms) = spec::of_message(host, message)?;
     let answer = write(host, &message.header.reply(), |out| {
         spec::reply_to(message, &sa.spec, None, out);
     })?;

@@ -59,15 +59,16 @@ pub(super) fn meaningful(sa: Sa, proto: Proto) -> Sa {
     }
 }
 
-/// Longest text of an identity: clients read into buffers of 4096 bytes, and whatever is told of an
-/// SA has to fit into a message.
-const IDENT_MAX: usize = 1024;
+/// Longest text of an identity. The longest that there is names a mailbox: 64 bytes, `@`, 255 bytes
+/// of domain (RFC 5321 section 4.5.3.1) and a zero, in whole words.
+const IDENT_MAX: usize = 328;
 
-/// What ADD and UPDATE say of an SA, with the keys copied.
+/// What ADD and UPDATE say of an SA, and whether its algorithms and keys go together. Keys are copied
+/// only if they do.
 pub(super) fn of_message<H: Host>(
     host: &H,
     message: &Message<'_>,
-) -> Result<Boxed<sadb::Sa>, Refusal> {
+) -> Result<(Boxed<sadb::Sa>, Result<(), Refusal>), Refusal> {
     let said = message.said().ok_or(Errno::EINVAL)?;
     let sa = meaningful(message.sa().ok_or(Errno::EINVAL)?, said.proto);
     let hard = message.lifetime(Ext::LifetimeHard);
@@ -91,7 +92,10 @@ pub(super) fn of_message<H: Host>(
     }
     spec.auth_bits = key_auth.map_or(0, |key| key.bits);
     spec.encrypt_bits = key_encrypt.map_or(0, |key| key.bits);
-    spec.keys = keep_keys(key_auth, key_encrypt)?;
+    let algorithms = check_algorithms(message, spec);
+    if algorithms.is_ok() {
+        spec.keys = keep_keys(key_auth, key_encrypt)?;
+    }
     spec.natt = NatT {
         kind: message.natt_type().unwrap_or(0),
         sport: message.natt_port(Ext::NatTSport).unwrap_or(0),
@@ -101,7 +105,7 @@ pub(super) fn of_message<H: Host>(
         MsgType::Add => 1,
         _ => 0,
     };
-    Ok(new)
+    Ok((new, algorithms))
 }
 
 /// An SA of which is known what names it, where it comes from, and what few SAs have. It is made in
@@ -143,7 +147,7 @@ fn rarities(message: &Message<'_>) -> Result<Option<Boxed<Rarities>>, Refusal> {
 }
 
 /// Whether algorithms and keys go together.
-pub(super) fn check_algorithms(message: &Message<'_>, spec: &SaSpec) -> Result<(), Refusal> {
+fn check_algorithms(message: &Message<'_>, spec: &SaSpec) -> Result<(), Refusal> {
     let satype = message.header.known_satype().ok_or(Errno::EINVAL)?;
     algorithm::check(
         satype,

@@ -35,8 +35,7 @@ pub(super) fn update<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Ref
     if message.has(Ext::NatTSport) || message.has(Ext::NatTDport) {
         return set_ports(host, message);
     }
-    let sa = spec::of_message(host, message)?;
-    let algorithms = spec::check_algorithms(message, &sa.spec);
+    let (sa, algorithms) = spec::of_message(host, message)?;
     let current = Lifetime {
         addtime: sa.spec.added.real,
         ..Lifetime::default()

@@ -396,6 +396,21 @@ fn algorithms_take_keys_of_their_lengths_only() {
         (3, 251, 0, 12, 128, None),
         (3, 251, 128, 12, 128, einval),
         (3, 251, 0, 11, 0, einval),
+        // A key that nothing would be done with.
+        (3, 0, 128, 3, 192, einval),
+        (3, 0, 1, 12, 128, einval),
+        (3, 0, 65535, 12, 128, einval),
+        (3, 0, 160, 20, 160, einval),
+        (3, 2, 128, 11, 65535, einval),
+        (2, 2, 128, 0, 192, einval),
+        (2, 2, 128, 0, 1, einval),
+        (2, 2, 128, 0, 65535, einval),
+        (9, 0, 1, 0, 0, einval),
+        (9, 0, 65535, 0, 0, einval),
+        (9, 0, 0, 0, 65535, einval),
+        (9, 2, 128, 3, 192, einval),
+        (10, 0, 128, 2, 0, einval),
+        (10, 0, 0, 2, 65535, einval),
         (2, 9, 128, 0, 0, None),
         (2, 250, 128, 0, 0, None),
         (2, 251, 0, 0, 0, einval),
@@ -430,6 +445,21 @@ fn algorithms_take_keys_of_their_lengths_only() {
             usize::from(want.is_none()),
             "{context:?}"
         );
+    }
+}
+
+#[test]
+fn an_identity_is_as_long_as_that_of_a_mailbox_can_be() {
+    for (len, want) in [(8, Ok(())), (328, Ok(())), (336, Err(Errno::EINVAL))] {
+        for number in [ext::IDENTITY_SRC, ext::IDENTITY_DST] {
+            let host = TestHost::new();
+            let mut text = vec![b'a'; len];
+            text[len - 1] = 0;
+            let mut request = add(said("esp.1000@10.0.0.2"));
+            request.extend(identity(number, 3, 0, &text));
+            fix_len(&mut request);
+            assert_eq!(host.write(&request), want, "{len} bytes");
+        }
     }
 }
 

@@ -224,7 +224,8 @@ pub enum AlgorithmError {
     Mismatch,
 }
 
-/// Checks that algorithms and keys go together (reference 4.7). Lengths in bits, 0 for no key.
+/// Checks that algorithms and keys go together (reference 4.7). Lengths in bits, 0 for no key. A
+/// key that nothing would be done with is refused: it would be kept for nothing.
 pub fn check(
     satype: SaType,
     auth: u8,
@@ -237,13 +238,13 @@ pub fn check(
     };
     let ok = match satype {
         // The algorithm fields of a tunnel mean nothing, and any compression passes, as in KLIPS.
-        SaType::IpIp | SaType::Comp => true,
-        SaType::Ah => authenticates(),
+        SaType::IpIp | SaType::Comp => auth_bits == 0 && encrypt_bits == 0,
+        SaType::Ah => authenticates() && encrypt_bits == 0,
         SaType::Esp => {
             let cipher = find(satype, false, encrypt).ok_or(AlgorithmError::UnknownCipher)?;
             cipher.key_bits.contains(&encrypt_bits)
                 && match (auth, cipher.purpose) {
-                    (auth::NONE, _) => true,
+                    (auth::NONE, _) => auth_bits == 0,
                     // It authenticates by itself.
                     (_, Purpose::Combined) => false,
                     (auth::NULL, _) => auth_bits == 0 && encrypt != encrypt::NULL,
