@@ -116,7 +116,7 @@ impl Line<'_> {
     }
 }
 
-/// What an SA does to a packet, as `ESP_3DES_HMAC_MD5` (reference 6.3.1).
+/// What an SA does to a packet, as `ESP_3DES_HMAC_MD5` (reference 6.3).
 struct Transform<'a>(&'a Sa);
 
 impl fmt::Display for Transform<'_> {

@@ -192,7 +192,7 @@ pub(super) unsafe extern "C" fn klips_expire(state: *mut c_void) {
     request::expire_due(unsafe { borrow(state) });
 }
 
-/// A message was written to a socket: the checks of reference 2.1, 2 to 6, then the request.
+/// A message was written to a socket: the checks of reference 2.1, numbers 2 to 6, then the request.
 ///
 /// # Safety
 ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `rust/core/pfkey/protocol.md` is what the code's own tables say. After a change to them:
+//! `rust/doc/protocol.md` is what the code's own tables say. After a change to them:
 //! `UPDATE_PROTOCOL=1 cargo test -p klips --test protocol`.
 
 use klips::{
@@ -14,7 +14,7 @@ use klips::{
 };
 use std::{fmt::Write, fs, path::Path};
 
-const PAGE: &str = "core/pfkey/protocol.md";
+const PAGE: &str = "doc/protocol.md";
 
 /// What is said in words; the tables go where `{{name}}` stands.
 const TEMPLATE: &str = include_str!("protocol.template.md");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `rust/security.md` names tests that there are.
+//! `rust/doc/security.md` names tests that there are.
 
 use std::{
     collections::BTreeMap,
@@ -61,7 +61,7 @@ fn exists(sources: &BTreeMap<String, String>, test: &str) -> bool {
 
 #[test]
 fn the_page_names_tests_that_there_are() {
-    let page: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("security.md");
+    let page: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("doc/security.md");
     let page = fs::read_to_string(page).expect("the page");
     let sources = sources();
     let rows = rows(&page);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What those can do who may not: the rows of `rust/security.md` that take a kernel.
+//! What those can do who may not: the rows of `rust/doc/security.md` that take a kernel.
 
 use crate::{
     helper::{self, Helper, Who},
