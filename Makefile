@@ -22,6 +22,7 @@ module := $(module_dir)/klips.ko
 # Modules for the tests, most of them broken on purpose.
 test_module_dir := build/test-modules$(variant)
 bin_dir := build/bin
+programs = bench guest-tests ipsec vm
 # Other names of the program ipsec: itself beside another of that name, and its commands.
 links := klips $(foreach tool,spigrp spi eroute pf_key klipsdebug,$(tool) ipsec_$(tool))
 ifneq ($(filter debian debian-%,$(CONFIG)),)
@@ -66,7 +67,9 @@ help:
 	@echo '  bench      measure klips.ko beside mainline'"'"'s af_key.ko, and write tables and a plot'
 	@echo '  demo       watch the module and the tools work, in a virtual machine'
 	@echo '  shell      a shell in a virtual machine with the module and the tools'
-	@echo '  lint       every static check'
+	@echo '  lint       every static check; prints what they find'
+	@echo '  rust-analyzer'
+	@echo '             build/rust-project.json, from which editors learn about the module'
 	@echo '  deps       install the packages the above need, only those missing'
 	@echo '  kernel     build the kernel for the tests into the cache (10 minutes, once)'
 	@echo '  clean      remove what was built here'
@@ -102,7 +105,7 @@ tools:
 	@echo '  TOOLS   $(bin_dir)'
 	@me=tools; . scripts/common.sh; use_cargo; export CARGO_TARGET_DIR='$(CURDIR)/build/cargo'; \
 		logged build/log/tools.log \
-		cargo build --release $(addprefix --package=,bench guest-tests ipsec vm)
+		cargo build --release $(addprefix --package=,$(programs))
 	@rm -rf $(bin_dir)
 	@mkdir -p $(bin_dir)
 	@find build/cargo/release -maxdepth 1 -type f -executable ! -name vm ! -name '*.so' \
@@ -138,7 +141,9 @@ install uninstall:
 	@$(foreach v,PREFIX DESTDIR INSTALL_IPSEC,$(if $(value $v),$v='$($v)')) scripts/install.sh $@
 
 .PHONY: deb
-deb: tools
+deb:
+	@scripts/deb.sh check
+	@$(MAKE) tools programs=ipsec
 	@scripts/deb.sh
 
 .PHONY: bench
@@ -160,6 +165,10 @@ shell:
 .PHONY: lint
 lint:
 	@scripts/lint.sh
+
+.PHONY: rust-analyzer
+rust-analyzer: $(if $(KDIR),,kernel)
+	@scripts/rust-analyzer.sh $(CONFIG)
 
 .PHONY: clean
 clean:

@@ -4,6 +4,8 @@
 # Makes Debian packages in build/deb, of what scripts/install.sh installs: klips-tools, the tools
 # that "make tools" built, and klips-dkms, the source of the module.
 #
+# "deb.sh check" only looks whether what that takes is there.
+#
 # The same input makes the same bytes: times are those of the last commit, or SOURCE_DATE_EPOCH.
 # DEBFULLNAME and DEBEMAIL say who the maintainer is, if not the author of that commit.
 
@@ -75,8 +77,19 @@ pack() { # PACKAGE ARCHITECTURE
 	printf '%s\n' "$out/$1_${version}_$2.deb"
 }
 
+check_tools() {
+	local tool list=''
+	for tool in dpkg-deb dpkg-shlibdeps strip git; do
+		command -v $tool >/dev/null || list+=" $tool"
+	done
+	[[ -z $list ]] || die "missing:$list." "sudo apt install dpkg-dev binutils git"
+	git -C "$project" rev-parse HEAD >/dev/null 2>&1 || [[ ${SOURCE_DATE_EPOCH:-} && ${DEBFULLNAME:-} && ${DEBEMAIL:-} ]] ||
+		die "this is no git repository, so set SOURCE_DATE_EPOCH, DEBFULLNAME and DEBEMAIL."
+}
+
 main() {
-	command -v dpkg-shlibdeps >/dev/null || die "dpkg-shlibdeps is missing." "Install the package dpkg-dev."
+	check_tools
+	[[ ${1:-} != check ]] || return 0
 	version=$(project_version)
 	architecture=$(dpkg --print-architecture)
 	maintainer="${DEBFULLNAME:-$(of_last_commit %an)} <${DEBEMAIL:-$(of_last_commit %ae)}>"
