@@ -57,7 +57,7 @@ open_archive() {
 	if [[ -z $archive ]]; then
 		# Where "apt-get update" never ran, only reading the lists tells.
 		say "reading the package lists"
-		apt-get -q -c "$archive_dir/apt.conf" update >"$archive_dir/log" 2>&1 || true
+		watched "$archive_dir/log" read_apt 0 0 apt-get -q -c "$archive_dir/apt.conf" update || true
 		archive=$(archive_uri apt-get -c "$archive_dir/apt.conf")
 	fi
 	[[ $archive ]] ||
@@ -70,7 +70,8 @@ of_suite() {
 		-o Dir::Etc::SourceParts=/dev/null "${@:2}"
 }
 
-archive_failed() { # WHAT
+archive_failed() { # WHAT [STATUS]
+	((${2:-1} != disk_is_full)) || die_of_full_disk "$archive_dir"
 	tail -n 15 "$archive_dir/log" >&2
 	die "could not get $1 from $suite of the system's Debian archive: is it reachable?" "${archive_advice[@]}"
 }
@@ -78,10 +79,21 @@ archive_failed() { # WHAT
 # Reads what $suite has.
 read_suite() {
 	printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$archive" "$suite" >"$archive_dir/sources.list"
-	of_suite apt-get --error-on=any update >"$archive_dir/log" 2>&1 || archive_failed "the package lists"
+	: >"$archive_dir/log"
+	watched "$archive_dir/log" read_apt 0 0 of_suite apt-get --error-on=any update ||
+		archive_failed "the package lists" $?
+}
+
+download_packages() { # PACKAGE...
+	cd "$archive_dir/archives" &&
+		of_suite apt-get download "$@"
 }
 
 # download PACKAGE...: to $archive_dir/archives.
 download() {
-	(cd "$archive_dir/archives" && of_suite apt-get download "$@") >"$archive_dir/log" 2>&1 || archive_failed "$*"
+	local bytes
+	# A line of it: 'URI' FILE BYTES DIGEST
+	bytes=$(of_suite apt-get download --print-uris "$@" 2>/dev/null | awk '{ sum += $3 } END { printf "%d", sum }')
+	: >"$archive_dir/log"
+	watched "$archive_dir/log" read_download "$bytes" 0 download_packages "$@" || archive_failed "$*" $?
 }

@@ -21,6 +21,8 @@ readonly debian_kernel_packages=(make gcc-14-for-host libc6-dev rustc rust-src b
 	libelf-dev libssl-dev openssl pahole perl python3-minimal xz-utils)
 # AddressSanitizer of clang: not every rustc comes with one.
 readonly asan_runtime=/usr/lib/llvm-$llvm/lib/clang/$llvm/lib/linux/libclang_rt.asan-x86_64.a
+# Disk space in megabytes: the kernel's source with its package, a kernel, tools with their tests.
+readonly source_space=2200 build_space=900 tools_space=1500
 readonly clippy_driver=/usr/bin/clippy-driver rustfmt=/usr/bin/rustfmt
 
 scripts=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -65,10 +67,16 @@ as_root() {
 	if ((EUID == 0)); then "$@"; else sudo -n "$@"; fi
 }
 
+# The password is asked for once, at the start, and by a person only.
 need_root() { # WHAT
 	((EUID != 0)) || return 0
-	command -v sudo >/dev/null || die "$1 needs root, and there is no sudo."
-	sudo -n true 2>/dev/null || die "$1 needs root, and sudo would ask for a password."
+	command -v sudo >/dev/null || die "$1 needs root, and there is no sudo." "Run it as root once."
+	! sudo -n true 2>/dev/null || return 0
+	[[ -t 0 && -t 2 ]] ||
+		die "$1 needs root, sudo asks for a password, and there is no terminal to ask on." \
+			"Run scripts/deps.sh on one first, or as root."
+	say "$1 needs root"
+	sudo -v || die "$1 needs root."
 }
 
 # Of these Debian packages, those that are not installed.
@@ -122,71 +130,16 @@ use_cargo() {
 	PATH=/usr/bin:$PATH
 }
 
-# lock NAME WHAT: held until this process and its children are gone.
+# lock NAME WHAT: held until unlock, or until this process and its children are gone.
 lock() {
-	local fd
 	mkdir -p "$cache/lock"
-	exec {fd}>"$cache/lock/$1"
-	flock --nonblock "$fd" && return
+	exec {lock_fd}>"$cache/lock/$1"
+	flock --nonblock "$lock_fd" && return
 	say "waiting: another process is busy with $2"
-	flock "$fd"
+	flock "$lock_fd"
 }
 
-need_space() { # GIGABYTES
-	local free
-	free=$(df --output=avail -k "$cache" | tail -n 1)
-	((free >= $1 * 1024 * 1024)) ||
-		die "$cache has $((free / 1024 / 1024)) GB free, $1 GB are needed." \
-			"Make room (scripts/kernel.sh list shows the cache), or set XDG_CACHE_HOME to a larger disk."
-}
+unlock() { exec {lock_fd}>&-; }
 
-# Copies the output of make or cargo to a log and tells what it is at: on a terminal in one
-# line that changes, else in a line every ten seconds.  How far it is, too, if the number of
-# steps make will take is known.
-progress() { # LOG [STEPS]
-	local line what='' steps=0 percent='' status start=$SECONDS last=$SECONDS interval=10
-	[[ ! -t 2 ]] || interval=1
-	while true; do
-		status=0
-		IFS= read -r -t "$interval" line || status=$?
-		if ((status == 0)); then
-			printf '%s\n' "$line" >&3
-			if [[ ${2:-} && $line == '  '[A-Z]* ]]; then
-				steps=$((steps + 1)) what=${line##* }
-				percent=$((steps < $2 ? steps * 100 / $2 : 99))
-				printf -v percent '%2d%%  ' "$percent"
-			elif [[ -z ${2:-} && $line =~ ^\ +([A-Z][a-z-]+\ [^\ ]+(\ v[0-9.]+)?) ]]; then
-				what=${BASH_REMATCH[1]}
-			fi
-		elif ((status > 128)); then
-			printf '%s' "$line" >&3
-		else
-			break
-		fi
-		((SECONDS - last >= interval)) || continue
-		last=$SECONDS
-		printf -v line '%s: %2d:%02d  %s%s' "$me" \
-			$(((last - start) / 60)) $(((last - start) % 60)) "$percent" "$what"
-		if [[ -t 2 ]]; then printf '\r\033[K%.78s' "$line" >&2; else printf '%s\n' "$line" >&2; fi
-	done 3>>"$1"
-	[[ ! -t 2 ]] || printf '\r\033[K' >&2
-}
-
-# build_errors LOG: what of a build's log tells why it failed.
-build_errors() {
-	{ grep -E -A 3 '(error|Error [0-9]+|undefined symbol|not found|Killed)' "$1" || tail -n 20 "$1"; } | head -n 40
-}
-
-# logged LOG COMMAND...: shows the progress of a quiet command, and its errors if it fails.
-logged() {
-	local log=$1 status=0
-	shift
-	mkdir -p "${log%/*}"
-	: >"$log"
-	"$@" 2>&1 | progress "$log" || status=$?
-	if ((status != 0)); then
-		{ grep -A 1000 -m 1 '^error' "$log" || tail -n 20 "$log"; } >&2
-		say "that failed; the log is $log"
-	fi
-	return $status
-}
+# shellcheck source-path=SCRIPTDIR source=progress.sh
+. "$scripts/progress.sh"

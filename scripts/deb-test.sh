@@ -47,7 +47,7 @@ make_base() {
 	say "making a small Debian 13 in $base"
 	rm -rf "$base.new"
 	mkdir -p "${base%/*}"
-	logged "$base.log" debootstrap --variant=minbase "$codename" "$base.new"
+	logged_as read_debootstrap "$base.log" debootstrap --variant=minbase "$codename" "$base.new"
 	mv -T "$base.new" "$base"
 }
 

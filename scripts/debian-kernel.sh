@@ -14,6 +14,8 @@ set -euo pipefail
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 # shellcheck source-path=SCRIPTDIR source=archive.sh
 . "$scripts/archive.sh"
+# shellcheck source-path=SCRIPTDIR source=resume.sh
+. "$scripts/resume.sh"
 
 usage() {
 	cat <<USAGE
@@ -94,7 +96,7 @@ take_modules() {
 fetch_packages() {
 	local work release headers file
 	mkdir -p "$debian"
-	need_space 1
+	need_space "$debian" 500
 	rm -rf "$debian"/.packages.*
 	work=$(mktemp -d "$debian/.packages.XXXXXX")
 	# shellcheck disable=SC2064 # its value now
@@ -121,14 +123,15 @@ fetch_packages() {
 	dpkg-deb -f "$work/archives/linux-headers-$release"_*.deb Version >"$work/new/version"
 	rm -rf "${debian:?}/$release"
 	mv -T "$work/new" "$debian/$release"
+	rm -rf "$work"
+	trap - EXIT
 }
 
 get_packages() {
 	find_packages && return
-	(
-		lock debian-packages "Debian's kernel"
-		find_packages || fetch_packages
-	)
+	lock debian-packages "Debian's kernel"
+	find_packages || fetch_packages
+	unlock
 	find_packages || die "the running kernel is an older build of $kernel than that of $suite." \
 		"Upgrade it and boot the new one."
 }
@@ -200,7 +203,7 @@ make_root() {
 	[[ ! -d $final ]] || return 0
 	need_root "making a Debian 13 in $final"
 	command -v debootstrap >/dev/null || die "debootstrap is missing." "scripts/deps.sh debian-kernel installs it."
-	need_space 3
+	need_space "$debian" 2500
 	work=$(mktemp -d "$debian/.work.XXXXXX")
 	# shellcheck disable=SC2064 # its value now
 	trap "rm -rf '$work'" EXIT
@@ -208,7 +211,7 @@ make_root() {
 	say "making a small Debian 13 with the kernel's compilers (fetches 330 MB, takes 2 GB and three minutes)"
 	printf -v list '%s,' "${debian_kernel_packages[@]}"
 	as_root rm -rf "$final.new"
-	logged "$debian/root.log" as_root debootstrap --variant=minbase --keyring="$keyring" \
+	logged_as read_debootstrap "$debian/root.log" as_root debootstrap --variant=minbase --keyring="$keyring" \
 		--include="${list%,}" \
 		"$codename" "$final.new" "$archive" || die "debootstrap failed; the log is $debian/root.log"
 	as_root find "$final.new/var/cache/apt/archives" "$final.new/var/lib/apt/lists" -type f -delete
@@ -238,10 +241,16 @@ kernel_make() { in_place make -j"$jobs" -C "$source" O="$build" "${make_args[@]}
 configure() {
 	local without='^CONFIG_CC_VERSION_TEXT='
 	cp "$packages/config" "$build/.config"
-	kernel_make olddefconfig >"$build/klips.log" 2>&1 ||
-		die "the kernel could not be configured; the log is $build/klips.log"
+	: >"$build/klips.log"
+	watched "$build/klips.log" read_make 0 0 kernel_make olddefconfig || build_status=$?
+	((build_status == 0)) || return 0
 	diff <(grep -v "$without" "$packages/config") <(grep -v "$without" "$build/.config") >&2 ||
 		die "Kconfig changed the packaged configuration with these tools; the differences are above."
+}
+
+compile() {
+	watched "$build/klips.log" read_make 200 "$(find "$build" -name '.*.cmd' | wc -l)" kernel_make modules_prepare ||
+		build_status=$?
 }
 
 # What the rebuilt crates export must be what the packaged kernel exports, name by name: the
@@ -263,18 +272,14 @@ prepare() {
 	is_complete && return
 	lock "${build##*/}" "the $config kernel"
 	is_complete && return
-	need_space 1
+	need_space "$cache" 1000
 	say "making the Rust metadata of Linux $kernel again, about three minutes on two processors"
 	say "$rustc_text, $bindgen_text, in $build"
-	rm -rf "$build"
-	mkdir -p "$build/arch/x86/boot"
+	mkdir -p "$build"
 	upstream=$(<"$packages/version")
 	printf '%s\n' "${kernel#"${upstream%%-*}"}" >"$build/localversion"
-	configure
-	kernel_make modules_prepare 2>&1 | progress "$build/klips.log" 200 || {
-		build_errors "$build/klips.log" >&2
-		die "that failed; the log is $build/klips.log"
-	}
+	configure_and_compile
+	mkdir -p "$build/arch/x86/boot"
 	cp "$packages"/{Module.symvers,vmlinux} "$build"
 	cp "$packages/vmlinuz" "$build/arch/x86/boot/bzImage"
 	cp -r "$packages/modules" "$build"
@@ -323,7 +328,10 @@ main() {
 		find_cached
 		in_place make --no-print-directory -j"$jobs" -C "$build" "${make_args[@]}" "${@:3}"
 		;;
-	fetch) (lock debian-packages "Debian's kernel" && fetch_packages) ;;
+	fetch)
+		lock debian-packages "Debian's kernel"
+		fetch_packages
+		;;
 	help | -h | --help) usage ;;
 	*) die "unknown command \"$command\" for Debian's kernel; see scripts/debian-kernel.sh help." ;;
 	esac

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Installs what building and testing needs, and only what is missing.  Asks nothing;
-# takes a fraction of a second when everything is there.
+# Installs what building and testing needs, and only what is missing.  Takes a fraction of a second
+# when everything is there.  Asks nothing, unless sudo wants a password and there is a terminal.
 #
 #   scripts/deps.sh         for the module, the tools, the test kernel and the tests
 #   scripts/deps.sh lint    also for "make lint"
@@ -89,15 +89,35 @@ everything_missing() {
 # --- Installing --------------------------------------------------------------
 
 run_apt() {
+	local status=0
+	: >"$work/log"
 	# The packages are downloaded to a place of our own: in containers a hook empties the
 	# system's, even while another process is installing from it.
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+	watched "$work/log" read_apt 0 0 as_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get -q -y \
 		-o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 \
-		-o Dir::Cache::archives="$work/archives" "$@" >"$work/log" 2>&1 ||
-		{
-			tail -n 15 "$work/log" >&2
-			die "apt-get $1 failed; its last words are above." "Wanted: ${missing[*]:-the package lists}"
-		}
+		-o Dir::Cache::archives="$work/archives" "$@" || status=$?
+	((status != disk_is_full)) || die_of_full_disk / /var /usr
+	if ((status != 0)); then
+		tail -n 15 "$work/log" >&2
+		die "apt-get $1 failed; its last words are above." "Wanted: ${missing[*]:-the package lists}"
+	fi
+}
+
+# Room for all that the targets of the Makefile make, before the first of it.
+need_all_space() {
+	local room=("$cache" 10) packages=(/ 100) found
+	if ((${#missing[@]})) || ! have_rust; then
+		# The compilers are most of it.
+		if command -v "clang-$llvm" >/dev/null && have_rust; then packages=(/ 500); else packages=(/ 2500); fi
+	fi
+	if [[ -z ${KERNEL_SRC:-} ]]; then
+		found=("$cache/src/linux-$series".*)
+		[[ -d ${found[0]} ]] || room+=("$cache" "$source_space")
+	fi
+	found=("$cache"/kernel/*/.complete)
+	[[ -e ${found[0]} ]] || room+=("$cache" "$build_space")
+	[[ -d ${scripts%/*}/build/cargo ]] || room+=("${scripts%/*}" "$tools_space")
+	need_space "${packages[@]}" "${room[@]}"
 }
 
 candidate() { # PACKAGE: the version apt would install, without epoch and revision
@@ -154,8 +174,10 @@ install_bindgen() {
 	# Built aside and renamed: complete or not there at all.
 	local aside
 	aside=$(mktemp -d "$cache/tools/.new.XXXXXX")
-	LIBCLANG_PATH=/usr/lib/llvm-$llvm/lib CARGO_TARGET_DIR=$work/target \
-		cargo install bindgen-cli --version $bindgen_pinned --locked --root "$aside" >"$work/log" 2>&1 || {
+	: >"$work/log"
+	watched "$work/log" read_cargo 0 0 env LIBCLANG_PATH=/usr/lib/llvm-$llvm/lib CARGO_TARGET_DIR="$work/target" \
+		cargo install bindgen-cli --version $bindgen_pinned --locked --root "$aside" || {
+		(($? != disk_is_full)) || die_of_full_disk "$work" "$cache"
 		tail -n 15 "$work/log" >&2
 		rm -rf "$aside"
 		die "bindgen $bindgen_pinned did not build; the last words are above." \
@@ -172,6 +194,7 @@ main() {
 	debian-kernel) check_debian_kernel_packages ;;
 	*) die "usage: scripts/deps.sh [lint|fuzz|asan|bench|debian-kernel|check]" ;;
 	esac
+	[[ $mode == check || $mode == debian-kernel ]] || need_all_space
 	if ((${#missing[@]} == 0)) && have_rust && have_bindgen; then
 		return
 	fi

@@ -11,6 +11,8 @@ set -euo pipefail
 . "$scripts/archive.sh"
 # shellcheck source-path=SCRIPTDIR source=build-dir.sh
 . "$scripts/build-dir.sh"
+# shellcheck source-path=SCRIPTDIR source=resume.sh
+. "$scripts/resume.sh"
 
 usage() {
 	cat <<USAGE
@@ -77,12 +79,17 @@ kmake() {
 
 # --- Source ------------------------------------------------------------------
 
+unpack_source() { # FILE DIR
+	dpkg-deb --fsys-tarfile "$1" | tar -x --to-stdout "./usr/src/$package.tar.xz" |
+		tar -xJ -C "$2" --strip-components=1 --checkpoint=1000 --checkpoint-action=echo=%u
+}
+
 # Downloads and unpacks the newest source package.
 fetch_source() {
 	local advice="Or set KERNEL_SRC to the directory of an unpacked Linux $series.x."
-	local work file version dir
+	local work file version dir status=0
 	mkdir -p "$cache/src"
-	need_space 3
+	need_space "$cache" $source_space
 	# What interrupted runs left; the lock is ours.
 	rm -rf "$cache"/src/.new.*
 	work=$(mktemp -d "$cache/src/.new.XXXXXX")
@@ -91,7 +98,7 @@ fetch_source() {
 	mkdir "$work/tree"
 
 	open_archive "$work" "$advice"
-	say "fetching $package from $suite (160 MB)"
+	say "fetching $package from $suite"
 	read_suite
 	download "$package"
 	file=$(find "$work/archives" -maxdepth 1 -name "${package}_*.deb")
@@ -100,13 +107,19 @@ fetch_source() {
 	dir=$cache/src/linux-${version//[^A-Za-z0-9.-]/-}
 	if [[ -d $dir ]]; then
 		say "Linux $version is in the cache already"
-		return
+	else
+		say "unpacking Linux $version"
+		watched "$work/log" read_tar 0 0 unpack_source "$file" "$work/tree" || status=$?
+		((status != disk_is_full)) || die_of_full_disk "$cache"
+		if ((status != 0)); then
+			grep -v '^tar: [0-9]*$' "$work/log" | tail -n 15 >&2
+			die "$package could not be unpacked." "$advice"
+		fi
+		chmod 755 "$work/tree"
+		mv -T "$work/tree" "$dir"
 	fi
-	say "unpacking Linux $version"
-	dpkg-deb --fsys-tarfile "$file" | tar -x --to-stdout "./usr/src/$package.tar.xz" |
-		tar -xJ -C "$work/tree" --strip-components=1
-	chmod 755 "$work/tree"
-	mv -T "$work/tree" "$dir"
+	rm -rf "$work"
+	trap - EXIT
 }
 
 newest_source() {
@@ -136,10 +149,9 @@ find_source() { # [fetch]
 	fi
 	if ! newest_source >/dev/null; then
 		[[ ${1:-} == fetch ]] || return 1
-		(
-			lock source "the kernel source"
-			newest_source >/dev/null || fetch_source
-		)
+		lock source "the kernel source"
+		newest_source >/dev/null || fetch_source
+		unlock
 	fi
 	source=$(newest_source)
 	source_id=${source##*/linux-}
@@ -189,10 +201,11 @@ configure() {
 	local wrong
 	mkdir -p "$build"
 	fragment >"$build/klips.fragment"
-	if ! kmake -C "$source" O="$build" KCONFIG_ALLCONFIG="$build/klips.fragment" allnoconfig >"$build/klips.log" 2>&1; then
-		tail -n 15 "$build/klips.log" >&2
-		die "the kernel could not be configured; the log is $build/klips.log"
-	fi
+	: >"$build/klips.log"
+	watched "$build/klips.log" read_make 0 0 \
+		kmake -C "$source" O="$build" KCONFIG_ALLCONFIG="$build/klips.fragment" allnoconfig ||
+		build_status=$?
+	((build_status == 0)) || return 0
 	wrong=$(awk '
 		{ name = "" }
 		/^CONFIG_[A-Za-z0-9_]+=/ { i = index($0, "="); name = substr($0, 1, i - 1); value = substr($0, i + 1) }
@@ -217,15 +230,13 @@ estimate() {
 	printf '%s\n' "${value:-$2}"
 }
 
-compile() {
-	kmake -C "$source" O="$build" -j"$jobs" bzImage modules 2>&1 |
-		progress "$build/klips.log" "$(estimate steps 1500)"
-}
+# How many of the steps that make will tell of have been done: each leaves files like this one,
+# five of them for four steps.
+steps_done() { echo $(($(find "$build" -name '.*.cmd' | wc -l) * 4 / 5)); }
 
-build_failed() {
-	build_errors "$build/klips.log" >&2
-	die "the kernel did not build; the log is $build/klips.log" \
-		"If memory ran out, try JOBS=1.  To start afresh: scripts/kernel.sh clean --config $config"
+compile() {
+	watched "$build/klips.log" read_make "$(estimate steps 1800)" "$(steps_done)" \
+		kmake -C "$source" O="$build" -j"$jobs" bzImage modules || build_status=$?
 }
 
 # The build directory's path is in many generated files, so it cannot be built aside and
@@ -236,27 +247,16 @@ build_kernel() {
 	lock "${build##*/}" "the $config kernel"
 	is_complete && return
 	mkdir -p "$build"
-	need_space 4
+	need_space "$cache" $build_space
 	rm -f "$build/.complete"
-	[[ ! -e $build/klips.started ]] || resumed=", resuming"
+	! is_resumed || resumed=", resuming"
 	say "building the $config kernel, about $(estimate minutes 10) minutes on two processors$resumed"
 	say "Linux ${source_id%%-*}, $clang_text, ${rustc_text%% (*}, bindgen $bindgen_version"
 	say "in $build"
-	configure
-	touch "$build/klips.started"
-	if ! compile; then
-		[[ $resumed ]] || build_failed
-		# What was interrupted may have left half a file behind.
-		say "that failed, so once more from the start"
-		rm -rf "$build"
-		configure
-		touch "$build/klips.started"
-		compile || build_failed
-	fi
+	configure_and_compile
 	for file in vmlinux arch/x86/boot/bzImage Module.symvers scripts/module.lds rust/libkernel.rmeta; do
 		[[ -e $build/$file ]] || die "the build made no $file; the log is $build/klips.log"
 	done
-	rm -f "$build/klips.started"
 	printf '%s\n' "$source" >"$build/.complete.new"
 	mv "$build/.complete.new" "$build/.complete"
 	say "the $config kernel is ready after $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s"
@@ -378,7 +378,9 @@ main() {
 		find_source fetch
 		find_build
 		lock "${build##*/}" "the $config kernel"
+		build_status=0
 		configure
+		((build_status == 0)) || build_failed $build_status
 		printf '%s\n' "$build/.config"
 		;;
 	make) run_make "${arguments[@]}" ;;
@@ -387,7 +389,8 @@ main() {
 		printf '%s\n' "$source"
 		;;
 	fetch)
-		(lock source "the kernel source" && fetch_source)
+		lock source "the kernel source"
+		fetch_source
 		newest_source
 		;;
 	list) list ;;

@@ -78,11 +78,11 @@ make_base() {
 	[[ ! -d $base ]] || return 0
 	command -v debootstrap >/dev/null || die "debootstrap is missing." "scripts/deps.sh debian-kernel installs it."
 	mkdir -p "$cache/debian"
-	need_space 1
+	need_space "$cache" 1000
 	open_archive "$work/archive"
 	say "making a small Debian 13 with systemd in $base"
 	rm -rf "$base.new"
-	logged "$base.log" debootstrap --variant=minbase --keyring="$keyring" --include=systemd-sysv,kmod,cpio \
+	logged_as read_debootstrap "$base.log" debootstrap --variant=minbase --keyring="$keyring" --include=systemd-sysv,kmod,cpio \
 		"$codename" "$base.new" "$archive"
 	find "$base.new/var/cache/apt/archives" "$base.new/var/lib/apt/lists" -type f -delete
 	mv -T "$base.new" "$base"
@@ -155,7 +155,7 @@ outside() {
 	root=$work/root
 	trap 'rm -rf --one-file-system "$work"' EXIT
 	mkdir -p "${log%/*}"
-	need_space 2
+	need_space "$cache" 2000
 	make_base
 	# Not in a condition, where a failure in the midst of it would not count.
 	trap 'tail -n 15 "$log" >&2; say "the system could not be made; the log is $log"; rm -rf --one-file-system "$work"' EXIT

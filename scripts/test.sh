@@ -15,8 +15,8 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source-path=SCRIPTDIR source=checks.sh
 . scripts/checks.sh
 
-# Nothing may wait for input.
-exec </dev/null
+# Nothing may wait for input, but for the password that installing may take.
+exec {terminal}<&0 </dev/null
 
 : "${CONFIG:?run \"make test\" instead}" "${MODULE:?}" "${TEST_MODULES:?}" "${BIN:?}"
 readonly parts=" ${PARTS:-host scripts guests} "
@@ -42,8 +42,8 @@ step() { printf '\n== %s\n' "$*"; }
 host_tests() {
 	local log=$logs/host-tests.log status=0 ok bad
 	: >"$log"
-	cargo test --no-fail-fast 2>&1 |
-		progress "$log" || status=$?
+	watched "$log" read_cargo 0 0 cargo test --no-fail-fast || status=$?
+	((status != disk_is_full)) || die_of_full_disk "$logs" "$cache"
 	read -r ok bad < <(awk '/^test result: / { ok += $4; bad += $6 } END { print ok + 0, bad + 0 }' "$log")
 	if ((status != 0)); then
 		# Tests that do not build, or a test program that died, count too.
@@ -78,7 +78,8 @@ guest_tests() {
 
 mkdir -p "$logs"
 step dependencies
-scripts/deps.sh
+scripts/deps.sh <&"$terminal"
+exec {terminal}<&-
 [[ $CONFIG != debian* ]] || scripts/deps.sh debian-kernel
 use_cargo
 step "kernel ($CONFIG)"
@@ -94,7 +95,7 @@ if [[ $parts == *' host '* ]]; then
 fi
 if [[ $parts == *' scripts '* ]]; then
 	step "tests of the scripts"
-	script_tests install-test doctor-test
+	script_tests install-test doctor-test kernel-test
 fi
 if [[ $parts == *' guests '* ]]; then
 	step "tests in virtual machines"
