@@ -88,7 +88,8 @@ pub(crate) fn said(text: &str, system: &mut impl System) -> Result<Said, Failure
     Ok(said.with_dst(resolve(said.dst, system).map_err(bad)?))
 }
 
-fn resolve(host: Host<'_>, system: &mut impl System) -> Result<IpAddr, Unusable> {
+/// The address of a host, looked up if it is a name.
+pub(crate) fn resolve(host: Host<'_>, system: &mut impl System) -> Result<IpAddr, Unusable> {
     match host {
         Host::Address(ip) => Ok(ip),
         Host::Name(name, family) => system.resolve(name, family).ok_or(Unusable::Lookup),

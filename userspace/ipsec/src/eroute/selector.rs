@@ -12,7 +12,7 @@ use crate::{
     given::Given,
     naming,
     system::System,
-    text::{self, Shown, Unusable},
+    text::{self, Shown},
 };
 use klips::{
     address::Family,
@@ -45,16 +45,7 @@ pub(super) fn selector(
                 "Error -- {action} option '--{option}' is required."
             ))
         })?;
-        network::parse(text, family, system).map_err(|error| {
-            let message = format!(
-                "Error, {error} converting --{option} argument: {}",
-                Shown(text)
-            );
-            match error {
-                network::NetworkError::Address(Unusable::Lookup) => Failure::refused(message),
-                _ => Failure::usage(message),
-            }
-        })
+        network::parse(option, text, family, system)
     };
     let (src, dst) = (end("src")?, end("dst")?);
     if Family::of(&src.0.address()) != Family::of(&dst.0.address()) {
