@@ -6,7 +6,6 @@
 //! standard input, through which it says that all is well; until then the one who started it waits,
 //! so that its exit status tells whether there is something in the background now.
 
-use crate::system::Detached;
 use rustix::fs::FileType;
 use std::{
     env,
@@ -18,6 +17,17 @@ use std::{
     },
     process::Command,
 };
+
+/// Where a program is that was to go to the background.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detached {
+    /// There; this process is what goes on.
+    Here,
+    /// There; this process is what it was started by, and is done.
+    Ready,
+    /// Nowhere; it has ended and said why.
+    Failed,
+}
 
 /// Set in the environment of the process in the background.
 const MARK: &str = "KLIPS_DETACHED";

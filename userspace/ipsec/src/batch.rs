@@ -18,13 +18,17 @@
 //! corrected, whatever else happened; else 1.
 
 use crate::{
-    failure::{Failure, Place},
+    console::Console,
+    failure::Failure,
+    given::Given,
     input,
     json::Ending,
-    program::{Console, Program},
+    options,
+    program::Program,
+    requests::{How, Requests},
     system::System,
+    tell::{self, Place},
 };
-use klips::said::Said;
 use serde::Serialize;
 use std::io::{BufRead, BufReader, Read};
 use zeroize::Zeroizing;
@@ -32,65 +36,43 @@ use zeroize::Zeroizing;
 /// The longest line in bytes: several times what the longest keys and names take.
 const MAX_LINE: u64 = 1 << 18;
 
-/// A command that can be run in batches.
-pub(crate) trait Command {
-    /// What a line asks for.
-    type Request;
-    /// What requests are sent over.
-    type Connection;
-    /// What `--json` tells of a request that succeeded.
-    type Outcome: Serialize;
-
-    /// What a request is in one word, and the SAs that it names.
-    fn about(request: &Self::Request) -> (&'static str, &[Said]);
-
-    /// Whether requests are not sent, but tried on what is known.
-    fn is_dry_run(&self) -> bool {
-        false
-    }
-
-    /// Reads the words of a line; a label in it is set in `program`, which is the line's own. No
-    /// message is sent.
-    fn read(&mut self, program: &mut Program, words: &[String]) -> Result<Self::Request, Failure>;
-
-    /// Connects to the kernel.
-    fn connect(&mut self) -> Result<Self::Connection, Failure>;
-
-    /// Executes a request.
-    fn execute(
-        &mut self,
-        connection: &mut Self::Connection,
-        request: &Self::Request,
-        program: &Program,
-        console: &mut Console<'_>,
-    ) -> Result<Self::Outcome, Failure>;
-}
-
 /// Executes the one request that there is without `--batch`.
-pub(crate) fn run_one<C: Command>(
-    command: &mut C,
+pub(crate) fn run_one<C: Requests<S>, S: System>(
     request: &C::Request,
+    how: How,
     program: &Program,
+    system: &mut S,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    let outcome = command
-        .connect()
-        .and_then(|mut connection| command.execute(&mut connection, request, program, console))
+    let outcome = C::connect(how, system)
+        .and_then(|mut connection| C::execute(request, &mut connection, program, system, console))
         .map_err(|failure| failure.during(C::about(request)))?;
-    console.outcome(program, None, &outcome)
+    tell::outcome(&outcome, None, program, console)
 }
 
 /// What to do with which file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     /// A path, or `-` for standard input.
-    pub(crate) file: String,
-    pub(crate) keep_going: bool,
+    file: String,
+    keep_going: bool,
 }
 
 impl Options {
+    /// What `--batch` and `--keep-going` say.
+    pub(crate) fn of(given: &Given) -> Result<Option<Self>, Failure> {
+        let Some(file) = given.text("batch") else {
+            given.refuse(&["keep-going"], "only goes with --batch")?;
+            return Ok(None);
+        };
+        Ok(Some(Options {
+            file: file.to_owned(),
+            keep_going: given.flag("keep-going"),
+        }))
+    }
+
     /// Opens the file.
-    pub(crate) fn open(&self, system: &mut impl System) -> Result<Box<dyn Read>, Failure> {
+    fn open(&self, system: &mut impl System) -> Result<Box<dyn Read>, Failure> {
         system
             .input(&self.file)
             .map_err(|error| Failure::refused(format!("{}: {error}", self.name())))
@@ -114,16 +96,18 @@ struct Line<R> {
 }
 
 /// What is still to be read.
-struct Lines<'a, I> {
+struct Lines<'a> {
     /// `None` at the end, and after an error, which may come again for ever.
-    input: Option<BufReader<I>>,
+    input: Option<BufReader<Box<dyn Read>>>,
+    definition: clap::Command,
+    how: How,
     program: &'a Program,
     number: usize,
 }
 
-impl<I: Read> Lines<'_, I> {
+impl Lines<'_> {
     /// The next line that has words, or can't be read.
-    fn next<C: Command>(&mut self, command: &mut C) -> Option<Line<C::Request>> {
+    fn next<C: Requests<S>, S: System>(&mut self, system: &mut S) -> Option<Line<C::Request>> {
         loop {
             // It may have keys in it.
             let mut text = Zeroizing::new(Vec::new());
@@ -144,7 +128,7 @@ impl<I: Read> Lines<'_, I> {
                 }
                 Ok(_) => match words(&text) {
                     Ok(words) if words.is_empty() => continue,
-                    Ok(words) => command.read(&mut program, &words),
+                    Ok(words) => self.request::<C, S>(&words, &mut program, system),
                     Err(failure) => Err(failure),
                 },
                 Err(error) => {
@@ -158,6 +142,18 @@ impl<I: Read> Lines<'_, I> {
                 request,
             });
         }
+    }
+
+    /// What a line asks for; its label is set in `program`, which is the line's own.
+    fn request<C: Requests<S>, S: System>(
+        &mut self,
+        words: &[String],
+        program: &mut Program,
+        system: &mut S,
+    ) -> Result<C::Request, Failure> {
+        let given = options::parse_line(&mut self.definition, words, program, system)?;
+        C::read(&given, self.how, program, system)?
+            .ok_or_else(|| Failure::usage("this line asks for nothing."))
     }
 }
 
@@ -180,9 +176,10 @@ struct Count {
 
 impl Count {
     fn in_words(self, dry_run: bool) -> String {
-        let (done, failed) = match dry_run {
-            true => ("would succeed", "would fail"),
-            false => ("done", "failed"),
+        let (done, failed) = if dry_run {
+            ("would succeed", "would fail")
+        } else {
+            ("done", "failed")
         };
         let mut text = format!("{} {done}", self.done);
         for (count, what) in [(self.failed, failed), (self.not_tried, "not tried")] {
@@ -219,13 +216,13 @@ struct Progress<'a, 'b> {
     nothing_sent: bool,
 }
 
-impl Progress<'_, '_> {
+impl<'a> Progress<'a, '_> {
     /// Executes a line, or says why not.
-    fn execute<C: Command>(
+    fn execute<C: Requests<S>, S: System>(
         &mut self,
-        command: &mut C,
-        connection: &mut C::Connection,
         line: Line<C::Request>,
+        connection: &mut C::Connection,
+        system: &mut S,
     ) -> Result<(), Failure> {
         match &line.request {
             Ok(_) if self.stopped => {
@@ -233,16 +230,23 @@ impl Progress<'_, '_> {
                 Ok(())
             }
             Ok(request) => {
-                match command.execute(connection, request, &line.program, self.console) {
+                match C::execute(request, connection, &line.program, system, self.console) {
                     Ok(outcome) => {
                         self.count.done += 1;
-                        let number = Some(line.number);
-                        self.console.outcome(&line.program, number, &outcome)
+                        let place = Some(self.place(line.number));
+                        tell::outcome(&outcome, place, &line.program, self.console)
                     }
                     Err(failure) => self.failed(&line, &failure.during(C::about(request))),
                 }
             }
             Err(failure) => self.failed(&line, failure),
+        }
+    }
+
+    fn place(&self, line: usize) -> Place<'a> {
+        Place {
+            file: self.options.name(),
+            line,
         }
     }
 
@@ -262,11 +266,8 @@ impl Progress<'_, '_> {
         self.count.failed += 1;
         self.stopped |= !self.options.keep_going || failure.is_interrupted();
         self.code = self.code.max(failure.code());
-        let place = Place {
-            file: self.options.name(),
-            line: line.number,
-        };
-        failure.report(&line.program, Some(place), self.console)
+        let place = Some(self.place(line.number));
+        tell::failure(failure, place, &line.program, self.console)
     }
 
     /// Tells the count.
@@ -288,9 +289,10 @@ impl Progress<'_, '_> {
         } else {
             let name = self.options.name();
             let count = count.in_words(self.dry_run);
-            let remark = match self.nothing_sent {
-                true => "; nothing was sent",
-                false => "",
+            let remark = if self.nothing_sent {
+                "; nothing was sent"
+            } else {
+                ""
             };
             self.console
                 .remark(program, format_args!("{name}: {count}{remark}"));
@@ -302,16 +304,23 @@ impl Progress<'_, '_> {
     }
 }
 
-/// Runs the lines of `input`, and tells what comes of them.
-pub(crate) fn run<C: Command>(
-    command: &mut C,
+/// Runs the lines of a file, and tells what comes of them.
+pub(crate) fn run<C: Requests<S>, S: System>(
     options: &Options,
-    input: impl Read,
+    how: How,
     program: &Program,
+    system: &mut S,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
+    let how = How {
+        in_batch: true,
+        from_stdin: options.file == "-",
+        ..how
+    };
     let mut lines = Lines {
-        input: Some(BufReader::new(input)),
+        input: Some(BufReader::new(options.open(system)?)),
+        definition: (C::DEFINITION)(program.name()),
+        how,
         program,
         number: 0,
     };
@@ -321,25 +330,25 @@ pub(crate) fn run<C: Command>(
         count: Count::default(),
         stopped: false,
         code: 0,
-        dry_run: command.is_dry_run(),
-        nothing_sent: command.is_dry_run(),
+        dry_run: how.dry_run,
+        nothing_sent: how.dry_run,
     };
     if options.keep_going {
-        let mut connection = command.connect()?;
+        let mut connection = C::connect(how, system)?;
         while !progress.stopped {
-            let Some(line) = lines.next(command) else {
+            let Some(line) = lines.next::<C, S>(system) else {
                 break;
             };
-            progress.execute(command, &mut connection, line)?;
+            progress.execute::<C, S>(line, &mut connection, system)?;
         }
     } else {
-        let lines: Vec<_> = std::iter::from_fn(|| lines.next(command)).collect();
+        let lines: Vec<_> = std::iter::from_fn(|| lines.next::<C, S>(system)).collect();
         if lines.iter().any(|line| line.request.is_err()) {
             progress.refuse(&lines)?;
         } else {
-            let mut connection = command.connect()?;
+            let mut connection = C::connect(how, system)?;
             for line in lines {
-                progress.execute(command, &mut connection, line)?;
+                progress.execute::<C, S>(line, &mut connection, system)?;
             }
         }
     }

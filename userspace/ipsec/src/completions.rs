@@ -3,13 +3,7 @@
 //! `ipsec completions`: scripts that complete command lines, made from the commands' own
 //! definitions.
 
-use crate::{
-    failure::Failure,
-    options::{self, Parsed},
-    program::{Console, Program},
-    text,
-    tool::Tool,
-};
+use crate::{console::Console, failure::Failure, given::Given, options, program::Program, text};
 use clap::{
     Arg, Command,
     builder::{PossibleValuesParser, TypedValueParser},
@@ -33,53 +27,48 @@ Examples:
 
 /// The definition of all options, in the words of `name`'s help.
 pub(crate) fn definition(name: &str) -> Command {
-    Command::new("completions")
-        .about("Prints a script that completes command lines in a shell")
-        .version(env!("CARGO_PKG_VERSION"))
-        .disable_help_flag(true)
-        .disable_version_flag(true)
-        .override_usage(format!(
-            "{name} bash|zsh|fish [NAME]\n       {name} --help\n       {name} --version"
-        ))
-        .arg(
-            Arg::new("shell")
-                .value_name("SHELL")
-                .help("Which shell")
-                .value_parser(
-                    PossibleValuesParser::new(SHELLS).try_map(|shell| Shell::from_str(&shell)),
-                ),
-        )
-        .arg(Arg::new("name").value_name("NAME").help("Which program"))
-        .args(options::general())
-        .after_help(EXAMPLES)
+    options::command(
+        "completions",
+        "Prints a script that completes command lines in a shell",
+    )
+    .override_usage(format!(
+        "{name} bash|zsh|fish [NAME]\n       {name} --help\n       {name} --version"
+    ))
+    .arg(
+        Arg::new("shell")
+            .value_name("SHELL")
+            .help("Which shell")
+            .value_parser(
+                PossibleValuesParser::new(SHELLS).try_map(|shell| Shell::from_str(&shell)),
+            ),
+    )
+    .arg(Arg::new("name").value_name("NAME").help("Which program"))
+    .args(options::general())
+    .after_help(EXAMPLES)
 }
 
-/// Runs the command.
+/// Prints the script for a program that `definition_of` defines by its name.
 pub(crate) fn run(
-    program: &mut Program,
-    args: &[String],
+    given: &Given,
+    program: &Program,
     console: &mut Console<'_>,
+    definition_of: impl FnOnce(&str) -> Command,
 ) -> Result<(), Failure> {
-    let matches = match options::parse(definition, program, args)? {
-        Parsed::Text(text) => return console.print(&text),
-        Parsed::Options(matches) => matches,
-    };
     let see = text::see_help(program);
-    let Some(shell) = matches.get_one("shell") else {
+    let Some(shell) = given.value::<Shell>("shell") else {
         return Err(Failure::usage(format!(
             "no shell given: bash, zsh or fish.{see}"
         )));
     };
-    let name = match matches.get_one::<String>("name") {
-        Some(name) => name.as_str(),
-        None => program.called_by(),
-    };
-    match is_plain(name) {
-        true => console.print(&script(*shell, name)),
-        false => Err(Failure::usage(format!(
+    let name = given.text("name").unwrap_or(program.called_by());
+    if !is_plain(name) {
+        return Err(Failure::usage(format!(
             "no name for a program: '{name}'.{see}"
-        ))),
+        )));
     }
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut definition_of(name), name, &mut script);
+    console.print(&String::from_utf8_lossy(&script))
 }
 
 /// Whether a name needs no quotes in any shell.
@@ -88,15 +77,4 @@ fn is_plain(name: &str) -> bool {
         && name
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
-}
-
-/// The script for a program of this name.
-fn script(shell: Shell, name: &str) -> String {
-    let mut definition = match Tool::from_program(name) {
-        Some(tool) => tool.definition(name),
-        None => crate::definition(),
-    };
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut definition, name, &mut script);
-    String::from_utf8_lossy(&script).into_owned()
 }

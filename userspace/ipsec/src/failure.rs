@@ -1,24 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Why a command ends without success, and with which exit status.
+//! Why a command ends without success: what is the matter, and with which exit status. It is data;
+//! how it is told is said in `tell`.
 
-use crate::{
-    json::{Ending, Error, Flow, Outcome, Sa},
-    program::{Console, Program},
-};
+use crate::entry::Entry;
 use klips::{errno::Errno, said::Said, selector::Selector};
 use serde::Serialize;
-use std::{ffi::OsString, fmt, io};
+use std::{ffi::OsString, io};
 
+/// What kind of failure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// Exit status 1.
+pub(crate) enum Kind {
+    /// What was asked for can't be done: exit status 1.
     Refused,
     /// The same, of what was not sent.
     WouldBeRefused,
-    /// Exit status 1, and nothing else is tried.
+    /// The user wants an end: exit status 1, and nothing else is tried.
     Interrupted,
-    /// Exit status 2.
+    /// What was asked for makes no sense: exit status 2.
     Usage,
     /// An exit status and nothing to say: that has been done, or nobody reads any more.
     Told(u8),
@@ -40,39 +39,30 @@ pub(crate) enum Reason {
     Unusable,
 }
 
-/// Where in a batch something went wrong.
-#[derive(Clone, Copy)]
-pub(crate) struct Place<'a> {
-    pub(crate) file: &'a str,
-    /// Counts from 1.
-    pub(crate) line: usize,
-}
-
-impl fmt::Display for Place<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
-    }
-}
-
 /// The end of a command that did not succeed.
 #[derive(Debug)]
 pub(crate) struct Failure(Box<Details>);
 
+/// What is known of a failure.
 #[derive(Debug)]
-struct Details {
-    kind: Kind,
-    text: String,
-    action: Option<&'static str>,
+pub(crate) struct Details {
+    pub(crate) kind: Kind,
+    /// What is the matter, for people.
+    pub(crate) text: String,
+    /// What was asked for, in one word.
+    pub(crate) action: Option<&'static str>,
     /// The SAs of the request.
-    saids: Vec<Said>,
+    pub(crate) saids: Vec<Said>,
     /// The packets of the request.
-    flow: Option<Selector>,
+    pub(crate) flow: Option<Selector>,
     /// The one at fault.
-    sa: Option<Said>,
-    reason: Option<Reason>,
+    pub(crate) sa: Option<Said>,
+    /// What is wrong with that.
+    pub(crate) reason: Option<Reason>,
     /// The innermost SA of the group that it is in.
-    group: Option<Sa>,
-    errno: Option<Errno>,
+    pub(crate) group: Option<Entry>,
+    /// The kernel's errno.
+    pub(crate) errno: Option<Errno>,
 }
 
 impl Failure {
@@ -118,6 +108,7 @@ impl Failure {
         }
     }
 
+    /// An argument is no text.
     pub(crate) fn not_utf8(arg: OsString) -> Self {
         Failure::usage(format!(
             "argument is not valid UTF-8: {}",
@@ -170,8 +161,8 @@ impl Failure {
     }
 
     /// The same, with the innermost SA of the group that the one at fault is in.
-    pub(crate) fn in_group(mut self, innermost: Sa) -> Self {
-        self.0.group = Some(innermost);
+    pub(crate) fn in_group(mut self, innermost: &Entry) -> Self {
+        self.0.group = Some(innermost.clone());
         self
     }
 
@@ -181,44 +172,9 @@ impl Failure {
         self
     }
 
-    /// Says what is the matter: on standard error, and with `--json` on standard output too.
-    pub(crate) fn report(
-        &self,
-        program: &Program,
-        place: Option<Place<'_>>,
-        console: &mut Console<'_>,
-    ) -> Result<(), Failure> {
-        let details = &self.0;
-        if let Kind::Told(_) = details.kind {
-            return Ok(());
-        }
-        // If that fails there is no other place to say so.
-        let _ = match place {
-            Some(place) => writeln!(console.err, "{program}: {place}: {}", details.text),
-            None => writeln!(console.err, "{program}: {}", details.text),
-        };
-        console.outcome(program, place.map(|place| place.line), &self.outcome())
-    }
-
-    fn outcome(&self) -> Outcome {
-        let details = &self.0;
-        Outcome {
-            action: details.action,
-            result: match details.kind {
-                Kind::Usage => Ending::Usage,
-                Kind::WouldBeRefused => Ending::WouldBeRefused,
-                Kind::Refused | Kind::Interrupted | Kind::Told(_) => Ending::Refused,
-            },
-            sas: details.saids.iter().map(Sa::of).collect(),
-            flow: details.flow.as_ref().map(Flow::of),
-            error: Some(Error {
-                message: details.text.clone(),
-                sa: details.sa.as_ref().map(Sa::of),
-                reason: details.reason,
-                group: details.group.clone(),
-                errno: details.errno.map(errno_name),
-            }),
-        }
+    /// What is known of it.
+    pub(crate) fn details(&self) -> &Details {
+        &self.0
     }
 
     /// Whether the user wants an end.
@@ -226,19 +182,12 @@ impl Failure {
         self.0.kind == Kind::Interrupted
     }
 
+    /// The exit status.
     pub(crate) fn code(&self) -> u8 {
         match self.0.kind {
             Kind::Refused | Kind::Interrupted | Kind::WouldBeRefused => 1,
             Kind::Usage => 2,
             Kind::Told(code) => code,
         }
-    }
-}
-
-/// The symbolic name of an errno; the number if it is none that KLIPS answers with.
-fn errno_name(errno: Errno) -> String {
-    match errno.describe() {
-        Some((name, _)) => name.to_owned(),
-        None => errno.0.to_string(),
     }
 }

@@ -3,11 +3,7 @@
 //! The groups as the kernel lists them, to look SAs up in and to try requests on. What may be
 //! grouped is decided by the rules of the module itself.
 
-use crate::{
-    failure::Failure,
-    listing::{self, Entry},
-    system::System,
-};
+use crate::{entry::Entry, failure::Failure, listing, system::System};
 use klips::{
     group::{self, LinkError, Links, ListError, Neighbours},
     said::Said,

@@ -15,10 +15,10 @@
 //! without `--json`.
 
 use crate::{
-    failure::{Failure, Reason},
-    program::{Console, Program},
+    entry::Entry,
+    failure::{Details, Kind, Reason},
 };
-use klips::{address::Family, said::Said, selector::Selector};
+use klips::{address::Family, errno::Errno, said::Said, selector::Selector};
 use serde::Serialize;
 use std::net::IpAddr;
 
@@ -48,8 +48,13 @@ impl Sa {
         Sa::listed(said.to_string(), Some(*said))
     }
 
-    /// An SA as a list has it, whose name may be one that can't be read.
-    pub(crate) fn listed(text: impl Into<String>, said: Option<Said>) -> Self {
+    /// An SA as a list has it.
+    pub(crate) fn of_entry(entry: &Entry) -> Self {
+        Sa::listed(entry.text(), entry.said())
+    }
+
+    /// An SA whose name may be one that can't be read.
+    fn listed(text: impl Into<String>, said: Option<Said>) -> Self {
         Sa {
             listed: text.into(),
             known: said.map(|said| Known {
@@ -127,6 +132,27 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// A request that failed.
+    pub(crate) fn of(failure: &Details) -> Self {
+        Outcome {
+            action: failure.action,
+            result: match failure.kind {
+                Kind::Usage => Ending::Usage,
+                Kind::WouldBeRefused => Ending::WouldBeRefused,
+                Kind::Refused | Kind::Interrupted | Kind::Told(_) => Ending::Refused,
+            },
+            sas: failure.saids.iter().map(Sa::of).collect(),
+            flow: failure.flow.as_ref().map(Flow::of),
+            error: Some(Error {
+                message: failure.text.clone(),
+                sa: failure.sa.as_ref().map(Sa::of),
+                reason: failure.reason,
+                group: failure.group.as_ref().map(Sa::of_entry),
+                errno: failure.errno.map(errno_name),
+            }),
+        }
+    }
+
     /// A request that was carried out: what it is in one word, and the SAs that it names.
     pub(crate) fn done((action, saids): (&'static str, &[Said])) -> Self {
         Outcome {
@@ -166,50 +192,10 @@ pub(crate) struct Error {
     pub(crate) errno: Option<String>,
 }
 
-/// Something that a line of a batch is about.
-#[derive(Serialize)]
-struct Numbered<'a, T> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    line: Option<usize>,
-    #[serde(flatten)]
-    what: &'a T,
-}
-
-impl Console<'_> {
-    /// Prints an object on a line of its own.
-    pub(crate) fn object(&mut self, object: &impl Serialize) -> Result<(), Failure> {
-        let json = serde_json::to_string(object).map_err(|error| Failure::output(error.into()))?;
-        self.print(&format!("{json}\n"))
-    }
-
-    /// Prints an array with an item a line.
-    pub(crate) fn array<T: Serialize>(
-        &mut self,
-        items: impl Iterator<Item = T>,
-    ) -> Result<(), Failure> {
-        let mut separator = "[\n";
-        for item in items {
-            let json =
-                serde_json::to_string(&item).map_err(|error| Failure::output(error.into()))?;
-            write!(self.out, "{separator}{json}").map_err(Failure::output)?;
-            separator = ",\n";
-        }
-        self.print(if separator == "[\n" { "[]\n" } else { "\n]\n" })
-    }
-
-    /// Prints what became of a request if JSON is wanted, with the number of its line in a batch.
-    pub(crate) fn outcome(
-        &mut self,
-        program: &Program,
-        line: Option<usize>,
-        outcome: &impl Serialize,
-    ) -> Result<(), Failure> {
-        match program.json {
-            true => self.object(&Numbered {
-                line,
-                what: outcome,
-            }),
-            false => Ok(()),
-        }
+/// The symbolic name of an errno; the number if it is none that KLIPS answers with.
+fn errno_name(errno: Errno) -> String {
+    match errno.describe() {
+        Some((name, _)) => name.to_owned(),
+        None => errno.0.to_string(),
     }
 }

@@ -2,14 +2,17 @@
 
 //! The commands of `ipsec`: `spigrp`, `spi` and what goes with them.
 //!
-//! Each that asks something of the kernel works in three steps: its arguments are read into a
-//! command, which is turned into the messages to be sent, which are sent. What is outside of the
-//! program is behind [`System`], so that all of it can be tested against the request engine of the
-//! module.
+//! Each command is a folder with the definition of its options and what it does with them; here is
+//! the table of them. What they do alike is the driver's: it reads arguments, prints help, executes
+//! requests, alone or in batches, and tells what came of them. What is outside of the program is
+//! behind [`System`], so that all of it can be tested against the request engine of the module.
 
 mod background;
 mod batch;
 mod completions;
+mod console;
+mod driver;
+mod entry;
 mod eroute;
 mod failure;
 mod given;
@@ -25,56 +28,132 @@ mod options;
 mod optionsfrom;
 mod pf_key;
 mod program;
+mod requests;
 mod spi;
 mod spigrp;
 mod suggest;
 mod system;
+mod tell;
 mod text;
-mod tool;
 mod unsent;
 
 pub use self::{
-    program::Console,
-    system::{Detached, Linux, ProcFile, Secret, System, Wake},
+    background::Detached,
+    console::Console,
+    system::{Linux, ProcFile, Secret, System, Wake},
 };
 
-use self::{failure::Failure, program::Program, tool::Tool};
-use clap::{Arg, Command};
+use self::{driver::Command, failure::Failure, program::Program};
+use clap::Arg;
 use std::{ffi::OsString, fmt::Write};
 
+/// All commands, in the order in which they are listed.
+fn table<S: System>() -> [Command<S>; 6] {
+    [
+        Command {
+            name: "spigrp",
+            definition: spigrp::definition,
+            run: spigrp::run,
+        },
+        Command {
+            name: "spi",
+            definition: spi::definition,
+            run: spi::run,
+        },
+        Command {
+            name: "eroute",
+            definition: eroute::definition,
+            run: eroute::run,
+        },
+        Command {
+            name: "pf_key",
+            definition: pf_key::definition,
+            run: pf_key::run,
+        },
+        Command {
+            name: "klipsdebug",
+            definition: klipsdebug::definition,
+            run: klipsdebug::run,
+        },
+        Command {
+            name: COMPLETIONS,
+            definition: completions::definition,
+            run: |given, program, _, console| {
+                completions::run(given, program, console, definition_of)
+            },
+        },
+    ]
+}
+
+/// The command that a program can't be linked to.
+const COMPLETIONS: &str = "completions";
+
+/// Commands of KLIPS that deal with packets. One that has come to be is found before it is looked for
+/// here.
+const TO_COME: [&str; 4] = ["eroute", "tncfg", "look", "manual"];
+
+/// The command of this name.
+fn find<S: System>(name: &str) -> Option<Command<S>> {
+    table().into_iter().find(|command| command.name == name)
+}
+
+/// The command that a program of this name is, under which it may be linked.
+fn linked<S: System>(program: &str) -> Option<Command<S>> {
+    let name = word_of(program);
+    find(name).filter(|command| command.name != COMPLETIONS)
+}
+
+/// The command that is meant by the name of a program.
+fn word_of(program: &str) -> &str {
+    program.strip_prefix("ipsec_").unwrap_or(program)
+}
+
 /// The options of every command, for what is made from them: completions, checks of manual pages.
-pub fn commands() -> Vec<Command> {
-    Tool::ALL
+pub fn commands() -> Vec<clap::Command> {
+    table::<Linux>()
         .iter()
-        .map(|tool| tool.definition(&format!("ipsec {}", tool.name())))
+        .map(|command| (command.definition)(&format!("ipsec {}", command.name)))
         .collect()
 }
 
 /// The whole program with its commands.
-pub fn definition() -> Command {
-    Command::new("ipsec")
+pub fn definition() -> clap::Command {
+    outside().subcommands(commands()).subcommand(
+        clap::Command::new("help")
+            .about(HELP_ABOUT)
+            .disable_help_flag(true)
+            .arg(Arg::new("command").value_parser(table::<Linux>().map(|command| command.name))),
+    )
+}
+
+/// What stands before a command.
+fn outside() -> clap::Command {
+    clap::Command::new("ipsec")
         .version(env!("CARGO_PKG_VERSION"))
         .disable_help_flag(true)
         .disable_version_flag(true)
         .disable_help_subcommand(true)
-        .subcommands(commands())
-        .subcommand(
-            Command::new("help")
-                .about(HELP_ABOUT)
-                .disable_help_flag(true)
-                .arg(Arg::new("command").value_parser(Tool::ALL.map(Tool::name))),
-        )
         .args(options::help_and_version())
+}
+
+/// What a program of this name takes.
+fn definition_of(program: &str) -> clap::Command {
+    match linked::<Linux>(program) {
+        Some(command) => (command.definition)(program),
+        None => definition(),
+    }
 }
 
 const HELP_ABOUT: &str = "Prints this list, or the help of a command";
 
 /// What `ipsec --help` prints.
 fn help(program: &Program) -> String {
-    let commands = Tool::ALL.map(|tool| (tool.name(), tool.about()));
-    let help = ("help", HELP_ABOUT.to_owned());
+    let commands = table::<Linux>();
+    let commands = commands
+        .iter()
+        .map(|command| (command.name, command.about()));
     let mut text = format!("Usage: {program} COMMAND [ARGUMENT...]\n\nCommands:\n");
-    for (name, about) in commands.into_iter().chain([help]) {
+    for (name, about) in commands.chain([("help", HELP_ABOUT.to_owned())]) {
         // Writing to a String does not fail.
         let _ = writeln!(text, "  {name:11}  {about}");
     }
@@ -102,7 +181,7 @@ pub fn run<S: System>(
         Ok(()) => 0,
         Err(failure) => {
             // If that fails too, it is the same failure again, or nobody reads any more.
-            let _ = failure.report(&program, None, console);
+            let _ = tell::failure(&failure, None, &program, console);
             failure.code()
         }
     }
@@ -114,20 +193,62 @@ fn dispatch<S: System>(
     system: &mut S,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    program.check_name()?;
-    let (tool, args) = match (program.tool(), args) {
-        (Some(tool), args) => (tool, args),
-        (None, []) => {
-            return Err(Failure::usage(format!(
-                "no command given.  See '{program} --help' for a list."
-            )));
-        }
-        (None, [command, args @ ..]) => match (command.as_str(), args) {
-            ("--help" | "-h", _) | ("help", []) => return console.print(&help(program)),
-            ("--version" | "-V", _) => return console.print(&program.version()),
-            ("help", [command, ..]) => (program.enter(command)?, &["--help".to_owned()][..]),
-            (command, args) => (program.enter(command)?, args),
-        },
+    if let Some(command) = linked(program.name()) {
+        return command.run(program, args, system, console);
+    }
+    check_is_not_to_come(word_of(program.name()), program)?;
+    let mut definition = outside()
+        .no_binary_name(true)
+        .allow_external_subcommands(true);
+    let matches = definition
+        .try_get_matches_from_mut(args)
+        .map_err(|error| options::explain(&definition, program, error))?;
+    if matches.get_flag("help") {
+        return console.print(&help(program));
+    }
+    if matches.get_flag("version") {
+        return console.print(&program.version());
+    }
+    let Some((name, matches)) = matches.subcommand() else {
+        return Err(Failure::usage(format!(
+            "no command given.  See '{program} --help' for a list."
+        )));
     };
-    tool.run(program, args, system, console)
+    let args = matches.get_many::<OsString>("").into_iter().flatten();
+    let args: Vec<_> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
+    match (name, args.as_slice()) {
+        ("help", []) => console.print(&help(program)),
+        ("help", [name, ..]) => {
+            let help = ["--help".to_owned()];
+            enter(name, program)?.run(program, &help, system, console)
+        }
+        (name, args) => enter(name, program)?.run(program, args, system, console),
+    }
+}
+
+/// Goes on as one of the commands.
+fn enter<S: System>(name: &str, program: &mut Program) -> Result<Command<S>, Failure> {
+    if let Some(command) = find(name) {
+        program.enter(name);
+        return Ok(command);
+    }
+    check_is_not_to_come(name, program)?;
+    let names = table::<S>().map(|command| command.name).into_iter();
+    let guess = match suggest::nearest(name, names.chain(["help"])) {
+        Some(name) => format!(", did you mean '{name}'?"),
+        None => String::new(),
+    };
+    Err(Failure::usage(format!(
+        "unknown IPsec command '{name}'{guess} ('{program} --help' for list)"
+    )))
+}
+
+/// Says so of a command that is still to come.
+fn check_is_not_to_come(name: &str, program: &Program) -> Result<(), Failure> {
+    if TO_COME.contains(&name) {
+        return Err(Failure::refused(format!(
+            "there is no '{name}' yet: klips moves no packets yet ('{program} --help' for list)"
+        )));
+    }
+    Ok(())
 }

@@ -3,9 +3,10 @@
 //! `--monitor`: a line for each change that the kernel tells of, written at once.
 
 use crate::{
+    console::Console,
     failure::Failure,
     listen::{self, Heard},
-    program::{Console, Program},
+    program::Program,
     system::System,
     text,
 };

@@ -6,15 +6,14 @@
 //! read and its help text is made.
 
 use crate::{
-    batch,
-    failure::Failure,
-    program::{Console, Program},
-    text,
+    console::Console, failure::Failure, given::Given, optionsfrom, program::Program,
+    system::System, text,
 };
 use clap::{
     Arg, ArgAction, ArgMatches, Command,
     builder::{PossibleValuesParser, TypedValueParser},
     error::{ContextKind, ContextValue, ErrorKind},
+    parser::ValueSource,
 };
 
 /// An option without a value; to give it twice is to give it once.
@@ -41,19 +40,12 @@ pub(crate) fn json() -> Arg {
     flag("json", "Print lists and results as JSON")
 }
 
-/// `--help` and `--version`.
+/// `--help` and `--version`. They are looked at when all is read, so that what is given beside them
+/// counts.
 pub(crate) fn help_and_version() -> [Arg; 2] {
     [
-        Arg::new("help")
-            .long("help")
-            .short('h')
-            .help("Print this text")
-            .action(ArgAction::Help),
-        Arg::new("version")
-            .long("version")
-            .short('V')
-            .help("Print the version")
-            .action(ArgAction::Version),
+        flag("help", "Print this text").short('h'),
+        flag("version", "Print the version").short('V'),
     ]
 }
 
@@ -124,92 +116,228 @@ pub(crate) fn color() -> Arg {
 }
 
 /// What `--color` says.
-pub(crate) fn color_of(matches: &ArgMatches) -> Color {
-    matches.get_one("color").copied().unwrap_or(Color::Auto)
+pub(crate) fn color_of(given: &Given) -> Color {
+    given.value("color").unwrap_or(Color::Auto)
 }
 
-/// What `--batch` and `--keep-going` say.
-pub(crate) fn batch_of(matches: &ArgMatches) -> Result<Option<batch::Options>, Failure> {
-    let keep_going = matches.get_flag("keep-going");
-    match matches.get_one::<String>("batch") {
-        Some(file) => Ok(Some(batch::Options {
-            file: file.clone(),
-            keep_going,
-        })),
-        None if keep_going => Err(Failure::usage("--keep-going only goes with --batch.")),
-        None => Ok(None),
-    }
+/// The definition of a command, to which its options are to be added.
+pub(crate) fn command(name: &'static str, about: &'static str) -> Command {
+    Command::new(name)
+        .about(about)
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .no_binary_name(true)
 }
+
+/// The options that go with all that a command can be asked for.
+pub(crate) const ALWAYS: [&str; 5] = ["label", "debug", "json", "color", optionsfrom::OPTION];
+
+/// The options that a line of a batch can't have: those that say how all of it is read and told.
+const NOT_IN_A_LINE: [&str; 9] = [
+    "batch",
+    "keep-going",
+    "dry-run",
+    "monitor",
+    "timestamp",
+    "json",
+    "debug",
+    "color",
+    "help",
+];
 
 /// What arguments ask for.
 pub(crate) enum Parsed {
-    /// To be told of the command: its help or its version.
-    Text(String),
+    /// The help of the command.
+    Help,
+    /// Its version.
+    Version,
     /// To run it with these options.
-    Options(ArgMatches),
+    Given(Given),
 }
 
-/// Takes the arguments of a command that has the [`general`] options apart. Label and debugging are
-/// set in `program`, and whether there is to be JSON.
+/// Why arguments make no sense.
+enum Bad {
+    /// They don't fit the definition.
+    Arguments(clap::Error),
+    /// What they name can't be read.
+    Failure(Failure),
+}
+
+/// Reads the arguments of a command that has the [`general`] options. What they say of messages is
+/// set in `program`, also if they make no sense: as far as they do.
 pub(crate) fn parse(
-    definition: fn(&str) -> Command,
-    program: &mut Program,
+    definition: &mut Command,
     args: &[String],
+    program: &mut Program,
+    system: &mut impl System,
 ) -> Result<Parsed, Failure> {
-    let result = definition(program.name())
-        .no_binary_name(true)
-        .try_get_matches_from(args);
+    let mut given = Given::default();
+    let result = read(definition, args, &mut given, &mut 0, system);
+    if let Some(label) = given.text("label") {
+        program.set_label(label);
+    }
+    program.debug |= given.flag("debug");
+    program.json |= given.flag("json");
+    if given.flag("help") {
+        return Ok(Parsed::Help);
+    }
+    if given.flag("version") {
+        return Ok(Parsed::Version);
+    }
     match result {
-        Ok(matches) => {
-            if let Some(label) = matches.get_one::<String>("label") {
-                program.set_label(label);
-            }
-            program.debug |= matches.get_flag("debug");
-            program.json |= matches!(matches.try_get_one::<bool>("json"), Ok(Some(true)));
-            Ok(Parsed::Options(matches))
-        }
+        Ok(()) => Ok(Parsed::Given(given)),
+        Err(Bad::Arguments(error)) => Err(explain(definition, program, error)),
+        Err(Bad::Failure(failure)) => Err(failure),
+    }
+}
+
+/// Reads the words of a line of a batch.
+pub(crate) fn parse_line(
+    definition: &mut Command,
+    words: &[String],
+    program: &mut Program,
+    system: &mut impl System,
+) -> Result<Given, Failure> {
+    let (debug, json) = (program.debug, program.json);
+    let parsed = parse(definition, words, program, system);
+    // Not the line's to say.
+    (program.debug, program.json) = (debug, json);
+    let option = match parsed? {
+        Parsed::Help => Some("help"),
+        Parsed::Version => Some("version"),
+        Parsed::Given(given) => match NOT_IN_A_LINE.into_iter().find(|name| given.is_set(name)) {
+            None => return Ok(given),
+            option => option,
+        },
+    };
+    Err(Failure::usage(format!(
+        "--{} can't be given in a line, only for the whole batch.",
+        option.unwrap_or_default()
+    )))
+}
+
+/// Adds what these arguments give, and what is in the files that they name, to `given`: as much of
+/// it as makes sense.
+fn read(
+    definition: &mut Command,
+    args: &[String],
+    given: &mut Given,
+    files: &mut usize,
+    system: &mut impl System,
+) -> Result<(), Bad> {
+    let matches = match definition.try_get_matches_from_mut(args) {
+        Ok(matches) => matches,
         Err(error) => {
-            if let Some(label) = find_label(args) {
-                program.set_label(label);
+            let lenient = definition.clone().ignore_errors(true);
+            if let Ok(matches) = lenient.try_get_matches_from(args) {
+                given.add(matches);
             }
-            program.json = wants_json(args);
-            match error.kind() {
-                ErrorKind::DisplayHelp => Ok(Parsed::Text(
-                    definition(&program.to_string()).render_help().to_string(),
-                )),
-                ErrorKind::DisplayVersion => Ok(Parsed::Text(program.version())),
-                _ => Err(explain(&definition(program.name()), program, &error)),
-            }
+            return Err(Bad::Arguments(error));
         }
+    };
+    if let Some(option) = given_before(definition, given, &matches) {
+        return Err(Bad::Failure(Failure::usage(format!(
+            "the argument '{option}' cannot be used multiple times."
+        ))));
     }
-}
-
-/// Whether results are to be told as JSON, of arguments that may make no sense.
-pub(crate) fn wants_json(args: &[String]) -> bool {
-    args.iter().any(|arg| arg == "--json")
-}
-
-/// The label in arguments that make no sense.
-pub(crate) fn find_label(args: &[String]) -> Option<&str> {
-    let at = args.iter().position(|arg| arg.starts_with("--label"))?;
-    match args[at].split_once('=') {
-        Some((_, label)) => Some(label),
-        None => args.get(at + 1).map(String::as_str),
+    let names: Vec<String> = match matches.try_get_many(optionsfrom::OPTION) {
+        Ok(names) => names.into_iter().flatten().cloned().collect(),
+        Err(_) => Vec::new(),
+    };
+    given.add(matches);
+    for name in names {
+        *files += 1;
+        if *files == optionsfrom::MAX_FILES {
+            return Err(Bad::Failure(Failure::usage(format!(
+                "optionsfrom called {files} times, looping?"
+            ))));
+        }
+        let args = optionsfrom::read(&name, system).map_err(Bad::Failure)?;
+        read(definition, &args, given, files, system)?;
     }
+    Ok(())
 }
 
-/// The first line of what is wrong, with what may have been meant; the rest is usage. `definition`
-/// lets options be shortened.
-pub(crate) fn explain(definition: &Command, program: &Program, error: &clap::Error) -> Failure {
+/// An option that may be given once and was given before, on the command line or in another file.
+fn given_before<'d>(
+    definition: &'d Command,
+    given: &Given,
+    matches: &ArgMatches,
+) -> Option<&'d Arg> {
+    definition
+        .get_arguments()
+        .filter(|option| matches!(option.get_action(), ArgAction::Set))
+        .find(|option| {
+            let name = option.get_id().as_str();
+            let is_here = matches.value_source(name) == Some(ValueSource::CommandLine);
+            is_here && given.is_set(name) && !ALWAYS.contains(&name)
+        })
+}
+
+/// What is wrong with arguments, and what may have been meant: in the words of the original tools,
+/// as far as they had any.
+pub(crate) fn explain(definition: &Command, program: &Program, mut error: clap::Error) -> Failure {
+    if definition
+        .get_arguments()
+        .any(|arg| KEYS.contains(&arg.get_id().as_str()))
+    {
+        hide_keys(&mut error);
+    }
     let see = text::see_help(program);
-    if let Some(ambiguity) = ambiguity(definition, error) {
+    if let Some(ambiguity) = ambiguity(definition, &error) {
         return Failure::usage(format!("{ambiguity}.{see}"));
     }
-    Failure::usage(format!("{}{}{see}", first_line(error), guess(error)))
+    let guess = guess(&error);
+    match (error.kind(), text_of(&error, ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(option)) if option.starts_with('-') => {
+            Failure::usage(format!("unknown option '{option}'{guess}{see}"))
+        }
+        (ErrorKind::InvalidValue, Some(option))
+            if text_of(&error, ContextKind::InvalidValue) == Some("") =>
+        {
+            let name = option.split([' ', '=']).next().unwrap_or(option);
+            Failure::usage(format!("{name} option requires an argument."))
+        }
+        _ => Failure::usage(format!("{}{guess}{see}", first_line(&error))),
+    }
+}
+
+/// A text that belongs to an error.
+fn text_of(error: &clap::Error, kind: ContextKind) -> Option<&str> {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// The options whose values nobody is to see.
+const KEYS: [&str; 2] = ["authkey", "enckey"];
+
+/// Takes out of an error what may be a key: one whose option was forgotten, or the blank after it.
+fn hide_keys(error: &mut clap::Error) {
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue] {
+        let Some(text) = text_of(error, kind) else {
+            continue;
+        };
+        let formats = ["0x", "0s", "0t"].into_iter();
+        if let Some(at) = formats.filter_map(|format| text.find(format)).min() {
+            let text = format!("{}...", &text[..at]);
+            error.insert(kind, ContextValue::String(text));
+        }
+    }
+}
+
+/// An argument by its name, as it is typed.
+pub(crate) fn shown(name: &str) -> String {
+    match name {
+        "sa" => "SAs".to_owned(),
+        option => format!("--{option}"),
+    }
 }
 
 /// What is wrong, in clap's words.
-pub(crate) fn first_line(error: &clap::Error) -> String {
+fn first_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
     line.strip_prefix("error: ").unwrap_or(line).to_owned()
@@ -218,9 +346,7 @@ pub(crate) fn first_line(error: &clap::Error) -> String {
 /// What a shortened option could stand for, if that is why it is unknown. In the words of
 /// `getopt_long`.
 fn ambiguity(definition: &Command, error: &clap::Error) -> Option<String> {
-    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
-        return None;
-    };
+    let argument = text_of(error, ContextKind::InvalidArg)?;
     let short = argument.split('=').next()?.strip_prefix("--")?;
     let possible: Vec<_> = definition
         .get_arguments()
@@ -238,7 +364,7 @@ fn ambiguity(definition: &Command, error: &clap::Error) -> Option<String> {
 }
 
 /// The end of a sentence about something unknown: what may have been meant.
-pub(crate) fn guess(error: &clap::Error) -> String {
+fn guess(error: &clap::Error) -> String {
     let known = [ContextKind::SuggestedArg, ContextKind::SuggestedValue];
     let word = known.into_iter().find_map(|kind| match error.get(kind)? {
         ContextValue::String(word) => Some(word),

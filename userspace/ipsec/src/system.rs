@@ -2,7 +2,7 @@
 
 //! What the commands need of the system that they run on.
 
-use crate::background;
+use crate::background::{self, Detached};
 use dns_lookup::AddrInfoHints;
 use klips::address::Family;
 use pfkey::{Client, Transport};
@@ -65,17 +65,6 @@ pub struct Secret {
     pub input: Box<dyn Read>,
     /// Its permissions, the nine lowest bits; `None` if it is no regular file.
     pub mode: Option<u32>,
-}
-
-/// Where a program is that was to go to the background.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Detached {
-    /// There; this process is what goes on.
-    Here,
-    /// There; this process is what it was started by, and is done.
-    Ready,
-    /// Nowhere; it has ended and said why.
-    Failed,
 }
 
 /// What the commands need of the system that they run on.

@@ -131,13 +131,17 @@ pub(crate) fn proto(text: &str) -> Option<Proto> {
     said::proto(text.trim()).filter(|proto| *proto != Proto::Int)
 }
 
-/// Refuses to talk to mainline's PF_KEY socket, which reads other requests into KLIPS's.
+/// What is said where the PF_KEY socket is mainline's, which reads other requests into KLIPS's.
+pub(crate) fn beside_netkey(command: &str) -> String {
+    format!("NETKEY does not use the ipsec {command} command. Use 'ip xfrm' instead.")
+}
+
+/// Refuses to talk to mainline's PF_KEY socket.
 pub(crate) fn refuse_netkey(command: &str, system: &mut impl System) -> Result<(), Failure> {
-    match system.has_netkey() {
-        true => Err(Failure::refused(format!(
-            "NETKEY does not use the ipsec {command} command. Use 'ip xfrm' instead."
-        ))),
-        false => Ok(()),
+    if system.has_netkey() {
+        Err(Failure::refused(beside_netkey(command)))
+    } else {
+        Ok(())
     }
 }
 

@@ -2,11 +2,7 @@
 
 //! The messages that `--dry-run` does not send.
 
-use crate::{
-    failure::Failure,
-    program::{Console, Program},
-    text,
-};
+use crate::{console::Console, failure::Failure, program::Program, text};
 use klips::{errno::Errno, pfkey::types::WORD};
 use pfkey::{Client, Content, Transport, describe::Description};
 use std::{cell::RefCell, fmt, rc::Rc, time::Duration};

@@ -4,45 +4,12 @@
 
 use super::{
     plan::{Eroute, Request},
-    selector, syntax,
+    selector,
 };
 use crate::{
-    batch,
-    failure::Failure,
-    given::Given,
-    naming,
-    options::{self, Color, Parsed},
-    program::Program,
-    system::System,
-    text,
+    failure::Failure, given::Given, naming, options::ALWAYS, program::Program, system::System, text,
 };
 use klips::{pfkey::SaType, said::Said, selector::Packet};
-
-/// What is to be done.
-pub(super) enum Command {
-    /// Print the help text or the version.
-    Text(String),
-    /// Print the eroutes.
-    List(Color),
-    /// Add or delete eroutes.
-    Request {
-        request: Request,
-        /// Or only tell what would come of it.
-        dry_run: bool,
-    },
-    /// Tell what becomes of a packet.
-    Get { packet: Packet, color: Color },
-    /// Requests, one a line.
-    Batch {
-        batch: batch::Options,
-        dry_run: bool,
-    },
-    /// Print changes.
-    Monitor {
-        /// With the time.
-        timestamp: bool,
-    },
-}
 
 /// The options that choose what is done.
 const ACTIONS: [&str; 7] = [
@@ -55,93 +22,40 @@ const ACTIONS: [&str; 7] = [
     "get",
 ];
 
-/// The options that make no request by themselves.
-const GENERAL: [&str; 4] = ["label", "debug", "json", "color"];
+/// The options that go with `--get`.
+const WITH_GET: [&str; 4] = ["get", "transport-proto", "src-port", "dst-port"];
 
-/// The options of a whole batch, or of a command line that is no line of one.
-const OUTSIDE: [&str; 7] = [
-    "batch",
-    "keep-going",
-    "dry-run",
-    "monitor",
-    "timestamp",
-    "json",
-    "color",
-];
-
-/// Reads the arguments; what they say of messages is set in `program`.
-pub(super) fn parse(
-    program: &mut Program,
-    args: &[String],
+/// What options ask for, if any of them asks for something.
+pub(super) fn request(
+    given: &Given,
+    program: &Program,
     system: &mut impl System,
-) -> Result<Command, Failure> {
-    let given = match syntax::parse(program, args, system)? {
-        Parsed::Text(text) => return Ok(Command::Text(text)),
-        Parsed::Options(matches) => Given(matches),
-    };
-    let (dry_run, color) = (given.flag("dry-run"), options::color_of(&given.0));
-    let refuse_others =
-        |own: &[&str], with: &str| match given.any_but(&[&GENERAL[..], own].concat()) {
-            Some(other) => Err(Failure::usage(format!(
-                "--{other} and {with} can't be given together.{}",
-                text::see_help(program)
-            ))),
-            None => Ok(()),
-        };
-    if let Some(batch) = options::batch_of(&given.0)? {
-        refuse_others(&["batch", "keep-going", "dry-run"], "--batch")?;
-        return Ok(Command::Batch { batch, dry_run });
+) -> Result<Option<Request>, Failure> {
+    if given.any_but(&ALWAYS).is_none() {
+        return Ok(None);
     }
-    if given.flag("monitor") {
-        refuse_others(&["monitor", "timestamp"], "--monitor")?;
-        return Ok(Command::Monitor {
-            timestamp: given.flag("timestamp"),
-        });
-    }
-    given.refuse(&["timestamp"], "only goes with --monitor")?;
-    if given.any_but(&GENERAL).is_none() {
-        return Ok(Command::List(color));
-    }
-    match action(program, &given)? {
-        "get" => {
-            refuse_others(&["get", "transport-proto", "src-port", "dst-port"], "--get")?;
-            let packet = selector::packet(&given, system)?;
-            Ok(Command::Get { packet, color })
-        }
-        action => Ok(Command::Request {
-            request: request(action, &given, system)?,
-            dry_run,
-        }),
+    match action(program, given)? {
+        "get" => Err(Failure::usage("--get can't be given in a line.")),
+        action => change(action, given, system).map(Some),
     }
 }
 
-/// Reads a line of a batch.
-pub(super) fn parse_line(
-    program: &mut Program,
-    words: &[String],
+/// The packet that `--get` is about, if that is given.
+pub(super) fn packet(
+    given: &Given,
+    program: &Program,
     system: &mut impl System,
-) -> Result<Request, Failure> {
-    let not_here = |option: &str| {
-        Failure::usage(format!(
-            "--{option} can't be given in a line, only for the whole batch."
-        ))
-    };
-    let (debug, json) = (program.debug, program.json);
-    let given = match syntax::parse(program, words, system)? {
-        Parsed::Text(_) => {
-            return Err(Failure::usage(
-                "--help and --version can't be given in a line.",
-            ));
-        }
-        Parsed::Options(matches) => Given(matches),
-    };
-    if let Some(option) = OUTSIDE.into_iter().find(|name| given.is_set(name)) {
-        (program.debug, program.json) = (debug, json);
-        return Err(not_here(option));
+) -> Result<Option<Packet>, Failure> {
+    if !given.is_set("get") {
+        return Ok(None);
     }
-    match action(program, &given)? {
-        "get" => Err(Failure::usage("--get can't be given in a line.")),
-        action => request(action, &given, system),
+    action(program, given)?;
+    match given.any_but(&[&ALWAYS[..], &WITH_GET].concat()) {
+        Some(other) => Err(Failure::usage(format!(
+            "--{other} and --get can't be given together.{}",
+            text::see_help(program)
+        ))),
+        None => selector::packet(given, system).map(Some),
     }
 }
 
@@ -162,11 +76,11 @@ fn action(program: &Program, given: &Given) -> Result<&'static str, Failure> {
     }
 }
 
-/// The request that options make.
-fn request(action: &str, given: &Given, system: &mut impl System) -> Result<Request, Failure> {
+/// The change of eroutes that options ask for.
+fn change(action: &str, given: &Given, system: &mut impl System) -> Result<Request, Failure> {
     naming::check_given_once(given, &naming::PARTS)?;
     match action {
-        "clear" => match given.any_but(&[&GENERAL[..], &["clear", "dry-run"]].concat()) {
+        "clear" => match given.any_but(&[&ALWAYS[..], &["clear", "dry-run"]].concat()) {
             Some(option) => Err(Failure::usage(format!(
                 "--{option} can't be given with --clear, which deletes all eroutes."
             ))),
@@ -177,14 +91,12 @@ fn request(action: &str, given: &Given, system: &mut impl System) -> Result<Requ
             satype: satype(given, system)?,
         }),
         action => {
-            let said = match naming::PARTS.iter().any(|(option, _)| given.is_set(option)) {
-                true => through(given, system)?,
-                false => {
-                    return Err(Failure::usage(format!(
-                        "--{action} must have an SA specified."
-                    )));
-                }
-            };
+            if !naming::PARTS.iter().any(|(option, _)| given.is_set(option)) {
+                return Err(Failure::usage(format!(
+                    "--{action} must have an SA specified."
+                )));
+            }
+            let said = through(given, system)?;
             Ok(Request::Add(Eroute {
                 selector: selector::selector(action, given, system)?,
                 said,
@@ -213,11 +125,10 @@ fn satype(given: &Given, system: &mut impl System) -> Result<Option<SaType>, Fai
         || ["af", "edst", "spi", "proto"]
             .iter()
             .all(|option| given.is_set(option));
-    match is_whole {
-        true => {
-            let said = naming::said(given, naming::family(given, "af")?, system)?;
-            Ok(Some(SaType::of(said.proto)))
-        }
-        false => Ok(None),
+    if is_whole {
+        let said = naming::said(given, naming::family(given, "af")?, system)?;
+        Ok(Some(SaType::of(said.proto)))
+    } else {
+        Ok(None)
     }
 }

@@ -11,9 +11,10 @@ use super::{
     table,
 };
 use crate::{
+    console::Console,
     failure::Failure,
     json::{Ending, Outcome},
-    program::{Console, Program},
+    program::Program,
     system::System,
     unsent::{Unsent, would_send},
 };

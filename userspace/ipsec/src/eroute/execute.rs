@@ -3,12 +3,7 @@
 //! Sends the message, and says what is really the matter when the kernel refuses.
 
 use super::{plan::Request, refusal};
-use crate::{
-    failure::Failure,
-    program::{Console, Program},
-    system::System,
-    text,
-};
+use crate::{console::Console, failure::Failure, program::Program, system::System, text};
 use pfkey::{Client, Error};
 
 pub(super) fn execute<S: System>(

@@ -7,11 +7,11 @@ use super::{
     transport::Name,
 };
 use crate::{
+    console::Console,
     failure::Failure,
     json::{Flow, Sa},
     listing,
     options::Color,
-    program::Console,
     system::{ProcFile, System},
 };
 use serde::Serialize;
@@ -53,7 +53,7 @@ impl Row {
         Listed::Row {
             packets: self.packets,
             flow: Flow::of(&self.selector),
-            sa: self.sa.json(),
+            sa: Sa::of_entry(&self.sa),
         }
     }
 }

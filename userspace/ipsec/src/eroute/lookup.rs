@@ -11,12 +11,8 @@ use super::{
     transport::Name,
 };
 use crate::{
-    failure::Failure,
-    json::Outcome,
-    listing::Entry,
-    options::Color,
-    program::{Console, Program},
-    system::System,
+    console::Console, entry::Entry, failure::Failure, json::Outcome, options::Color,
+    program::Program, system::System,
 };
 use klips::{
     said::{Proto, Said},

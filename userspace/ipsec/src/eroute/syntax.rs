@@ -4,22 +4,16 @@
 //! stay clear, each with its value in the same argument or the next one.
 
 use crate::{
-    failure::Failure,
     naming,
-    options::{self, Parsed, flag, value},
+    options::{self, flag, value},
     optionsfrom,
-    program::Program,
-    system::System,
 };
 use clap::{Arg, ArgAction, Command};
 
 /// The definition of all options, in the words of `name`'s help.
 pub(crate) fn definition(name: &str) -> Command {
-    Command::new("eroute")
-        .about("Adds and deletes eroutes: which packets go through which SAs; lists them")
-        .version(env!("CARGO_PKG_VERSION"))
-        .disable_help_flag(true)
-        .disable_version_flag(true)
+    let about = "Adds and deletes eroutes: which packets go through which SAs; lists them";
+    options::command("eroute", about)
         .infer_long_args(true)
         .override_usage(usage(name))
         .next_help_heading("What to do")
@@ -147,21 +141,3 @@ Examples:
   The first of them is deleted, and what would come of deleting it again
     ipsec eroute --del --src 0/0 --dst 10.0.3.0/24
     ipsec eroute --dry-run --del --src 0/0 --dst 10.0.3.0/24";
-
-/// Takes the arguments apart; what they say of messages is set in `program`.
-pub(super) fn parse(
-    program: &mut Program,
-    args: &[String],
-    system: &mut impl System,
-) -> Result<Parsed, Failure> {
-    match optionsfrom::expand(args, &definition(program.name()), system) {
-        Ok(args) => options::parse(definition, program, &args),
-        Err(failure) => {
-            if let Some(label) = options::find_label(args) {
-                program.set_label(label);
-            }
-            program.json = options::wants_json(args);
-            Err(failure)
-        }
-    }
-}

@@ -10,8 +10,9 @@
 //! there only where they count. An IPv6 address with a protocol behind it stands in brackets.
 
 use crate::{
+    entry::Entry,
     failure::Failure,
-    listing::{self, Entry},
+    listing,
     system::{ProcFile, System},
 };
 use klips::selector::{Network, Packet, Selector};

@@ -3,9 +3,9 @@
 //! The masks as JSON.
 
 use crate::{
+    console::Console,
     failure::Failure,
     listing,
-    program::Console,
     system::{ProcFile, System},
 };
 use std::{

@@ -9,41 +9,39 @@ mod syntax;
 pub(crate) use syntax::definition;
 
 use crate::{
+    console::Console,
     failure::Failure,
+    given::Given,
     listing,
-    options::{self, Parsed},
-    program::{Console, Program},
+    program::Program,
     system::{ProcFile, System},
     text,
 };
 use klips::pfkey::{MsgType, build::request};
 use pfkey::Content;
-use syntax::Command;
 
-/// Runs the command.
+/// Does what is asked for.
 pub(crate) fn run<S: System>(
-    program: &mut Program,
-    args: &[String],
+    given: &Given,
+    program: &Program,
     system: &mut S,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    let command = match options::parse(definition, program, args)? {
-        Parsed::Text(text) => return console.print(&text),
-        Parsed::Options(matches) => syntax::read(&matches, program)?,
-    };
+    let change = syntax::read(given, program)?;
     text::refuse_netkey("klipsdebug", system)?;
-    match command {
-        Command::List if program.json => list::print_json(system, console),
-        Command::List => listing::print(system, ProcFile::KlipsDebug, console),
-        Command::Change(change) => {
-            let mut client = text::connect(system)?;
-            console.debug(program, format_args!("{change}"));
-            let content = Content {
-                debug: Some(change.masks()),
-                ..Content::new(request(MsgType::Debug, 0, 0, 0))
-            };
-            // It is never answered.
-            client.tell(&content).map(drop).map_err(text::failure)
-        }
-    }
+    let Some(change) = change else {
+        return if program.json {
+            list::print_json(system, console)
+        } else {
+            listing::print(system, ProcFile::KlipsDebug, console)
+        };
+    };
+    let mut client = text::connect(system)?;
+    console.debug(program, format_args!("{change}"));
+    let content = Content {
+        debug: Some(change.masks()),
+        ..Content::new(request(MsgType::Debug, 0, 0, 0))
+    };
+    // It is never answered.
+    client.tell(&content).map(drop).map_err(text::failure)
 }

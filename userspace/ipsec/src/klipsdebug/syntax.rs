@@ -3,8 +3,8 @@
 //! The options of `ipsec klipsdebug`.
 
 use super::masks::{Change, Target, words};
-use crate::{failure::Failure, options, program::Program, text};
-use clap::{ArgMatches, Command as Definition, builder::PossibleValuesParser};
+use crate::{failure::Failure, given::Given, options, program::Program, text};
+use clap::{Command, builder::PossibleValuesParser};
 
 const EXAMPLES: &str = "\
 WHAT is tunnel, tunnel-xmit or xmit, tncfg, netlink, xform, eroute, spi, radij, esp, ah, rcv, pfkey,
@@ -21,17 +21,14 @@ Examples:
     ipsec klipsdebug --json | jq 'with_entries(select(.value != 0))'";
 
 /// The definition of all options, in the words of `name`'s help.
-pub(crate) fn definition(name: &str) -> Definition {
+pub(crate) fn definition(name: &str) -> Command {
     let what = |option, help| {
         options::value(option, "WHAT", help)
             .value_parser(PossibleValuesParser::new(words()))
             .hide_possible_values(true)
     };
-    Definition::new("klipsdebug")
-        .about("Sets and lists the debugging masks of the kernel module")
-        .version(env!("CARGO_PKG_VERSION"))
-        .disable_help_flag(true)
-        .disable_version_flag(true)
+    let about = "Sets and lists the debugging masks of the kernel module";
+    options::command("klipsdebug", about)
         // As getopt_long did.
         .infer_long_args(true)
         .override_usage(format!(
@@ -47,38 +44,25 @@ pub(crate) fn definition(name: &str) -> Definition {
         .after_help(EXAMPLES)
 }
 
-/// What is to be done.
-pub(super) enum Command {
-    /// List the masks.
-    List,
-    /// Change them.
-    Change(Change),
-}
-
-/// What the options say.
-pub(super) fn read(matches: &ArgMatches, program: &Program) -> Result<Command, Failure> {
-    let target = |option: &str| {
-        let word = matches.get_one::<String>(option)?;
-        Target::from_word(word)
-    };
+/// The change that is asked for; none if the masks are to be listed.
+pub(super) fn read(given: &Given, program: &Program) -> Result<Option<Change>, Failure> {
+    let target = |option| given.text(option).and_then(Target::from_word);
+    let flag = |option, change| given.flag(option).then_some(change);
     let changes = [
         target("set").map(Change::Set),
         target("clear").map(Change::Clear),
-        matches.get_flag("all").then_some(Change::Set(Target::All)),
-        matches
-            .get_flag("none")
-            .then_some(Change::Clear(Target::All)),
+        flag("all", Change::Set(Target::All)),
+        flag("none", Change::Clear(Target::All)),
     ];
     let mut changes = changes.into_iter().flatten();
     match (changes.next(), changes.next()) {
-        (None, _) => Ok(Command::List),
+        (Some(_), Some(_)) => Err(Failure::usage(
+            "Only one of '--set', '--clear', '--all' or '--none' options permitted.",
+        )),
         (Some(_), None) if program.json => Err(Failure::usage(format!(
             "--json only goes with the list of masks.{}",
             text::see_help(program)
         ))),
-        (Some(change), None) => Ok(Command::Change(change)),
-        (Some(_), Some(_)) => Err(Failure::usage(
-            "Only one of '--set', '--clear', '--all' or '--none' options permitted.",
-        )),
+        (change, _) => Ok(change),
     }
 }

@@ -10,11 +10,13 @@ mod syntax;
 pub(crate) use syntax::definition;
 
 use crate::{
+    background::Detached,
+    console::Console,
     failure::Failure,
+    given::Given,
     listen::{self, Heard},
-    options::{self, Parsed},
-    program::{Console, Program},
-    system::{Detached, System},
+    program::Program,
+    system::System,
     text,
 };
 use klips::pfkey::{MsgType, build::request};
@@ -24,17 +26,14 @@ use printer::Printer;
 use std::path::Path;
 use syntax::Options;
 
-/// Runs the command.
+/// Does what is asked for.
 pub(crate) fn run<S: System>(
-    program: &mut Program,
-    args: &[String],
+    given: &Given,
+    program: &Program,
     system: &mut S,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    let options = match options::parse(definition, program, args)? {
-        Parsed::Text(text) => return console.print(&text),
-        Parsed::Options(matches) => Options::read(&matches),
-    };
+    let options = Options::read(given);
     if let Some(file) = &options.dumpfile {
         return dump::print(file, &mut Printer::new(program, console), system);
     }

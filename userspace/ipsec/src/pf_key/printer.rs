@@ -2,10 +2,7 @@
 
 //! Prints messages, in words or as JSON.
 
-use crate::{
-    failure::Failure,
-    program::{Console, Program},
-};
+use crate::{console::Console, failure::Failure, program::Program};
 use pfkey::describe::Description;
 use serde::Serialize;
 use std::{num::NonZeroU64, ops::ControlFlow};
@@ -56,17 +53,19 @@ impl<'a, 'c> Printer<'a, 'c> {
 
     /// Prints a message that is described.
     pub(super) fn description(&mut self, description: &Description) -> Result<(), Failure> {
-        match self.program.json {
-            true => self.console.object(description),
-            false => self.console.print(&format!("\n{description}")),
+        if self.program.json {
+            self.console.object(description)
+        } else {
+            self.console.print(&format!("\n{description}"))
         }
     }
 
     /// Prints, between the messages, something about them.
     pub(super) fn note(&mut self, error: &str) -> Result<ControlFlow<()>, Failure> {
-        match self.program.json {
-            true => self.console.object(&Note { error }),
-            false => self.console.print(&format!("{}: {error}\n", self.program)),
+        if self.program.json {
+            self.console.object(&Note { error })
+        } else {
+            self.console.print(&format!("{}: {error}\n", self.program))
         }
         .map(ControlFlow::Continue)
     }

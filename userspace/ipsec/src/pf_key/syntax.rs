@@ -2,8 +2,8 @@
 
 //! The options of `ipsec pf_key`.
 
-use crate::options;
-use clap::{ArgMatches, Command, ValueHint, value_parser};
+use crate::{given::Given, options};
+use clap::{Command, ValueHint, value_parser};
 use klips::pfkey::SaType;
 use std::{num::NonZeroU64, path::PathBuf};
 
@@ -29,11 +29,7 @@ Examples:
 
 /// The definition of all options, in the words of `name`'s help.
 pub(crate) fn definition(name: &str) -> Command {
-    Command::new("pf_key")
-        .about("Prints the PF_KEY messages that the kernel sends")
-        .version(env!("CARGO_PKG_VERSION"))
-        .disable_help_flag(true)
-        .disable_version_flag(true)
+    options::command("pf_key", "Prints the PF_KEY messages that the kernel sends")
         // As getopt_long did.
         .infer_long_args(true)
         .override_usage(format!(
@@ -92,20 +88,18 @@ pub(super) struct Options {
 }
 
 impl Options {
-    pub(super) fn read(matches: &ArgMatches) -> Self {
-        let chosen = SATYPES
-            .iter()
-            .filter(|(option, ..)| matches.get_flag(option));
+    pub(super) fn read(given: &Given) -> Self {
+        let chosen = SATYPES.iter().filter(|(option, ..)| given.flag(option));
         let mut satypes: Vec<_> = chosen.map(|(_, satype, _)| *satype).collect();
         if satypes.is_empty() {
             satypes.extend(SATYPES.map(|(_, satype, _)| satype));
         }
         Options {
             satypes,
-            promisc: matches.get_flag("promisc"),
-            daemon: matches.get_one("daemon").cloned(),
-            count: matches.get_one("count").copied(),
-            dumpfile: matches.get_one("dumpfile").cloned(),
+            promisc: given.flag("promisc"),
+            daemon: given.value("daemon"),
+            count: given.value("count"),
+            dumpfile: given.value("dumpfile"),
         }
     }
 }

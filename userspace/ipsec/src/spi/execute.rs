@@ -9,9 +9,10 @@ use super::{
     plan::{Plan, Request, Show},
 };
 use crate::{
+    console::Console,
     failure::{Failure, Reason},
     json::Outcome,
-    program::{Console, Program},
+    program::Program,
     text,
 };
 use klips::{

@@ -15,11 +15,12 @@ use super::{
     limits::{Limit, Limits},
 };
 use crate::{
+    console::Console,
+    entry::Entry,
     failure::Failure,
     json::Sa,
-    listing::{self, Entry},
+    listing,
     options::Color,
-    program::Console,
     system::{ProcFile, System},
 };
 use serde::{Serialize, Serializer};
@@ -142,7 +143,7 @@ impl Line {
             }
         }
         Line {
-            sa: entry.json(),
+            sa: Sa::of_entry(&entry),
             entry,
             transform: transform.to_owned(),
             algorithms: algorithm::of_transform(transform),

@@ -6,26 +6,16 @@
 
 use super::algorithm;
 use crate::{
-    failure::Failure,
     naming,
     options::{self, flag, value},
     optionsfrom,
-    program::Program,
-    system::System,
 };
-use clap::{
-    Arg, ArgAction, ArgMatches, Command,
-    error::{ContextKind, ContextValue, ErrorKind},
-};
-use zeroize::Zeroizing;
+use clap::{Arg, ArgAction, Command};
 
 /// The definition of all options, in the words of `name`'s help.
-pub fn definition(name: &str) -> Command {
-    Command::new("spi")
-        .about("Adds, deletes and reads IPsec Security Associations, lists them")
-        .version(env!("CARGO_PKG_VERSION"))
-        .disable_help_flag(true)
-        .disable_version_flag(true)
+pub(crate) fn definition(name: &str) -> Command {
+    let about = "Adds, deletes and reads IPsec Security Associations, lists them";
+    options::command("spi", about)
         .infer_long_args(true)
         .override_usage(usage(name))
         .next_help_heading("What to do")
@@ -202,72 +192,3 @@ Examples:
     ipsec spi --del --af inet --edst gw2 --spi 0x115 --proto esp
   Lines like these, without the two words before the options, from a file
     ipsec spi --batch sas.txt";
-
-/// What `--help` prints.
-pub(super) fn help(program: &Program) -> String {
-    definition(&program.to_string()).render_help().to_string()
-}
-
-/// What came first of what the arguments ask for.
-pub(super) enum Parsed {
-    Help,
-    Version,
-    Options(ArgMatches),
-}
-
-/// Takes the arguments apart; a label is set in `program`.
-pub(super) fn parse(
-    program: &mut Program,
-    args: &[String],
-    system: &mut impl System,
-) -> Result<Parsed, Failure> {
-    let definition = definition(program.name());
-    let (args, unreadable) = match optionsfrom::expand(args, &definition, system) {
-        Ok(args) => (args, None),
-        Err(failure) => (Zeroizing::new(args.to_vec()), Some(failure)),
-    };
-    let result = definition
-        .clone()
-        .no_binary_name(true)
-        .try_get_matches_from(&*args);
-    let label = match &result {
-        Ok(matches) => matches.get_one::<String>("label").map(String::as_str),
-        Err(_) => options::find_label(&args),
-    };
-    if let Some(label) = label {
-        program.set_label(label);
-    }
-    match (unreadable, result) {
-        (Some(failure), _) => Err(failure),
-        (None, Ok(matches)) => Ok(Parsed::Options(matches)),
-        (None, Err(error)) => match error.kind() {
-            ErrorKind::DisplayHelp => Ok(Parsed::Help),
-            ErrorKind::DisplayVersion => Ok(Parsed::Version),
-            _ => Err(explain(&definition, program, error)),
-        },
-    }
-}
-
-/// What is wrong, without what may be a key.
-fn explain(definition: &Command, program: &Program, mut error: clap::Error) -> Failure {
-    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue] {
-        if let Some(ContextValue::String(text)) = error.get(kind) {
-            let text = without_keys(text);
-            error.insert(kind, ContextValue::String(text));
-        }
-    }
-    options::explain(definition, program, &error)
-}
-
-/// An argument that has no place, without what may be a key: one whose option was forgotten, or
-/// the blank after it.
-fn without_keys(text: &str) -> String {
-    let key = ["0x", "0s", "0t"]
-        .into_iter()
-        .filter_map(|format| text.find(format))
-        .min();
-    match key {
-        Some(at) => format!("{}...", &text[..at]),
-        None => text.to_owned(),
-    }
-}

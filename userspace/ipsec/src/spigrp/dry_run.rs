@@ -5,11 +5,12 @@
 
 use super::{plan::Request, refusal, sas::Names};
 use crate::{
+    console::Console,
+    entry::Entry,
     failure::Failure,
     groups::Groups,
     json::{Ending, Outcome, Sa},
-    listing::Entry,
-    program::{Console, Program},
+    program::Program,
     system::System,
     unsent::{Unsent, would_send},
 };
@@ -97,7 +98,7 @@ impl Rehearsal {
                 result: Ending::WouldSucceed,
                 ..Outcome::done((request.action(), request.saids()))
             },
-            leaving: leaving.iter().map(Entry::json).collect(),
+            leaving: leaving.iter().map(Sa::of_entry).collect(),
             sent: Sent::of(messages),
         })
     }

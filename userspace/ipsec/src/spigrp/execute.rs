@@ -3,12 +3,7 @@
 //! Sends the messages, and says what is really the matter when the kernel refuses.
 
 use super::{pairs, plan::Request, refusal, sas::Names};
-use crate::{
-    failure::Failure,
-    program::{Console, Program},
-    system::System,
-    text,
-};
+use crate::{console::Console, failure::Failure, program::Program, system::System, text};
 use klips::errno::Errno;
 use pfkey::{Client, Error};
 

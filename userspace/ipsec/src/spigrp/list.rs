@@ -3,10 +3,12 @@
 //! The list of groups: the bytes of the file, or aligned for a reader at a terminal, or JSON.
 
 use crate::{
+    console::Console,
+    entry::Entry,
     failure::Failure,
-    listing::{self, Entry},
+    json::Sa,
+    listing,
     options::Color,
-    program::Console,
     system::{ProcFile, System},
 };
 
@@ -35,7 +37,7 @@ pub(super) fn print_json(
     console.array(
         chains
             .iter()
-            .map(|chain| chain.iter().map(Entry::json).collect::<Vec<_>>()),
+            .map(|chain| chain.iter().map(Sa::of_entry).collect::<Vec<_>>()),
     )
 }
 

@@ -8,12 +8,8 @@
 
 use super::{plan, refusal};
 use crate::{
-    failure::Failure,
-    groups::Groups,
-    listing::Entry,
-    program::{Console, Program},
-    system::System,
-    text,
+    console::Console, entry::Entry, failure::Failure, groups::Groups, program::Program,
+    system::System, text,
 };
 use klips::{errno::Errno, pfkey::Fault, said::Said};
 use pfkey::{Client, Error, Transport};

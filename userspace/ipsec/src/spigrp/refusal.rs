@@ -3,9 +3,9 @@
 //! What is said of a request that can't be carried out: which SA is at fault, and why.
 
 use crate::{
+    entry::Entry,
     failure::{Failure, Reason},
     groups::Groups,
-    listing::Entry,
     system::System,
     text,
 };
@@ -142,7 +142,7 @@ fn grouped(said: &Said, groups: Option<&Groups>) -> Failure {
                 "{said:#} is already in the group {}{WAYS_OUT}",
                 innermost.name()
             );
-            Failure::refused(text).in_group(innermost.json())
+            Failure::refused(text).in_group(innermost)
         }
         _ => Failure::refused(format!("{said:#} is already in a group{WAYS_OUT}")),
     }

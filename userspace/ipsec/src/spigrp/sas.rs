@@ -31,7 +31,7 @@ fn check_count(program: &Program, count: usize) -> Result<(), Failure> {
 /// SAs as one argument each.
 pub(super) fn saids(
     program: &Program,
-    args: &[String],
+    args: &[&str],
     system: &mut impl System,
 ) -> Result<Vec<Said>, Failure> {
     if args.is_empty() {
@@ -47,7 +47,7 @@ pub(super) fn saids(
 /// SAs as four arguments each.
 pub(super) fn words(
     program: &Program,
-    args: &[String],
+    args: &[&str],
     system: &mut impl System,
 ) -> Result<Vec<Said>, Failure> {
     if args.len() % WORDS != 0 {

@@ -3,19 +3,13 @@
 //! The options of `ipsec spigrp` (reference 8.2). They come first, in any order; the first argument
 //! that is none begins the SAs, and all after it belong to them.
 
-use crate::{failure::Failure, options, program::Program, text};
-use clap::{
-    Arg, ArgAction, ArgMatches, Command,
-    error::{ContextKind, ContextValue, ErrorKind},
-};
+use crate::options;
+use clap::{Arg, ArgAction, Command};
 
 /// The definition of all options, in the words of `name`'s help.
 pub(crate) fn definition(name: &str) -> Command {
-    Command::new("spigrp")
-        .about("Groups and ungroups IPsec Security Associations, lists groups")
-        .version(env!("CARGO_PKG_VERSION"))
-        .disable_help_flag(true)
-        .disable_version_flag(true)
+    let about = "Groups and ungroups IPsec Security Associations, lists groups";
+    options::command("spigrp", about)
         .override_usage(usage(name))
         .arg(
             Arg::new("sa")
@@ -94,65 +88,5 @@ fn usage(name: &str) -> String {
         words(2),
         words(3),
         words(4)
-    )
-}
-
-/// What `--help` prints.
-pub(super) fn help(program: &Program) -> String {
-    definition(&program.to_string()).render_help().to_string()
-}
-
-/// What came first of what the arguments ask for.
-pub(super) enum Parsed {
-    Help,
-    Version,
-    Options(ArgMatches),
-}
-
-/// Takes the arguments apart; a label is set in `program`.
-pub(super) fn parse(program: &mut Program, args: &[String]) -> Result<Parsed, Failure> {
-    let result = definition(program.name())
-        .no_binary_name(true)
-        .try_get_matches_from(args);
-    let label = match &result {
-        Ok(matches) => matches.get_one::<String>("label").map(String::as_str),
-        Err(_) => options::find_label(args),
-    };
-    if let Some(label) = label {
-        program.set_label(label);
-    }
-    result
-        .map(Parsed::Options)
-        .or_else(|error| match error.kind() {
-            ErrorKind::DisplayHelp => Ok(Parsed::Help),
-            ErrorKind::DisplayVersion => Ok(Parsed::Version),
-            _ => Err(explain(program, &error)),
-        })
-}
-
-/// In the original's words, as far as it had any.
-fn explain(program: &Program, error: &clap::Error) -> Failure {
-    let see = text::see_help(program);
-    match (error.kind(), error.get(ContextKind::InvalidArg)) {
-        (ErrorKind::UnknownArgument, Some(ContextValue::String(option))) => {
-            let guess = options::guess(error);
-            Failure::usage(format!("unknown option '{option}'{guess}{see}"))
-        }
-        (ErrorKind::InvalidValue, Some(ContextValue::String(option))) if no_value(error) => {
-            let name = option.split([' ', '=']).next().unwrap_or(option);
-            Failure::usage(format!("{name} option requires an argument."))
-        }
-        _ => {
-            let (what, guess) = (options::first_line(error), options::guess(error));
-            Failure::usage(format!("{what}{guess}{see}"))
-        }
-    }
-}
-
-/// Whether an option has no value at all.
-fn no_value(error: &clap::Error) -> bool {
-    matches!(
-        error.get(ContextKind::InvalidValue),
-        Some(ContextValue::String(value)) if value.is_empty()
     )
 }

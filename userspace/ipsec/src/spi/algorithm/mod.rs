@@ -9,37 +9,15 @@
 mod names;
 #[cfg(test)]
 mod tests;
+mod transform;
 mod used;
 
+pub(super) use transform::{Transform, Unusable};
 pub(super) use used::{AllUsed, Used, all_used, of_transform};
 
 use crate::suggest;
 use klips::pfkey::algorithm::encrypt;
 use names::{AUTHS, Auth, CIPHERS, COMPRESSIONS, NO_AUTH, auth_key_bits, find_auth};
-
-/// The algorithms of an SA, and the keys that they take.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Transform {
-    pub(super) auth: u8,
-    pub(super) encrypt: u8,
-    /// Lengths that the authentication key may have; none if there is no such key.
-    pub(super) auth_bits: Vec<u16>,
-    /// Lengths that the encryption key may have; none if there is no such key.
-    pub(super) encrypt_bits: Vec<u16>,
-    /// How many bits at the end of the encryption key are not the cipher's key but its salt.
-    pub(super) salt_bits: u16,
-}
-
-/// Why a name is of no use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Unusable {
-    /// Nobody knows it; there is one that is spelled nearly so.
-    Unknown { nearest: Option<String> },
-    /// It authenticates with two algorithms, the first of which is this cipher.
-    Twice(&'static str),
-    /// It protects nothing at all.
-    Nothing,
-}
 
 fn unknown(name: &str, known: impl Iterator<Item = String>) -> Unusable {
     Unusable::Unknown {

@@ -2,7 +2,7 @@
 
 //! The tables of names, and how a name of a cipher is taken apart.
 
-use super::{Transform, Unusable};
+use super::transform::{Transform, Unusable};
 use klips::pfkey::{
     SaType,
     algorithm::{self, Purpose, auth, compress, encrypt},

@@ -4,15 +4,12 @@
 //!
 //! Nothing that is said of a key has any of it in it.
 
-use super::{
-    super::{
-        algorithm::Transform,
-        key::{KeyBytes, KeyKind},
-        keyfile::KeyFile,
-    },
-    Stdin,
+use super::super::{
+    algorithm::Transform,
+    key::{KeyBytes, KeyKind},
+    keyfile::KeyFile,
 };
-use crate::{failure::Failure, given::Given, system::System};
+use crate::{failure::Failure, given::Given, requests::How, system::System};
 
 /// The keys of an SA.
 pub(super) struct Keys {
@@ -25,12 +22,12 @@ pub(super) fn keys(
     options: &Given,
     algorithm: &str,
     transform: &Transform,
-    stdin: Stdin,
+    how: How,
     system: &mut impl System,
 ) -> Result<Keys, Failure> {
     let mut file = match options.text("keyfile") {
         None => KeyFile::default(),
-        Some("-") if stdin == Stdin::Batch => {
+        Some("-") if how.from_stdin => {
             return Err(Failure::usage(
                 "--keyfile -: standard input is where the lines of the batch come from.",
             ));

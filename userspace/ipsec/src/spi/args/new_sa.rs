@@ -8,9 +8,9 @@ use super::{
         life,
         plan::{Addresses, NatT, NewSa},
     },
-    Stdin, keys,
+    keys,
 };
-use crate::{failure::Failure, given::Given, system::System, text::Shown};
+use crate::{failure::Failure, given::Given, requests::How, system::System, text::Shown};
 use klips::{
     pfkey::types::{CPI_MAX, REPLAY_MAX, SAREF_NULL},
     said::Proto,
@@ -22,7 +22,7 @@ pub(super) fn new_sa(
     options: &Given,
     action: &str,
     addresses: Addresses,
-    stdin: Stdin,
+    how: How,
     system: &mut impl System,
 ) -> Result<NewSa, Failure> {
     let name = match action {
@@ -47,7 +47,7 @@ pub(super) fn new_sa(
         "" => format!("--{action}"),
         name => name.to_owned(),
     };
-    let keys = keys::keys(options, &algorithm, &transform, stdin, system)?;
+    let keys = keys::keys(options, &algorithm, &transform, how, system)?;
     let (soft, hard) = life::parse(options.all("life")).map_err(Failure::usage)?;
     Ok(NewSa {
         addresses,
