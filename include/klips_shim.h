@@ -1,138 +1,129 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What rust/sys/shim.c and the Rust code of klips.ko know of each other.
+ * What the C and the Rust half of rust/sys know of each other.
  *
- * rust/sys/bindings.rs declares the same for Rust. The shim does what takes the kernel's own
- * headers: structures that the Rust bindings lack, and inline functions. It decides nothing.
+ * C does what takes the kernel's own headers: structures that the Rust bindings lack, inline
+ * functions and macros.  It decides nothing.  rust/sys/bindings.rs is made of this file by
+ * scripts/bindings.sh.
  */
 #ifndef KLIPS_SHIM_H
 #define KLIPS_SHIM_H
 
 #include <linux/types.h>
 
+struct file;
 struct msghdr;
 struct net;
-struct seq_file;
-struct sk_buff;
+struct proc_dir_entry;
 struct sock;
 
-/* Files in /proc/net; Listing in Rust has the same order. */
-enum klips_listing {
-	KLIPS_LISTING_SPIGRP,
-	KLIPS_LISTING_SPI,
-	KLIPS_LISTING_VERSION,
-	KLIPS_LISTING_KLIPSDEBUG,
-	KLIPS_LISTING_PF_KEY,
-	KLIPS_LISTING_PF_KEY_REGISTERED,
-	KLIPS_LISTING_PF_KEY_SUPPORTED,
-	KLIPS_LISTING_COUNT,
-};
+/*
+ * Network namespaces: rust/sys/netns.c and netns.rs.
+ */
+
+/* Registers the state of each namespace; 0 or a negative errno. */
+int klips_netns_register(void);
+void klips_netns_unregister(void);
+/* For the other C halves: what klips_netns_new has made. */
+void *klips_netns_state(const struct net *net);
+/* Has klips_netns_work called for a namespace after this many jiffies, not at the time set before. */
+void klips_netns_work_after(struct net *net, unsigned long jiffies);
+/* Whether an address in network byte order is one of this namespace's own. */
+bool klips_netns_is_local_v4(struct net *net, const u8 *address);
+bool klips_netns_is_local_v6(struct net *net, const u8 *address);
+
+/* Lets others run; called without locks. */
+void klips_cond_resched(void);
+/* Whether the calling process has been sent SIGKILL. */
+bool klips_is_killed(void);
+
+/* In Rust: the state of a namespace, given to all functions of Rust; NULL without memory. */
+void *klips_netns_new(struct net *net);
+/* Nothing else is called for that state any more. */
+void klips_netns_free(void *state);
+/* The time that klips_netns_work_after was told has come. */
+void klips_netns_work(void *state);
+
+/*
+ * Sockets: rust/sys/socket.c and socket.rs.
+ */
+
+/* Registers the protocol family; 0 or a negative errno. */
+int klips_socket_register(void);
+/* No socket can be open then, for each of them holds the module. */
+void klips_socket_unregister(void);
+
+void klips_socket_hold(struct sock *sk);
+void klips_socket_put(struct sock *sk);
+
+/*
+ * Queues a copy of a message at a socket.  Its memory is charged to the memory control group of who
+ * made the socket.  -EPERM if the socket's filter does not want the message.  -ENOMEM without memory
+ * and -ENOBUFS if the receive buffer is full: then it counts as dropped.
+ */
+int klips_socket_deliver(struct sock *sk, const u8 *message, size_t len);
+/*
+ * Makes sure that the next message of up to len bytes can be queued even if there is no memory then;
+ * 0 or -ENOMEM.
+ */
+int klips_socket_reserve(struct sock *sk, size_t len);
+/* Has reading and polling tell of an error once. */
+void klips_socket_set_error(struct sock *sk, int err);
+/* Counts messages as dropped. */
+void klips_socket_add_drops(struct sock *sk, u32 count);
+/* What shutdown() has not ended. */
+bool klips_socket_receives(const struct sock *sk);
+bool klips_socket_sends(const struct sock *sk);
+/* The size of the receive buffer, and how much of it is used. */
+int klips_socket_rcvbuf(const struct sock *sk);
+int klips_socket_rmem(const struct sock *sk);
+/*
+ * Has klips_socket_room called when something has been read and at least so much of the receive
+ * buffer is free; 0 for never.  A reader who makes room after this has returned sees it.
+ */
+void klips_socket_await_room(struct sock *sk, int room);
 
 /* What /proc/net/pf_key tells of a socket. */
 struct klips_socket_info {
 	u64 inode;
-	u32 pid;
 	u32 err;
 	u32 protocol;
 	u32 sndbuf;
-	u32 rcvbuf;
 	u32 type;
 	u32 state;
-	/* Messages lost because the socket had no room for them. */
-	u32 lost;
+	u32 drops;
 };
 
-/*
- * Implemented in C, called by Rust.
- */
+void klips_socket_info(struct sock *sk, struct klips_socket_info *info);
 
-/* Registers the family, the files and the per-namespace state; 0 or a negative errno. */
-int klips_shim_register(void);
-/* Undoes that. No socket or file can be open then, for each of them holds the module. */
-void klips_shim_unregister(void);
-
-bool klips_shim_may_administer(const struct net *net);
-/* Whether the namespace belongs to the first user namespace. */
-bool klips_shim_is_trusted(const struct net *net);
-bool klips_shim_is_local_v4(struct net *net, const u8 *address);
-bool klips_shim_is_local_v6(struct net *net, const u8 *address);
-u64 klips_shim_real_seconds(void);
-u64 klips_shim_boot_seconds(void);
-void klips_shim_random(void *bytes, size_t len);
-void klips_shim_cond_resched(void);
-
-bool klips_shim_has_control(const struct msghdr *msg);
-bool klips_shim_send_is_shut_down(const struct sock *sk);
-/* 0 or -EFAULT. */
-int klips_shim_copy_from(void *to, struct msghdr *msg, size_t len);
-
-/*
- * Room that every message has, enough for most: USUAL_ROOM in rust/post/mod.rs.  Where cache
- * lines have 64 bytes, what ends a socket buffer takes the rest of 512 bytes, and nothing smaller
- * has room for it.
- */
-#define KLIPS_USUAL_ROOM 192
-
-/*
- * A message of len bytes at *data; NULL without memory.  They are initialized, but by what another
- * message has left: the caller writes all of them that are not cut off.
- */
-struct sk_buff *klips_shim_message_new(const struct net *net, size_t len, u8 **data);
-/* Leaves only the first bytes of a message that has not been delivered. */
-void klips_shim_message_shorten(struct sk_buff *message, size_t len);
-/* Gives up a message that was not delivered last.  It may be kept, to be written anew. */
-void klips_shim_message_free(const struct net *net, struct sk_buff *message);
-/*
- * Queues a message at a socket, or notes there that one was lost. Rust calls this and the next
- * two under its lock.
- */
-void klips_shim_deliver(struct sock *sk, struct sk_buff *message);
-/* The same without a copy: the message is taken over. */
-void klips_shim_deliver_last(struct sock *sk, struct sk_buff *message);
-/* Notes that a message was lost that could not even be made. */
-void klips_shim_lost(struct sock *sk);
-bool klips_shim_has_room(const struct sock *sk);
-void klips_shim_set_dumping(struct sock *sk, bool dumping);
-void klips_shim_socket_info(struct sock *sk, struct klips_socket_info *info);
-/* Has klips_expire called after this many seconds. */
-void klips_shim_wake_after(struct net *net, u64 seconds);
-
-/*
- * The free part of a seq_file's buffer, and how much of it has been written; -1 if it was too
- * small.
- */
-size_t klips_shim_page_begin(struct seq_file *m, u8 **start);
-void klips_shim_page_end(struct seq_file *m, int len);
-
-void klips_shim_wipe(void *secret, size_t len);
-/* Memory that is wiped when it is freed. */
-void *klips_shim_secret_new(size_t len);
-void klips_shim_secret_free(void *secret, size_t len);
-
-/*
- * Implemented in Rust, called by C.
- */
-
-/* The state of a network namespace; NULL without memory. */
-void *klips_net_new(struct net *net);
-void klips_net_free(void *state);
-
-/* Whether a socket of this type and protocol may be made; 0 or a negative errno. */
-int klips_socket_check(const struct net *net, int type, int protocol);
-int klips_socket_open(void *state, struct sock *sk);
-void klips_socket_close(void *state, struct sock *sk);
-/* There is room to go on with a DUMP at a socket for which klips_shim_set_dumping was called. */
-void klips_socket_drained(void *state, struct sock *sk);
-/* The time that klips_shim_wake_after was told has come. */
-void klips_expire(void *state);
+/* In Rust: whether a socket of this type and protocol may be made; 0 or a negative errno. */
+int klips_socket_check(void *state, int type, int protocol);
+/* A socket was made; 0 or a negative errno, and the number that Rust knows it by. */
+int klips_socket_open(void *state, struct sock *sk, u64 *number);
+/* A socket is being closed.  Nothing is delivered to it after that. */
+void klips_socket_close(void *state, u64 number);
 /* 0 or a negative errno. */
-int klips_socket_send(void *state, struct sock *sk, struct msghdr *msg, size_t len);
+int klips_socket_send(void *state, struct sock *sk, u64 number, struct msghdr *msg, size_t len);
+/* There is as much room as klips_socket_await_room was told. */
+void klips_socket_room(void *state, u64 number);
 
 /*
- * Fills the rest of the buffer of m with the lines that begin at position or later, or with as many
- * as can be written without taking too long. Returns the position to go on at, or 0 at the end.
- * *end is 0 when a reading begins, and kept from then on: it says where the reading ends.
+ * Files in /proc/net: rust/sys/proc.c and proc.rs.
  */
-u64 klips_listing_page(void *state, u32 listing, struct seq_file *m, u64 position, u64 *end);
+
+/* A folder; NULL without memory. */
+struct proc_dir_entry *klips_proc_mkdir(struct net *net, struct proc_dir_entry *parent,
+					const char *name);
+/* A file, whose opening calls klips_proc_open with data; false without memory. */
+bool klips_proc_create(struct proc_dir_entry *parent, const char *name, umode_t mode, void *data);
+bool klips_proc_symlink(struct proc_dir_entry *parent, const char *name, const char *target);
+/*
+ * Removes an entry, if it is there, with all below it.  Waits for whoever reads such a file, and
+ * closes those that are open: none of them is read after that.
+ */
+void klips_proc_remove(struct proc_dir_entry *parent, const char *name);
+
+/* In Rust: opens a file as a seq_file with private data; 0 or a negative errno. */
+int klips_proc_open(struct file *file, void *data);
 
 #endif /* KLIPS_SHIM_H */

@@ -41,6 +41,10 @@ module! {
             default: 65536,
             description: "Most SAs in a network namespace that the first user namespace does not own",
         },
+        max_sockets: u32 {
+            default: 1024,
+            description: "Most open sockets in a network namespace, for all but the first",
+        },
     },
 }
 
@@ -48,6 +52,11 @@ module! {
 /// the whole machine: anybody may become one who can make user namespaces.
 fn max_sas() -> usize {
     usize::try_from(module_parameters::max_sas.value()).unwrap_or(usize::MAX)
+}
+
+/// How many sockets may be open in a network namespace other than the first.
+fn max_sockets() -> usize {
+    usize::try_from(module_parameters::max_sockets.value()).unwrap_or(usize::MAX)
 }
 
 /// The loaded module.

@@ -22,7 +22,10 @@ use crate::{
         }, //
     },
     memory::OutOfMemory,
-    post::Listeners,
+    post::{
+        Listeners,
+        Post, //
+    },
     sadb::{
         AddError,
         HashKey,
@@ -32,7 +35,6 @@ use crate::{
 };
 use core::{
     fmt,
-    mem::size_of,
     net::IpAddr,
     ops::DerefMut, //
 };
@@ -69,11 +71,7 @@ impl<H: Host> State<H> {
 }
 
 /// What a request needs of the world around it.
-pub trait Host: Sized {
-    /// An open socket.
-    type Socket: Copy + PartialEq;
-    /// A message while it is written and delivered.
-    type Draft: DerefMut<Target = [u8]>;
+pub trait Host: Clock + Post + Sized {
     /// The state, locked.
     type Guard<'a>: DerefMut<Target = State<Self>>
     where
@@ -81,27 +79,6 @@ pub trait Host: Sized {
 
     /// Locks the state of the namespace.
     fn lock(&self) -> Self::Guard<'_>;
-    /// Makes room for a message of `len` bytes.
-    fn draft(&self, len: usize) -> Result<Self::Draft, OutOfMemory>;
-    /// Leaves only the first `len` bytes of a message that has not been delivered.
-    fn shorten(&self, draft: &mut Self::Draft, len: usize);
-    /// Queues a message at a socket. If that can't be done, the socket has lost a message and will
-    /// be told so; nobody else is concerned.
-    fn deliver(&self, socket: Self::Socket, message: &Self::Draft);
-    /// The same for the last socket that gets the message, which needs no copy of its own.
-    fn deliver_last(&self, socket: Self::Socket, message: Self::Draft) {
-        self.deliver(socket, &message);
-    }
-    /// Notes that a socket has lost a message, which it will be told.
-    fn lost(&self, socket: Self::Socket);
-    /// Whether a socket's receive buffer has room for some messages more.
-    fn has_room(&self, socket: Self::Socket) -> bool;
-    /// Whether [`go_on_dumping`] has to be called when something is read from a socket.
-    fn set_dumping(&self, socket: Self::Socket, dumping: bool);
-    /// Has [`expire_due`] called at a second since boot, and not before; `None` for never.
-    fn wake_at(&self, second: Option<u64>);
-    /// What `/proc/net/pf_key` tells of a socket.
-    fn socket_info(&self, socket: Self::Socket) -> SocketInfo;
     /// A random number.
     fn random(&self) -> u64;
     /// Sets whether requests are logged.
@@ -110,40 +87,24 @@ pub trait Host: Sized {
     fn is_traced(&self) -> bool;
     /// Writes a line to the log.
     fn log(&self, line: fmt::Arguments<'_>);
-    /// The time.
-    fn now(&self) -> Moment;
     /// Whether an address is one of this host's.
     fn is_local(&self, ip: IpAddr) -> bool;
-    /// Called between the steps of long work, without the lock.
-    fn breathe(&self);
 }
 
-/// What `/proc/net/pf_key` tells of a socket: `struct klips_socket_info` of
-/// `include/klips_shim.h`.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-pub struct SocketInfo {
-    /// Its inode, by which other tools know it.
-    pub inode: u64,
-    /// The process that opened it.
-    pub pid: u32,
-    /// Pending error.
-    pub err: u32,
-    /// Protocol: 2.
-    pub protocol: u32,
-    /// Size of the send buffer.
-    pub sndbuf: u32,
-    /// Size of the receive buffer.
-    pub rcvbuf: u32,
-    /// Type: 3, raw.
-    pub socket_type: u32,
-    /// State: 1, not connected.
-    pub state: u32,
-    /// Messages lost for want of room.
-    pub lost: u32,
+/// Time, and whose turn it is.
+pub trait Clock {
+    /// The time.
+    fn now(&self) -> Moment;
+    /// Has [`crate::request::work`] called at a second since boot, and not before; `None` for never.
+    fn wake_at(&self, second: Option<u64>);
+    /// Lets others run. Called between the steps of long work, without the lock.
+    fn cond_resched(&self);
+    /// Whether the process that asks has been killed: it is not to go on with long work.
+    fn is_killed(&self) -> bool;
+    /// Whether the kernel's worker may go on with long work for this namespace at once; if not, it
+    /// has to ask to be called again.
+    fn may_go_on(&self) -> bool;
 }
-
-const _: () = assert!(size_of::<SocketInfo>() == 40);
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

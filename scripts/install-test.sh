@@ -31,7 +31,7 @@ begin
 check "installs" run install
 for file in libexec/klips/ipsec libexec/klips/spigrp libexec/klips/ipsec_spi sbin/klips include/klips/klips.h \
 	share/bash-completion/completions/klips share/zsh/site-functions/_klips share/fish/vendor_completions.d/klips.fish \
-	lib/systemd/system/klips.service "src/klips-$version/Kbuild" "src/klips-$version/rust/sys/shim.c"; do
+	lib/systemd/system/klips.service "src/klips-$version/Kbuild" "src/klips-$version/rust/sys/socket.c"; do
 	check "there is $file" test -e "$root/usr/local/$file"
 done
 check "klips is the tool" has "$("$root/usr/local/sbin/klips" --version)" "klips, $version"

@@ -162,7 +162,7 @@ pub fn remove_type<H: Host>(host: &H, satype: SaType) {
             // It may have gone meanwhile, which is as well.
             drop(make(host, RemoveSilently { age }));
         }
-        host.breathe();
+        host.cond_resched();
     }
 }
 
@@ -219,7 +219,7 @@ impl<H: Host> Change<H> for RemoveAll<H> {
 pub fn remove_all<H: Host>(host: &H, answer: Option<H::Draft>) -> Result<(), Refusal> {
     let mut removed = make(host, RemoveAll { answer })?;
     while removed.free_some() {
-        host.breathe();
+        host.cond_resched();
     }
     Ok(())
 }

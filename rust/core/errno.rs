@@ -31,6 +31,7 @@ errnos! {
     EPERM = 1, "Operation not permitted";
     ENOENT = 2, "No such SA";
     ESRCH = 3, "No such SA to delete or read";
+    EINTR = 4, "Interrupted";
     ENOMEM = 12, "Out of memory";
     EACCES = 13, "Permission denied";
     EFAULT = 14, "Bad address";
@@ -38,6 +39,7 @@ errnos! {
     EEXIST = 17, "SA already exists, or is already in a group";
     ENODEV = 19, "No such device";
     EINVAL = 22, "Invalid argument";
+    ENFILE = 23, "Too many sockets";
     ENOSPC = 28, "No space left";
     EMLINK = 31, "Too many SAs in one group";
     EPIPE = 32, "Broken pipe";

@@ -6,8 +6,11 @@
 //! line begins with, so that a reader goes on in the right place whatever has come and gone in
 //! between; that in a list of sockets is the number of the socket, likewise.
 
+mod reading;
 mod spi;
 mod spigrp;
+
+pub use self::reading::Reading;
 
 use crate::{
     klips_core::pfkey::{
@@ -32,7 +35,7 @@ use crate::{
 };
 use core::fmt;
 
-/// A file, in the order of `enum klips_listing` of `include/klips_shim.h`.
+/// A file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listing {
     /// `/proc/net/ipsec/spigrp/all`: a line for each chain.
@@ -97,11 +100,6 @@ impl Listing {
         Listing::PfKeySupported,
     ];
 
-    /// The file with this number.
-    pub fn from_number(number: u32) -> Option<Self> {
-        Self::ALL.get(usize::try_from(number).ok()?).copied()
-    }
-
     /// Fills a page with the lines from `position` on: as many as fit, and no more than [`STEPS`],
     /// so that others get their turn.
     ///
@@ -150,8 +148,8 @@ impl Listing {
     fn end<H: Host>(self, state: &State<H>) -> u64 {
         match self {
             Listing::SpiGrp | Listing::Spi => state.sadb.next_age().number(),
-            Listing::PfKey => 1 + state.listeners.opened(),
-            Listing::PfKeyRegistered => 1 + state.listeners.opened() * SA_TYPES,
+            Listing::PfKey => state.listeners.next_number(),
+            Listing::PfKeyRegistered => 1 + state.listeners.next_number() * SA_TYPES,
             Listing::Version | Listing::KlipsDebug | Listing::PfKeySupported => u64::MAX,
         }
     }
@@ -240,13 +238,13 @@ fn pf_key<H: Host>(
     position: u64,
     out: &mut impl fmt::Write,
 ) -> Option<Result<u64, fmt::Error>> {
-    let Some(number) = position.checked_sub(1) else {
+    if position == 0 {
         let head =
             "    sock   pid   socket     next     prev e n p sndbf    Flags     Type St  lost";
         return Some(writeln!(out, "{head}").map(|()| 1));
-    };
-    let listener = state.listeners.from_number(number)?;
-    let info = host.socket_info(listener.socket);
+    }
+    let listener = state.listeners.from_number(position)?;
+    let info = host.socket_info(&listener.socket);
     let written = writeln!(
         out,
         "{:016x} {:5} {:016x} {} {} {:6} {:08x} {:8} {:2} {:5}",
@@ -259,9 +257,9 @@ fn pf_key<H: Host>(
         0,
         info.socket_type,
         info.state,
-        info.lost,
+        u64::from(info.lost) + state.listeners.lost(listener),
     );
-    Some(written.map(|()| listener.number + 2))
+    Some(written.map(|()| listener.number() + 1))
 }
 
 /// Position 0 is the header; then sockets, each with all SA types.
@@ -277,21 +275,21 @@ fn pf_key_registered<H: Host>(
     let (mut number, mut satype) = (start / SA_TYPES, start % SA_TYPES);
     for _ in 0..STEPS {
         let listener = state.listeners.from_number(number)?;
-        if listener.number != number {
+        if listener.number() != number {
             satype = 0;
         }
         let mut rest = satype..SA_TYPES;
         // CAST: at most 11.
         if let Some(satype) = rest.find(|satype| listener.is_registered(*satype as u8)) {
-            let info = host.socket_info(listener.socket);
+            let info = host.socket_info(&listener.socket);
             let written = writeln!(
                 out,
                 "    {satype:2} {:016x} {:5} {:016x}",
                 info.inode, info.pid, info.inode,
             );
-            return Some(written.map(|()| 1 + listener.number * SA_TYPES + satype + 1));
+            return Some(written.map(|()| 1 + listener.number() * SA_TYPES + satype + 1));
         }
-        (number, satype) = (listener.number + 1, 0);
+        (number, satype) = (listener.number() + 1, 0);
     }
     Some(Ok(1 + number * SA_TYPES))
 }

@@ -72,6 +72,18 @@ pub fn push<T>(vector: &mut Vector<T>, value: T) -> Result<(), OutOfMemory> {
     Ok(())
 }
 
+/// Appends a value for which there is room.
+pub fn push_reserved<T>(vector: &mut Vector<T>, value: T) {
+    assert!(vector.len() < vector.capacity(), "no room was reserved");
+    vector.push(value);
+}
+
+/// So many bytes, all of them `value`.
+pub fn filled(value: u8, len: usize) -> Result<Vector<u8>, OutOfMemory> {
+    allocate()?;
+    Ok(vec![value; len])
+}
+
 /// How many [`Secret`]s this thread has.
 pub fn secrets() -> usize {
     SECRETS.get()

@@ -57,3 +57,14 @@ pub fn reserve<T>(vector: &mut Vector<T>, count: usize) -> Result<(), OutOfMemor
 pub fn push<T>(vector: &mut Vector<T>, value: T) -> Result<(), OutOfMemory> {
     Ok(vector.push(value, GFP_KERNEL_ACCOUNT)?)
 }
+
+/// Appends a value for which there is room.
+pub fn push_reserved<T>(vector: &mut Vector<T>, value: T) {
+    let pushed = vector.push_within_capacity(value);
+    debug_assert!(pushed.is_ok(), "no room was reserved");
+}
+
+/// So many bytes, all of them `value`.
+pub fn filled(value: u8, len: usize) -> Result<Vector<u8>, OutOfMemory> {
+    Ok(Vector::from_elem(value, len, GFP_KERNEL_ACCOUNT)?)
+}

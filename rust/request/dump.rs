@@ -24,11 +24,13 @@ use crate::{
         State, //
     },
     post::{
+        self,
         about,
         write,
         Audience,
         Dump,
-        Search, //
+        Search,
+        SocketId, //
     },
     sadb::Age, //
 };
@@ -50,7 +52,7 @@ enum Found<D> {
 
 pub(super) fn dump<H: Host>(
     host: &H,
-    sender: H::Socket,
+    sender: SocketId,
     message: &Message<'_>,
 ) -> Result<(), Refusal> {
     let satype = message.header.satype_or_all()?;
@@ -80,7 +82,10 @@ pub(super) fn dump<H: Host>(
             Found::End => return Err(Errno::ENOENT.into()),
         }
         drop(state);
-        host.breathe();
+        host.cond_resched();
+        if host.is_killed() {
+            return Err(Errno::EINTR.into());
+        }
     }
     go_on(host, sender);
     Ok(())
@@ -88,11 +93,7 @@ pub(super) fn dump<H: Host>(
 
 impl Search {
     /// Looks at some SAs more.
-    fn look<H: Host>(
-        &mut self,
-        host: &H,
-        state: &State<H>,
-    ) -> Result<Found<H::Draft>, OutOfMemory> {
+    fn look<H: Host>(&mut self, host: &H, state: &State<H>) -> Result<Found<H::Draft>, OutOfMemory> {
         for _ in 0..STEP {
             let found = state.sadb.at_or_after(self.next);
             let Some(sa) = found.filter(|sa| sa.age() < self.end) else {
@@ -113,59 +114,69 @@ impl Search {
     }
 }
 
-fn send<H: Host>(host: &H, state: &State<H>, socket: H::Socket, mut message: H::Draft, seq: u32) {
+fn send<H: Host>(host: &H, state: &mut State<H>, to: SocketId, mut message: H::Draft, seq: u32) {
     if let Some(field) = message.get_mut(SEQ) {
         field.copy_from_slice(&seq.to_ne_bytes());
     }
-    state.listeners.send(host, message, Audience::Only(socket));
+    state.listeners.send(host, message, Audience::Only(to));
 }
 
 /// Sends what the socket has room for. Called when it is asked for, and whenever what has been read
-/// has made room.
-pub fn go_on<H: Host>(host: &H, socket: H::Socket) {
+/// has made room. Ends the DUMP if the process that is to read it has been killed.
+pub(super) fn go_on<H: Host>(host: &H, id: SocketId) {
     loop {
-        let mut state = host.lock();
-        let taken = state
-            .listeners
-            .get_mut(socket)
-            .and_then(|listener| listener.dump.take());
-        let Some(mut dump) = taken else {
-            return;
-        };
-        for _ in 0..STEP {
-            if !host.has_room(socket) {
-                break;
-            }
-            match dump.search.look(host, &state) {
-                Ok(Found::Message(next)) => {
-                    let message = core::mem::replace(&mut dump.held, next);
-                    dump.seq = dump.seq.wrapping_add(1).max(1);
-                    send(host, &state, socket, message, dump.seq);
-                }
-                Ok(Found::Nothing) => break,
-                Ok(Found::End) => {
-                    host.set_dumping(socket, false);
-                    send(host, &state, socket, dump.held, 0);
-                    return;
-                }
-                Err(OutOfMemory) => {
-                    // The reader is told that there is more than it will get.
-                    host.set_dumping(socket, false);
-                    host.lost(socket);
-                    return;
-                }
-            }
-        }
-        host.set_dumping(socket, true);
-        if let Some(listener) = state.listeners.get_mut(socket) {
-            listener.dump = Some(dump);
-        }
-        // Asked again: the reader may have read all there was before it could know that there is
-        // more.
-        if !host.has_room(socket) {
+        let is_waiting = step(host, id);
+        post::tell(host, false);
+        if is_waiting {
             return;
         }
-        drop(state);
-        host.breathe();
+        host.cond_resched();
     }
+}
+
+/// Sends some messages. Returns whether nothing is left to do until something is read.
+fn step<H: Host>(host: &H, id: SocketId) -> bool {
+    let mut state = host.lock();
+    let taken = state
+        .listeners
+        .get_mut(id)
+        .and_then(|listener| listener.dump.take());
+    let Some(mut dump) = taken else {
+        return true;
+    };
+    if host.is_killed() {
+        state.listeners.await_room(host, id);
+        return true;
+    }
+    for _ in 0..STEP {
+        if !state.listeners.has_room(host, id) {
+            break;
+        }
+        match dump.search.look(host, &state) {
+            Ok(Found::Message(next)) => {
+                let message = core::mem::replace(&mut dump.held, next);
+                dump.seq = dump.seq.wrapping_add(1).max(1);
+                send(host, &mut state, id, message, dump.seq);
+            }
+            Ok(Found::Nothing) => break,
+            Ok(Found::End) => {
+                state.listeners.await_room(host, id);
+                send(host, &mut state, id, dump.held, 0);
+                return true;
+            }
+            Err(OutOfMemory) => {
+                // The reader is told that there is more than it will get.
+                state.listeners.await_room(host, id);
+                state.listeners.lose(host, id);
+                return true;
+            }
+        }
+    }
+    if let Some(listener) = state.listeners.get_mut(id) {
+        listener.dump = Some(dump);
+    }
+    state.listeners.await_room(host, id);
+    // Asked after that: the reader may have read all there was before it could know that there is
+    // more.
+    !state.listeners.has_room(host, id)
 }

@@ -19,7 +19,7 @@ use crate::{
     }, //
 };
 
-/// How many SAs are dealt with before others get their turn.
+/// How many SAs are dealt with in one go.
 const STEP: usize = 16;
 
 /// EXPIRE from user space: told to everybody, and that is all.
@@ -29,12 +29,18 @@ pub(super) fn expire<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Ref
     Ok(())
 }
 
-/// Deals with the SAs whose limits are passed, and asks to be called when the next ones will be.
+/// Tells what is still to be told, deals with the SAs whose limits are passed, and asks to be called
+/// when the next ones will be.
 pub fn run<H: Host>(host: &H) {
     loop {
         let now = host.now();
         for _ in 0..STEP {
-            let state = host.lock();
+            let mut state = host.lock();
+            state.listeners.tell_some(host);
+            if state.listeners.is_telling() {
+                // A chain that ends is told of by many messages, and there may be many to tell.
+                break;
+            }
             let next = state.sadb.next_deadline();
             if next.is_none_or(|second| second > now.boot) {
                 host.wake_at(next);
@@ -47,6 +53,10 @@ pub fn run<H: Host>(host: &H) {
                 return;
             }
         }
-        host.breathe();
+        if !host.may_go_on() {
+            host.wake_at(Some(now.boot));
+            return;
+        }
+        host.cond_resched();
     }
 }

@@ -14,17 +14,18 @@ use crate::{
     post::{
         about,
         write,
-        Audience, //
+        Audience,
+        SocketId, //
     }, //
 };
 
 pub(super) fn get<H: Host>(
     host: &H,
-    sender: H::Socket,
+    sender: SocketId,
     message: &Message<'_>,
 ) -> Result<(), Refusal> {
     let said = message.said().ok_or(Errno::EINVAL)?;
-    let state = host.lock();
+    let mut state = host.lock();
     let sa = state.sadb.find(&said).ok_or(Errno::ESRCH)?;
     let header = message.header.reply();
     let reply = write(host, &header, |out| about::describe(sa, out))?;

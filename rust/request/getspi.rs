@@ -78,6 +78,6 @@ fn next_free<H: Host>(host: &H, named: Said, spis: &mut impl Iterator<Item = u32
             }
         }
         drop(state);
-        host.breathe();
+        host.cond_resched();
     }
 }

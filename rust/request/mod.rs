@@ -21,7 +21,6 @@ mod spec;
 mod update;
 
 pub use self::{
-    dump::go_on as go_on_dumping,
     expire::run as expire_due, //
 };
 
@@ -40,16 +39,26 @@ use crate::{
         Refusal, //
     },
     post::{
+        self,
         write,
-        Audience, //
+        Audience,
+        SocketId, //
     }, //
 };
+
+/// Something has been read from a socket, as [`Post::await_room`](post::Post::await_room) was asked
+/// to tell.
+pub fn has_read<H: Host>(host: &H, id: SocketId) {
+    if post::has_read(host, id) {
+        dump::go_on(host, id);
+    }
+}
 
 /// Carries out a message that `sender` wrote.
 ///
 /// A message whose outer form is wrong is refused in silence; any other refusal is told to all
 /// open sockets before it is returned.
-pub fn submit<H: Host>(host: &H, sender: H::Socket, bytes: &[u8]) -> Result<(), Errno> {
+pub fn submit<H: Host>(host: &H, sender: SocketId, bytes: &[u8]) -> Result<(), Errno> {
     let header = Header::parse(bytes)?;
     let result = carry_out(host, sender, header, bytes);
     if host.is_traced() {
@@ -62,15 +71,21 @@ pub fn submit<H: Host>(host: &H, sender: H::Socket, bytes: &[u8]) -> Result<(), 
             result.as_ref().err().map_or("ok", Refusal::name),
         ));
     }
-    result.map_err(|refusal| {
-        announce_refusal(host, &header, &refusal);
-        refusal.errno
-    })
+    if let Err(refusal) = &result {
+        announce_refusal(host, &header, refusal);
+    }
+    // These are answered to the sender alone, and wait for nobody.
+    let is_private = matches!(
+        header.msg_type,
+        MsgType::Get | MsgType::Dump | MsgType::Promisc
+    );
+    post::tell(host, !is_private || result.is_err());
+    result.map_err(|refusal| refusal.errno)
 }
 
 fn carry_out<H: Host>(
     host: &H,
-    sender: H::Socket,
+    sender: SocketId,
     header: Header,
     bytes: &[u8],
 ) -> Result<(), Refusal> {
@@ -79,7 +94,7 @@ fn carry_out<H: Host>(
     dispatch(host, sender, &message)
 }
 
-fn dispatch<H: Host>(host: &H, sender: H::Socket, message: &Message<'_>) -> Result<(), Refusal> {
+fn dispatch<H: Host>(host: &H, sender: SocketId, message: &Message<'_>) -> Result<(), Refusal> {
     match message.header.msg_type {
         MsgType::GetSpi => getspi::getspi(host, message),
         MsgType::Update => update::update(host, message),

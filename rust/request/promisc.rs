@@ -16,13 +16,14 @@ use crate::{
     },
     post::{
         write,
-        Audience, //
+        Audience,
+        SocketId, //
     }, //
 };
 
 pub(super) fn promisc<H: Host>(
     host: &H,
-    sender: H::Socket,
+    sender: SocketId,
     message: &Message<'_>,
 ) -> Result<(), Refusal> {
     // The field for the SA type says whether.

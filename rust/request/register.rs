@@ -14,13 +14,14 @@ use crate::{
     },
     post::{
         write,
-        Audience, //
+        Audience,
+        SocketId, //
     }, //
 };
 
 pub(super) fn register<H: Host>(
     host: &H,
-    sender: H::Socket,
+    sender: SocketId,
     message: &Message<'_>,
 ) -> Result<(), Refusal> {
     let satype = message.header.satype;
@@ -41,7 +42,7 @@ pub(super) fn register<H: Host>(
 pub(super) fn acquire<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     let satype = message.header.satype;
     let copy = write(host, &message.header, |_| ())?;
-    let state = host.lock();
+    let mut state = host.lock();
     if !state.listeners.any_registered(satype) {
         return Err(Errno::EPROTONOSUPPORT.into());
     }

@@ -97,7 +97,7 @@ trait Level: Sized {
 type Slot<T> = Option<Boxed<T>>;
 
 /// A value that was removed, with the leaf that has become empty by that, to be freed with it.
-pub(super) struct Removed<T> {
+pub(crate) struct Removed<T> {
     value: Boxed<T>,
     leaf: Option<Leaf<T>>,
 }
@@ -319,8 +319,8 @@ fn remove<L: Level>(root: &mut Option<L>, age: u64) -> Option<Removed<L::Value>>
     Some(removed)
 }
 
-/// A map from [`Age`] to `T`, in order of age.
-pub(super) struct AgeMap<T> {
+/// A map from [`Age`] to `T`, in order of age: of SAs by their own, of seconds, of sockets.
+pub(crate) struct AgeMap<T> {
     /// The values of small ages, by half as many steps: few hosts add so many SAs that theirs are
     /// larger.
     shallow: Option<Shallow<T>>,
@@ -331,12 +331,12 @@ pub(super) struct AgeMap<T> {
 
 impl<T> AgeMap<T> {
     /// The first age that does not fit.
-    pub(super) const LIMIT: u64 = places::<Deep<T>>();
+    pub(crate) const LIMIT: u64 = places::<Deep<T>>();
     /// The first age that is not in `shallow`.
     const DEEP: u64 = places::<Shallow<T>>();
 
     /// A map without entries; allocates nothing.
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         AgeMap {
             shallow: None,
             deep: None,
@@ -345,12 +345,12 @@ impl<T> AgeMap<T> {
     }
 
     /// How many entries there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Makes sure that [`AgeMap::insert`] at `age` has all the memory it needs.
-    pub(super) fn reserve(&mut self, age: Age) -> Result<(), OutOfMemory> {
+    pub(crate) fn reserve(&mut self, age: Age) -> Result<(), OutOfMemory> {
         match age.number() {
             age if age < Self::DEEP => reserve(&mut self.shallow, age),
             age if age < Self::LIMIT => reserve(&mut self.deep, age),
@@ -359,7 +359,7 @@ impl<T> AgeMap<T> {
     }
 
     /// Enters a value at an age that has been reserved and is not taken; hands it back otherwise.
-    pub(super) fn insert(&mut self, age: Age, value: Boxed<T>) -> Result<(), Boxed<T>> {
+    pub(crate) fn insert(&mut self, age: Age, value: Boxed<T>) -> Result<(), Boxed<T>> {
         let age = age.number();
         match (&mut self.shallow, &mut self.deep) {
             (Some(root), _) if age < Self::DEEP => root.insert(age, value)?,
@@ -371,7 +371,7 @@ impl<T> AgeMap<T> {
     }
 
     /// The value at `age`.
-    pub(super) fn get(&self, age: Age) -> Option<&T> {
+    pub(crate) fn get(&self, age: Age) -> Option<&T> {
         match age.number() {
             age if age < Self::DEEP => self.shallow.as_ref()?.get(age),
             age => self.deep.as_ref()?.get(age),
@@ -379,7 +379,7 @@ impl<T> AgeMap<T> {
     }
 
     /// The value at `age`, to be changed.
-    pub(super) fn get_mut(&mut self, age: Age) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, age: Age) -> Option<&mut T> {
         match age.number() {
             age if age < Self::DEEP => self.shallow.as_mut()?.get_mut(age),
             age => self.deep.as_mut()?.get_mut(age),
@@ -387,7 +387,7 @@ impl<T> AgeMap<T> {
     }
 
     /// Removes the value at `age`.
-    pub(super) fn remove(&mut self, age: Age) -> Option<Removed<T>> {
+    pub(crate) fn remove(&mut self, age: Age) -> Option<Removed<T>> {
         let removed = match age.number() {
             age if age < Self::DEEP => remove(&mut self.shallow, age),
             age => remove(&mut self.deep, age),
@@ -397,7 +397,7 @@ impl<T> AgeMap<T> {
     }
 
     /// Drops some of the first values. Returns whether there were any.
-    pub(super) fn drop_some(&mut self) -> bool {
+    pub(crate) fn drop_some(&mut self) -> bool {
         let dropped = match self.shallow.as_mut().map_or(0, Level::drop_first) {
             0 => self.deep.as_mut().map_or(0, Level::drop_first),
             dropped => dropped,
@@ -409,7 +409,7 @@ impl<T> AgeMap<T> {
     /// Checks that nothing is kept for values that are gone, but for what may have been reserved at
     /// `spare`; for tests.
     #[cfg(any(test, feature = "check"))]
-    pub(super) fn check(&self, spare: Age) {
+    pub(crate) fn check(&self, spare: Age) {
         let spare = Some(spare.number());
         if let Some(root) = &self.shallow {
             root.check(spare.filter(|age| *age < Self::DEEP));
@@ -420,7 +420,7 @@ impl<T> AgeMap<T> {
     }
 
     /// The first value at `age` or later.
-    pub(super) fn at_or_after(&self, age: Age) -> Option<&T> {
+    pub(crate) fn at_or_after(&self, age: Age) -> Option<&T> {
         let (leaf, _) = self.leaf_from(age.number())?;
         leaf.first()?.as_deref()
     }
@@ -436,7 +436,7 @@ impl<T> AgeMap<T> {
     }
 
     /// The values at `age` and later, in order.
-    pub(super) fn values_from(&self, age: Age) -> Values<'_, T> {
+    pub(crate) fn values_from(&self, age: Age) -> Values<'_, T> {
         Values {
             map: self,
             leaf: [].iter(),

@@ -13,6 +13,8 @@ mod index;
 pub mod sa;
 mod timers;
 
+pub(crate) use self::age_map::AgeMap;
+
 pub use self::{
     age_map::Age,
     index::HashKey,
@@ -27,7 +29,6 @@ pub use self::{
 };
 
 use self::{
-    age_map::AgeMap,
     index::{
         Chunk,
         Index,

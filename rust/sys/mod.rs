@@ -1,31 +1,54 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The one folder that talks to C: safe types around what `shim.c` gives, and the functions that
-//! it calls.
+//! The one folder that talks to C, by subject: [`netns`], [`socket`] and [`proc`] each have a half in C,
+//! which takes the kernel's own headers and decides nothing, and one in Rust. `include/klips_shim.h`
+//! is what they know of each other; [`bindings`] is made of it, and [`declared`] checks against it
+//! what Rust defines.
 
 mod bindings;
-mod entry;
-mod message;
-mod net;
-mod page;
+mod netns;
+mod proc;
 mod secret;
+mod socket;
 mod xfrm;
 
 pub use self::{
-    message::Draft,
-    net::Net,
+    netns::Net,
     secret::Secret,
     xfrm::Xfrm, //
 };
 
-use crate::klips_core::errno::Errno;
-use kernel::prelude::*;
+use crate::{
+    klips_core::errno::Errno,
+    memory::OutOfMemory, //
+};
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
+/// Checks that functions have the signatures that the header declares: the branches of an `if` have
+/// one type.
+macro_rules! declared {
+    ($($name:ident)*) => {
+        $(
+            const _: () = {
+                if true {
+                    $crate::sys::bindings::$name
+                } else {
+                    $name
+                };
+            };
+        )*
+    };
+}
+use declared;
 
 /// The registration of family, files and namespaces. Dropping it takes them back.
 ///
 /// # Invariants
 ///
-/// `klips_shim_register` has succeeded, and `klips_shim_unregister` has not been called since.
+/// `klips_netns_register` and then `klips_socket_register` have succeeded, and have not been undone.
 pub struct Registration {
     /// Dropped last, when no namespace uses it any more.
     _xfrm: xfrm::Registration,
@@ -36,26 +59,46 @@ impl Registration {
     pub fn new() -> Result<Self> {
         let xfrm = xfrm::Registration::new();
         // SAFETY: Called once, when the module is loaded: there is no other `Registration`.
-        to_result(unsafe { bindings::klips_shim_register() })?;
-        // INVARIANT: It has just succeeded.
+        to_result(unsafe { bindings::klips_netns_register() })?;
+        // Last, for from here on there can be sockets.
+        // SAFETY: As above; each namespace has its state now.
+        to_result(unsafe { bindings::klips_socket_register() }).inspect_err(|_| {
+            // SAFETY: It has been registered, and there are no sockets.
+            unsafe { bindings::klips_netns_unregister() }
+        })?;
+        // INVARIANT: Both have just succeeded.
         Ok(Registration { _xfrm: xfrm })
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant everything is registered.
-        unsafe { bindings::klips_shim_unregister() };
+        // SAFETY: By the type invariant it is registered. There are no sockets, for each of them
+        // holds the module.
+        unsafe { bindings::klips_socket_unregister() };
+        // SAFETY: By the type invariant they are registered, and there can't be sockets any more.
+        unsafe { bindings::klips_netns_unregister() };
+    }
+}
+
+/// A result as C has it.
+fn to_c(result: Result<(), Errno>) -> c_int {
+    match result {
+        Ok(()) => 0,
+        Err(errno) => -c_int::from(errno.0),
+    }
+}
+
+/// What a writer gets if there is no memory to copy its message (reference 2.1, check 6).
+impl From<OutOfMemory> for Errno {
+    fn from(_: OutOfMemory) -> Self {
+        Errno::ENOBUFS
     }
 }
 
 // With its places in the table's maps, and what the allocator adds to be able to account it, an SA
 // takes about 300 bytes.
 const _: () = assert!(size_of::<crate::sadb::Sa>() <= 256);
-
-fn to_result(err: c_int) -> Result {
-    kernel::error::to_result(err)
-}
 
 // The core has its own error numbers, so that it needs no kernel: here is where they meet.
 macro_rules! same_errnos {
@@ -65,6 +108,7 @@ macro_rules! same_errnos {
 }
 
 same_errnos! {
-    EPERM ENOENT ESRCH ENOMEM EACCES EFAULT EBUSY EEXIST ENODEV EINVAL ENOSPC EPIPE EMLINK ENOSYS
-    EMSGSIZE EPROTONOSUPPORT ESOCKTNOSUPPORT EOPNOTSUPP EPFNOSUPPORT EAFNOSUPPORT ENOBUFS
+    EPERM ENOENT ESRCH EINTR ENOMEM EACCES EFAULT EBUSY EEXIST ENODEV EINVAL ENFILE ENOSPC EPIPE
+    EMLINK ENOSYS EMSGSIZE EPROTONOSUPPORT ESOCKTNOSUPPORT EOPNOTSUPP EPFNOSUPPORT EAFNOSUPPORT
+    ENOBUFS
 }

@@ -2,23 +2,28 @@
 
 //! Memory for keys, which is wiped before it goes (contract 17).
 
-use super::bindings;
-use crate::memory::OutOfMemory;
-use core::{
-    mem::MaybeUninit,
-    ptr::NonNull,
-    slice, //
+use crate::{
+    klips_core::errno::Errno,
+    memory::OutOfMemory, //
+};
+use core::ptr::{
+    self,
+    NonNull, //
+};
+use kernel::{
+    bindings::kvfree_sensitive,
+    iov::IovIterSource,
+    prelude::*, //
 };
 
 /// Bytes that are wiped before their memory is freed.
 ///
 /// # Invariants
 ///
-/// `bytes` came from `klips_shim_secret_new(max(len, 1))` and belongs to this object alone; they
-/// are initialized, except while they are filled.
+/// `bytes` are initialized, are memory of `kvmalloc` unless there are none, and belong to this object
+/// alone.
 pub struct Secret {
-    bytes: NonNull<u8>,
-    len: usize,
+    bytes: NonNull<[u8]>,
 }
 
 // SAFETY: The bytes belong to the object alone, wherever it is.
@@ -27,23 +32,22 @@ unsafe impl Send for Secret {}
 unsafe impl Sync for Secret {}
 
 impl Secret {
-    /// `len` bytes that are written by `fill`, which gets a pointer to them.
-    ///
-    /// # Safety
-    ///
-    /// If `fill` returns `Ok`, it has initialized all of them.
-    pub(super) unsafe fn filled_by<E: From<OutOfMemory>>(
-        len: usize,
-        fill: impl FnOnce(*mut u8) -> Result<(), E>,
-    ) -> Result<Self, E> {
-        // SAFETY: Any size but 0 will do.
-        let bytes = unsafe { bindings::klips_shim_secret_new(len.max(1)) };
-        let bytes = NonNull::new(bytes.cast::<u8>()).ok_or(OutOfMemory)?;
-        // If `fill` fails they are wiped as well, for it may have written some.
-        let secret = Secret { bytes, len };
-        // INVARIANT: If this succeeds, `fill` has initialized them; else nobody sees them.
-        fill(bytes.as_ptr())?;
-        Ok(secret)
+    fn zeroed(len: usize) -> Result<Self, OutOfMemory> {
+        let (bytes, len, _) = KVVec::<u8>::zeroed(len, GFP_KERNEL_ACCOUNT)?.into_raw_parts();
+        // INVARIANT: These are a vector's, which has been given up.
+        Ok(Secret {
+            bytes: NonNull::new(ptr::slice_from_raw_parts_mut(bytes, len)).ok_or(OutOfMemory)?,
+        })
+    }
+
+    /// `len` bytes that are read from a source; `EFAULT` if it does not have them.
+    pub(super) fn read(source: &mut IovIterSource<'_>, len: usize) -> Result<Self, Errno> {
+        let mut secret = Self::zeroed(len)?;
+        if source.copy_from_iter(secret.as_mut_slice()) == len {
+            Ok(secret)
+        } else {
+            Err(Errno::EFAULT)
+        }
     }
 
     /// A copy of some bytes.
@@ -53,78 +57,30 @@ impl Secret {
 
     /// A copy of some bytes and some more.
     pub fn of_both(front: &[u8], back: &[u8]) -> Result<Self, OutOfMemory> {
-        let copy = |to: *mut u8| {
-            // SAFETY: `to` has room for as many bytes as there are in both, and is new, hence
-            // elsewhere.
-            unsafe {
-                to.copy_from_nonoverlapping(front.as_ptr(), front.len());
-                to.add(front.len())
-                    .copy_from_nonoverlapping(back.as_ptr(), back.len());
-            }
-            Ok(())
-        };
-        // SAFETY: `copy` initializes all bytes.
-        unsafe { Self::filled_by(front.len() + back.len(), copy) }
+        let mut secret = Self::zeroed(front.len() + back.len())?;
+        let (to_front, to_back) = secret.as_mut_slice().split_at_mut(front.len());
+        to_front.copy_from_slice(front);
+        to_back.copy_from_slice(back);
+        Ok(secret)
     }
 
     /// The bytes.
     pub fn as_slice(&self) -> &[u8] {
-        // SAFETY: By the type invariant there are `len` initialized bytes, ours alone.
-        unsafe { slice::from_raw_parts(self.bytes.as_ptr(), self.len) }
+        // SAFETY: By the type invariant they are initialized and ours.
+        unsafe { self.bytes.as_ref() }
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: By the type invariant they are initialized and ours alone.
+        unsafe { self.bytes.as_mut() }
     }
 }
 
 impl Drop for Secret {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant the memory is ours and has this size.
-        unsafe { bindings::klips_shim_secret_free(self.bytes.as_ptr().cast(), self.len.max(1)) };
-    }
-}
-
-/// Room on the stack for a short request, which is wiped before it goes.
-///
-/// # Invariants
-///
-/// `len` is at most [`Scratch::SIZE`], and no bytes after the first `len` have been written.
-pub(super) struct Scratch {
-    bytes: MaybeUninit<[u8; Scratch::SIZE]>,
-    len: usize,
-}
-
-impl Scratch {
-    /// How many bytes it has room for. Few requests are longer.
-    pub(super) const SIZE: usize = 512;
-
-    /// Room for `len` bytes, or `None` if there is not so much.
-    // Were `len` always 0 here, all of this would be a constant, which the compiler copies: it
-    // would clear the room.
-    pub(super) fn new(len: usize) -> Option<Self> {
-        // INVARIANT: It has just been asked, and nothing has been written.
-        (len <= Self::SIZE).then(|| Scratch {
-            bytes: MaybeUninit::uninit(),
-            len,
-        })
-    }
-
-    /// The bytes, which are written by `fill`: it gets a pointer to them.
-    ///
-    /// # Safety
-    ///
-    /// `fill` writes no more than that. If it returns `Ok`, it has initialized all of them.
-    pub(super) unsafe fn filled_by<E>(
-        &mut self,
-        fill: impl FnOnce(*mut u8) -> Result<(), E>,
-    ) -> Result<&[u8], E> {
-        // INVARIANT: `fill` writes no more. If it fails these are wiped as well.
-        fill(self.bytes.as_mut_ptr().cast())?;
-        // SAFETY: By the type invariant there are `len` bytes. `fill` has initialized them.
-        Ok(unsafe { slice::from_raw_parts(self.bytes.as_ptr().cast(), self.len) })
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // SAFETY: There is room for these bytes, ours alone.
-        unsafe { bindings::klips_shim_wipe(self.bytes.as_mut_ptr().cast(), self.len) };
+        if self.bytes.len() > 0 {
+            // SAFETY: By the type invariant this is memory of `kvmalloc`, of that size, and ours.
+            unsafe { kvfree_sensitive(self.bytes.as_ptr().cast(), self.bytes.len()) };
+        }
     }
 }

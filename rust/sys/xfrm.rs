@@ -3,7 +3,7 @@
 //! The packet engine of a network namespace: states and policies of the kernel's xfrm, by way of
 //! `xfrm.c`, as `include/klips_xfrm.h` declares it.
 
-use super::bindings::NetNs;
+use super::bindings::net as NetNs;
 use crate::{
     engine::Engine,
     klips_core::{

@@ -104,7 +104,7 @@ fn dump_tells_all_sas_by_age_and_the_last_has_number_0() {
             assert_eq!(host.read(A), want, "{count} SAs, room for {room}");
             assert!(!host.deliveries().contains(&B), "to the sender only");
             assert_eq!(host.lost.borrow().len(), 0);
-            assert!(host.dumping.borrow().is_empty(), "nothing is left to do");
+            assert!(!host.is_dumping(A), "nothing is left to do");
         }
         host.check();
     }
@@ -160,7 +160,7 @@ fn dump_of_nothing_is_enoent_and_of_a_type_without_a_protocol_einval() {
     }
     let request = message(msg::DUMP, 9, &naming(nth(0)));
     refused(&host, &request, Errno::EINVAL);
-    assert!(host.dumping.borrow().is_empty());
+    assert!(!host.is_dumping(A));
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn two_sockets_dump_at_the_same_time() {
     let host = host_with(6);
     host.room.set(1);
     host.write(&dump(0)).unwrap();
-    request::submit(&host, B, &dump(3)).unwrap();
+    host.write_from(B, &dump(3)).unwrap();
     let (mut a, mut b) = (Vec::new(), Vec::new());
     loop {
         let (next_a, next_b) = (host.read_one(A), host.read_one(B));
@@ -247,7 +247,7 @@ fn dump_ends_with_0_whatever_is_deleted_meanwhile() {
                         "{saids:?}"
                     );
                     assert!(saids.len() >= kept, "what stays is told");
-                    assert!(host.dumping.borrow().is_empty());
+                    assert!(!host.is_dumping(A));
                     host.check();
                 }
             }
@@ -284,14 +284,15 @@ fn socket_that_is_closed_takes_its_dump_with_it() {
     let host = host_with(5);
     host.room.set(2);
     host.write(&dump(0)).unwrap();
+    let id = host.id(A);
     host.close(A);
     host.drain();
-    request::go_on_dumping(&host, A);
+    request::has_read(&host, id);
     assert_eq!(host.deliveries(), []);
     host.open(A);
-    request::go_on_dumping(&host, A);
+    request::has_read(&host, host.id(A));
     assert_eq!(host.deliveries(), []);
-    assert!(host.dumping.borrow().is_empty());
+    assert!(!host.is_dumping(A));
     assert_eq!(host.write(&dump(0)), Ok(()));
     assert_eq!(finished(&host.read(A)).len(), 5);
 }
@@ -300,7 +301,7 @@ fn socket_that_is_closed_takes_its_dump_with_it() {
 fn to_go_on_without_a_dump_does_nothing() {
     let host = host_with(2);
     for socket in [A, B, 9] {
-        request::go_on_dumping(&host, socket);
+        request::has_read(&host, host.id(socket));
     }
     assert_eq!(host.deliveries(), []);
 }
@@ -348,7 +349,7 @@ fn dump_ends_with_0_although_what_it_looks_for_goes_while_it_takes_a_breath() {
     host.write(&dump(3)).unwrap();
     let saids = finished(&host.read(A));
     assert_eq!(saids[0], esp(0));
-    assert!(host.dumping.borrow().is_empty());
+    assert!(!host.is_dumping(A));
 }
 
 #[test]
@@ -365,7 +366,7 @@ fn whichever_allocation_of_a_dump_fails_its_reader_is_told_and_can_dump_again() 
             let messages = host.read(A);
             memory::fail_after(None);
             host.check();
-            assert!(host.dumping.borrow().is_empty(), "allocation {count}");
+            assert!(!host.is_dumping(A), "allocation {count}");
             let lost = host.lost.borrow().get(&A).copied();
             match (result, messages.last()) {
                 (Err(Errno::ENOMEM), None) => assert_eq!(lost, None),
@@ -393,7 +394,7 @@ fn whichever_allocation_of_a_dump_fails_its_reader_is_told_and_can_dump_again() 
 #[test]
 fn without_memory_for_copies_a_dump_is_whole() {
     let host = host_with(3);
-    request::submit(&host, B, &message(msg::PROMISC, 1, &[])).unwrap();
+    host.write_from(B, &message(msg::PROMISC, 1, &[])).unwrap();
     host.drain();
     for count in 1..6 {
         host.lost.borrow_mut().clear();
@@ -477,6 +478,6 @@ proptest! {
         for said in &stays {
             prop_assert!(saids.contains(said), "{said} of {saids:?}");
         }
-        prop_assert!(host.dumping.borrow().is_empty());
+        prop_assert!(!host.is_dumping(A));
     }
 }

@@ -6,13 +6,13 @@
 use klips::{
     listing::{Listing, VERSION},
     pfkey::{algorithm::ALGORITHMS, SaType},
-    request,
 };
 use proptest::prelude::*;
 use testbed::*;
 
 fn register(host: &TestHost, socket: Socket, satype: u8) {
-    request::submit(host, socket, &message(msg::REGISTER, satype, &[])).unwrap();
+    host.write_from(socket, &message(msg::REGISTER, satype, &[]))
+        .unwrap();
 }
 
 /// The columns of a file, its header left out.
@@ -174,16 +174,6 @@ fn positions_beyond_the_end_are_the_end() {
             assert_eq!(host.line(file, position), None, "{file:?} {position}");
         }
     }
-}
-
-#[test]
-fn files_have_their_numbers() {
-    for (number, file) in Listing::ALL.into_iter().enumerate() {
-        assert_eq!(Listing::from_number(number as u32), Some(file));
-        assert_eq!(file as usize, number);
-    }
-    assert_eq!(Listing::from_number(7), None);
-    assert_eq!(Listing::from_number(u32::MAX), None);
 }
 
 /// What happens between two lines that a reader reads.

@@ -4,7 +4,6 @@
 
 use klips::{
     listing::{End, Listing},
-    request,
     sadb::{Age, Moment, Sadb},
     said::{Proto, Said},
 };
@@ -458,7 +457,8 @@ fn reading_of_sockets_ends_with_those_that_were_there() {
         let host = TestHost::new();
         let register = |socket| {
             host.open(socket);
-            request::submit(&host, socket, &message(msg::REGISTER, 3, &[])).unwrap();
+            host.write_from(socket, &message(msg::REGISTER, 3, &[]))
+                .unwrap();
         };
         (100..300).for_each(register);
         let there = host.listing(file).lines().count();

@@ -7,9 +7,8 @@ use klips::{
     errno::Errno,
     group,
     listing::Listing,
-    memory::{self, OutOfMemory},
-    post::Listeners,
-    request,
+    memory,
+    post::{Listeners, OpenError},
     sadb::{AddError, Age, HashKey, Sadb},
     said::Said,
 };
@@ -222,7 +221,7 @@ fn promisc_that_was_refused_for_want_of_memory_leaves_no_copies() {
     let host = TestHost::new();
     set_up_four(&host);
     memory::fail_after(Some(0));
-    let result = request::submit(&host, B, &message(msg::PROMISC, 1, &[]));
+    let result = host.write_from(B, &message(msg::PROMISC, 1, &[]));
     memory::fail_after(None);
     assert_eq!(result, Err(Errno::ENOMEM));
     host.write(&get(four()[0])).unwrap();
@@ -259,8 +258,8 @@ fn socket_that_can_not_be_opened_is_not_told_of_anything() {
     memory::fail_after(Some(0));
     let result = listeners.open(7);
     memory::fail_after(None);
-    assert_eq!(result, Err(OutOfMemory));
-    assert_eq!(listeners.open(8), Ok(()));
+    assert_eq!(result, Err(OpenError::OutOfMemory));
+    assert!(listeners.open(8).is_ok());
 }
 
 #[test]

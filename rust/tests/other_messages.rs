@@ -11,7 +11,6 @@ use klips::{
         algorithm::{Purpose, ALGORITHMS},
         SaState,
     },
-    request,
     said::{Proto, Said},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +18,7 @@ use testbed::*;
 
 /// Writes a request from [`B`].
 fn write_b(host: &TestHost, bytes: &[u8]) -> Result<(), Errno> {
-    request::submit(host, B, bytes)
+    host.write_from(B, bytes)
 }
 
 /// The SA, which is there, as its state is.
@@ -819,7 +818,7 @@ fn socket_is_promiscuous_until_it_says_otherwise_or_is_closed() {
     let host = host_with_group();
     promiscuous_b(&host);
     host.write(&get(esp())).unwrap();
-    assert_eq!(host.deliveries(), [B, A]);
+    assert_eq!(host.deliveries(), [A, B]);
     write_b(&host, &promisc(0)).unwrap();
     host.drain();
     host.write(&get(esp())).unwrap();
@@ -836,7 +835,7 @@ fn without_memory_for_copies_promiscuous_sockets_lose_them_and_nobody_else_does(
     let host = host_with_group();
     promiscuous_b(&host);
     host.open(3);
-    request::submit(&host, 3, &promisc(1)).unwrap();
+    host.write_from(3, &promisc(1)).unwrap();
     host.drain();
     memory::fail_after(Some(1));
     let result = host.write(&get(esp()));

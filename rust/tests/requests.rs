@@ -7,7 +7,6 @@ use klips::{
     errno::Errno,
     memory,
     netns::Host,
-    request,
     sadb::Age,
     said::{Proto, Said},
 };
@@ -172,7 +171,7 @@ fn only_the_sender_reads_the_answer_to_get() {
     let request = get(four()[0]);
     host.write(&request).unwrap();
     assert_eq!(host.deliveries(), [A]);
-    request::submit(&host, 3, &request).unwrap();
+    host.write_from(3, &request).unwrap();
     assert_eq!(host.deliveries(), [3]);
     // Its errors are for all.
     host.write(&get(said("esp.1@10.0.0.2"))).unwrap_err();
@@ -190,7 +189,8 @@ fn full_socket_loses_messages_but_nobody_else_does() {
     assert_eq!(host.write(&list(&four())), Ok(()));
     assert_eq!(host.write(&delete(four()[2])), Ok(()));
     assert_eq!(host.read(3).len(), 4 + 1 + 4);
-    assert_eq!(*host.lost.borrow(), [(A, 9), (B, 9)].into());
+    assert_eq!([host.lost(A), host.lost(B)], [9, 9]);
+    assert_eq!(*host.told_losses.borrow(), [B, A], "once");
     assert!(host.state().sadb.is_empty());
 }
 

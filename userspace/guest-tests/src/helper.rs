@@ -3,7 +3,7 @@
 //! Parts of tests that need a process of their own: another user, a user namespace.
 
 use crate::{
-    fuzz, security,
+    fuzz, load, security, sockets,
     support::{
         KeySocket, PROC, add, errno, expect_spigrp, getspi, group, make, manual_sas, naming,
         open_raw, said, update,
@@ -47,6 +47,16 @@ pub enum Helper {
     Chatter,
     /// Enters a control group, and sees what it is charged for.
     Charge,
+    /// Opens a file and waits for its end.
+    HoldFile,
+    /// Becomes root of a user and a network namespace where three sockets are all that there may be.
+    ThreeSockets,
+    /// Has a DUMP written to a socket that takes nothing.
+    Dump,
+    /// Enters a control group, and writes where others listen.
+    WriteInGroup,
+    /// Enters a control group, and listens there.
+    ListenInGroup,
     /// Becomes root of a user and a network namespace in which processes write at random. The seed
     /// of the first, and how many messages each writes.
     Fuzz,
@@ -104,7 +114,7 @@ fn command(helper: Helper, arguments: &[String]) -> Result<Command> {
     command
         .args([ARGUMENT, &format!("{helper:?}")])
         .args(arguments)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped());
     Ok(command)
 }
@@ -126,6 +136,11 @@ pub fn main() -> ExitCode {
         Some("Hoard") => enter_own_network().and_then(|()| security::hoard()),
         Some("Chatter") => enter_own_network().and_then(|()| security::chatter()),
         Some("Charge") => argument(3).and_then(|group| security::charge(&group)),
+        Some("HoldFile") => load::hold_file(),
+        Some("ThreeSockets") => enter_own_network().and_then(|()| load::three_sockets()),
+        Some("Dump") => sockets::dump_in_vain(),
+        Some("WriteInGroup") => argument(3).and_then(|group| security::write_in_group(&group)),
+        Some("ListenInGroup") => argument(3).and_then(|group| security::listen_in_group(&group)),
         Some("Fuzz") => {
             enter_own_network().and_then(|()| fuzz::in_namespace(number(3)?, number(4)?))
         }

@@ -4,8 +4,8 @@
 //! written for whom it goes to.
 //!
 //! The kernel's own detector of that, KMSAN, can't tell: rustc has no such sanitizer, so that for
-//! KMSAN what Rust code writes is never written, and what `shim.c` has cleared is good whatever
-//! Rust code copies there. So free memory is filled with patterns, and what is told is looked at.
+//! KMSAN what Rust code writes is never written, and what C has copied is good wherever it came
+//! from. So free memory is filled with patterns, and what is told is looked at.
 
 use crate::{
     kinds::{self, Audience, Heard, Kind, limit, rich, timeless},

@@ -5,7 +5,7 @@
 use crate::{
     helper::{self, Helper, Who},
     ktap::Test,
-    memory,
+    memory::{self, FILES},
     support::{
         KeySocket, PROC, Slab, in_own_network, insmod, is_loaded, klips_ko, make, manual_sas,
         number, open_raw, rmmod, said,
@@ -18,6 +18,7 @@ use nix::{
 };
 use std::{
     fs,
+    io::Read,
     process::Command,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
@@ -43,7 +44,10 @@ pub fn before() -> Vec<Test> {
             loaded_by_alias,
         ),
         Test::step("load::an_open_socket_keeps_the_module", kept_by_socket),
-        Test::step("load::an_open_file_keeps_the_module", kept_by_file),
+        Test::step(
+            "load::open_files_do_not_keep_the_module_wherever_they_are_read",
+            not_kept_by_files,
+        ),
         Test::step("load::unloads_with_sas_and_groups", unloads_with_sas),
         Test::step("load::loads_and_unloads_again_and_again", cycles),
         Test::step(
@@ -53,6 +57,10 @@ pub fn before() -> Vec<Test> {
         Test::step(
             "load::a_limit_on_sas_holds_where_others_are_the_owners",
             limited,
+        ),
+        Test::step(
+            "load::a_limit_on_sockets_holds_in_all_namespaces_but_the_first",
+            limited_sockets,
         ),
         Test::step("load::no_parameter_lets_anybody_in_who_may_not", parameters),
         Test::step(
@@ -146,16 +154,98 @@ fn kept_by_socket() -> Result<()> {
     loads()
 }
 
-fn kept_by_file() -> Result<()> {
-    let file = fs::File::open(format!("{PROC}/ipsec_spigrp"))?;
-    let output = rmmod("klips")?;
-    ensure!(
-        !output.status.success() && is_loaded("klips"),
-        "unloaded with a file open"
-    );
-    drop(file);
+/// Opens a file and reads so many bytes of it, or as many as there are.
+fn opened(path: &str, len: usize) -> Result<fs::File> {
+    let mut file = fs::File::open(path).with_context(|| path.to_owned())?;
+    let mut buffer = [0; 300];
+    let mut left = len;
+    while left > 0 {
+        let room = left.min(buffer.len());
+        match file.read(&mut buffer[..room])? {
+            0 => break,
+            read => left -= read,
+        }
+    }
+    Ok(file)
+}
+
+/// Opened, read in part, to the end and beyond it; by others, in another namespace, and while they
+/// are being read: none keeps the module, and afterwards there is nothing to be read.
+fn not_kept_by_files() -> Result<()> {
+    const EIO: i32 = 5;
+    let names: Vec<_> = (0..600)
+        .map(|spi| said(&format!("esp.{:x}@10.0.0.2", 0x1000 + spi)))
+        .collect();
+    make(&names)?;
+    let mut files = Vec::new();
+    for name in FILES {
+        for len in [0, 1, 23, 4096, 5000, usize::MAX] {
+            files.push(opened(&format!("{PROC}/{name}"), len)?);
+        }
+    }
+    // One that has been told the end, and then there was more.
+    let mut told = opened(&format!("{PROC}/ipsec_spi"), usize::MAX)?;
+    make(&[said("tun.1001@10.0.0.3")])?;
+    ensure!(told.read(&mut [0; 10])? == 10, "nothing after the end");
+    files.push(told);
+    let elsewhere = in_own_network(|| {
+        make(&names)?;
+        let files = FILES.map(|name| opened(&format!("{PROC}/{name}"), 100));
+        files.into_iter().collect::<Result<Vec<_>>>()
+    })?;
+    files.extend(elsewhere);
+    let mut holder = helper::start(Helper::HoldFile, &[])?;
+    let mut ready = [0; 1];
+    holder
+        .stdout
+        .as_mut()
+        .context("no output")?
+        .read_exact(&mut ready)?;
+
+    let is_over = AtomicBool::new(false);
+    let reads = AtomicUsize::new(0);
+    let outcome = thread::scope(|scope| {
+        for name in ["ipsec_spi", "ipsec_spigrp", "pf_key_supported"] {
+            let (is_over, reads) = (&is_over, &reads);
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    // In small pieces, so that it is always in the middle of one.
+                    let read = opened(&format!("{PROC}/{name}"), usize::MAX);
+                    reads.fetch_add(usize::from(read.is_ok()), Ordering::Relaxed);
+                }
+            });
+        }
+        while reads.load(Ordering::Relaxed) < 6 {
+            thread::yield_now();
+        }
+        let outcome = unload();
+        is_over.store(true, Ordering::Relaxed);
+        outcome
+    });
+    outcome?;
+    for (index, file) in files.iter_mut().enumerate() {
+        let error = file.read(&mut [0; 10]).map_err(|error| error.raw_os_error());
+        ensure!(error == Err(Some(EIO)), "file {index}: {error:?}");
+    }
+    loads()?;
+    // Nor does it come back to them.
+    for file in &mut files {
+        ensure!(file.read(&mut [0; 10]).is_err(), "of the module before");
+    }
+    drop(files);
+    holder.kill()?;
+    holder.wait()?;
     unload()?;
     loads()
+}
+
+/// What [`Helper::HoldFile`] does: opens a file that everybody may read, tells so and waits for its
+/// end.
+pub fn hold_file() -> Result<String> {
+    let _file = opened(&format!("{PROC}/pf_key"), 10)?;
+    println!();
+    thread::sleep(Duration::from_secs(3600));
+    Ok("ok".to_owned())
 }
 
 fn unloads_with_sas() -> Result<()> {
@@ -167,8 +257,8 @@ fn unloads_with_sas() -> Result<()> {
     unload()
 }
 
-/// Each time with SAs and groups, in the first namespace and in one more, and not while a socket or a
-/// file is open. `KLIPS_CYCLES=1000` in the environment makes it that many times.
+/// Each time with SAs and groups, in the first namespace and in one more, with a file open, and not
+/// while a socket is. `KLIPS_CYCLES=1000` in the environment makes it that many times.
 fn cycles() -> Result<()> {
     const FEW: u64 = 20;
     // What the first few take is taken once.
@@ -211,10 +301,8 @@ fn cycle() -> Result<()> {
     ensure!(result == Err(Errno::EAGAIN), "with a socket: {result:?}");
     drop(socket);
     let file = fs::File::open(format!("{PROC}/ipsec_spi"))?;
-    let result = remove();
-    ensure!(result == Err(Errno::EAGAIN), "with a file: {result:?}");
+    remove().context("with a file")?;
     drop(file);
-    remove()?;
     ensure!(!is_loaded("klips"));
     ensure!(fs::symlink_metadata(format!("{PROC}/ipsec")).is_err());
     Ok(())
@@ -243,7 +331,31 @@ fn limited() -> Result<()> {
     unload()
 }
 
-/// There is one parameter, it can't be changed later, and whatever it is says nothing of who may do
+fn limited_sockets() -> Result<()> {
+    load_with("max_sockets=3")?;
+    let told = helper::run(Helper::ThreeSockets, Who::Nobody, None)?;
+    ensure!(told == "ok", "somebody else's: {told}");
+    // The host's root, too, is bound in namespaces other than the host's own.
+    in_own_network(|| three_sockets().map(drop)).context("one of the host's")?;
+    let many: Vec<_> = (0..20).map(|_| KeySocket::open()).collect::<Result<_>>()?;
+    drop(many);
+    unload()
+}
+
+/// Opens as many sockets as there may be, and some more in the place of one that is closed.
+pub fn three_sockets() -> Result<String> {
+    const ENFILE: i32 = 23;
+    let mut sockets: Vec<_> = (0..3).map(|_| KeySocket::open()).collect::<Result<_>>()?;
+    for _ in 0..10 {
+        let fourth = open_raw(3, 2).err().and_then(|error| error.raw_os_error());
+        ensure!(fourth == Some(ENFILE), "a fourth: {fourth:?}");
+        drop(sockets.remove(0));
+        sockets.push(KeySocket::open()?);
+    }
+    Ok("ok".to_owned())
+}
+
+/// There are two parameters, they can't be changed later, and whatever it is says nothing of who may do
 /// what.
 fn parameters() -> Result<()> {
     let module = fs::read(klips_ko())?;
@@ -252,8 +364,11 @@ fn parameters() -> Result<()> {
     let described: Vec<&str> = described
         .filter_map(|text| text.split('\0').next())
         .collect();
-    ensure!(described == ["max_sas:u32"], "{described:?}");
-    for value in ["max_sas=0", "max_sas=4294967295"] {
+    ensure!(
+        described == ["max_sas:u32", "max_sockets:u32"],
+        "{described:?}"
+    );
+    for value in ["max_sas=0", "max_sas=4294967295", "max_sockets=4294967295"] {
         load_with(value)?;
         let inside = fs::read_dir("/sys/module/klips/parameters");
         ensure!(inside.is_err(), "it can be changed: {inside:?}");
@@ -290,8 +405,8 @@ fn unloading_races() -> Result<()> {
         },
         || match fs::read(format!("{PROC}/ipsec_spigrp")).map_err(|error| error.raw_os_error()) {
             Ok(_) => Ok(true),
-            // Not there; the module or, says procfs, the link is going.
-            Err(Some(2 | 6 | 22)) => Ok(false),
+            // Not there; the module or, says procfs, the link is going; it went while it was read.
+            Err(Some(2 | 5 | 6 | 22)) => Ok(false),
             Err(error) => bail!("a file: {error:?}"),
         },
         || in_own_network(|| Ok(open_raw(3, 2).is_ok())),

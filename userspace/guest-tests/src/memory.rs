@@ -39,7 +39,8 @@ pub fn all() -> Vec<Test> {
     ]
 }
 
-const FILES: [&str; 7] = [
+/// All files, by their names in `/proc/net`.
+pub const FILES: [&str; 7] = [
     "ipsec_spigrp",
     "ipsec_spi",
     "ipsec_version",

@@ -6,16 +6,27 @@ use crate::{
     helper::{self, Helper, Who},
     ktap::Test,
     support::{
-        KeySocket, PROC, add, expect_spigrp, flush, make, manual_sas, open_raw, proc_net, said,
+        EVENTUALLY, KeySocket, PROC, add, expect_spigrp, flush, make, manual_sas, open_raw,
+        proc_net, said, spigrp,
     },
     tests,
 };
 use anyhow::{Context, Result, ensure};
-use klips::errno::Errno;
+use klips::{errno::Errno, pfkey::Lifetime};
 use model::{messages, wire};
 use nix::sched::{CloneFlags, unshare};
+use pfkey::Content;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities, set_no_new_privs};
-use std::{fs, hint::black_box, os::unix::fs::chroot, path::Path, process::Command, thread};
+use std::{
+    fs,
+    hint::black_box,
+    io::Read,
+    os::unix::fs::chroot,
+    path::Path,
+    process::{Child, Command},
+    thread,
+    time::{Duration, Instant},
+};
 
 /// All of them.
 pub fn all() -> Vec<Test> {
@@ -25,7 +36,7 @@ pub fn all() -> Vec<Test> {
         roots_of_user_namespaces_cannot_write_to_sockets_of_others,
         what_is_queued_has_a_bound_that_its_owner_cannot_raise,
         nothing_is_logged_of_what_others_own,
-        sas_and_messages_count_against_the_control_group_of_the_writer,
+        sas_count_against_the_writer_and_messages_against_the_listener,
     ]
 }
 
@@ -194,7 +205,7 @@ pub fn chatter() -> Result<String> {
 /// Where control groups are while a test looks at one.
 const CGROUPS: &str = "/tmp/cgroups";
 
-fn sas_and_messages_count_against_the_control_group_of_the_writer() -> Result<()> {
+fn sas_count_against_the_writer_and_messages_against_the_listener() -> Result<()> {
     fs::create_dir_all(CGROUPS)?;
     let mount = |arguments: &[&str]| -> Result<()> {
         let output = Command::new(arguments[0]).args(&arguments[1..]).output()?;
@@ -203,27 +214,110 @@ fn sas_and_messages_count_against_the_control_group_of_the_writer() -> Result<()
     };
     mount(&["mount", "-t", "cgroup2", "none", CGROUPS])?;
     let group = format!("{CGROUPS}/klips");
+    let small = format!("{CGROUPS}/small");
     let looked = (|| {
         fs::write(format!("{CGROUPS}/cgroup.subtree_control"), "+memory")?;
         fs::create_dir(&group)?;
-        helper::finish(helper::start_here(
-            Helper::Charge,
-            std::slice::from_ref(&group),
-        )?)
+        fs::create_dir(&small)?;
+        fs::write(format!("{small}/memory.max"), "24M")?;
+        let charge = helper::start_here(Helper::Charge, std::slice::from_ref(&group))?;
+        let charged = helper::finish(charge)?;
+        // What listeners don't read is nothing to those who write.
+        let listeners: Vec<KeySocket> = (0..LISTENERS)
+            .map(|_| KeySocket::open())
+            .collect::<Result<_>>()?;
+        let write = helper::start_here(Helper::WriteInGroup, std::slice::from_ref(&small))?;
+        let written = helper::finish(write)?;
+        let kept = listeners[0].drain()?.len();
+        ensure!(kept > 100, "{kept} messages are kept");
+        drop(listeners);
+        // Nor does it harm anybody if there is not enough memory for those who listen.
+        let listen = helper::start_here(Helper::ListenInGroup, std::slice::from_ref(&small))?;
+        let heard = write_until_heard(listen)?;
+        Ok(format!("{charged}; {written}; {heard}"))
     })();
     // The namespace still has the helper's SAs; they go with it.
-    let removed = fs::remove_dir(&group);
+    let removed = fs::remove_dir(&group).and_then(|()| fs::remove_dir(&small));
     mount(&["umount", CGROUPS])?;
     println!("# charged with {}", looked?);
     removed.context("can't remove the control group")
+}
+
+/// How many listen and don't read. What they have room for is more than a small group may use.
+const LISTENERS: u64 = 300;
+
+/// How often all are told something that a small group has not enough memory for.
+const FLUSHES: usize = 300;
+
+/// Writes while a helper listens, and returns what that has heard.
+fn write_until_heard(mut listen: Child) -> Result<String> {
+    let mut ready = [0; 1];
+    let output = listen.stdout.as_mut().context("no output")?;
+    output.read_exact(&mut ready)?;
+    let socket = KeySocket::open()?;
+    for _ in 0..FLUSHES {
+        ensure!(socket.send(&flush(0)) == Ok(()));
+        socket.drain()?;
+    }
+    // The end of its input tells it that this is all.
+    drop(listen.stdin.take());
+    helper::finish(listen)
+}
+
+/// What [`Helper::ListenInGroup`] does: enters a small control group, and listens with more sockets
+/// than that has memory for.
+pub fn listen_in_group(group: &str) -> Result<String> {
+    fs::write(format!("{group}/cgroup.procs"), "0")?;
+    let listeners: Vec<KeySocket> = (0..LISTENERS)
+        .map(|_| KeySocket::open())
+        .collect::<Result<_>>()?;
+    println!();
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    let list = proc_net("pf_key")?;
+    let lost: usize = list
+        .lines()
+        .filter_map(|line| line.split_whitespace().last()?.parse::<usize>().ok())
+        .sum();
+    let mut kept = 0;
+    for listener in &listeners {
+        while listener.read_or_lost()?.is_some() {
+            kept += 1;
+        }
+    }
+    let all = listeners.len() * FLUSHES;
+    ensure!(kept + lost == all, "{kept} kept, {lost} lost of {all}");
+    // Less than there is room for in their buffers.
+    ensure!(kept < all / 2, "{kept} of {all} in a small group");
+    Ok(format!("{kept} of {all} messages in a group that is full"))
+}
+
+/// What [`Helper::WriteInGroup`] does: enters a small control group, and fills the buffers of those
+/// who don't read.
+pub fn write_in_group(group: &str) -> Result<String> {
+    const ROUNDS: u64 = 300;
+    fs::write(format!("{group}/cgroup.procs"), "0")?;
+    let socket = KeySocket::open()?;
+    let before = charged(group)?;
+    for _ in 0..ROUNDS {
+        ensure!(socket.send(&flush(0)) == Ok(()));
+        socket.drain()?;
+    }
+    let writing = charged(group)?.saturating_sub(before);
+    ensure!(
+        writing < 1 << 20,
+        "who writes is charged with {writing} bytes for {LISTENERS} who don't read"
+    );
+    Ok(format!("{writing} bytes for writing to {LISTENERS} who don't read"))
 }
 
 /// What [`Helper::Charge`] does: enters the control group, and sees what it is charged for.
 pub fn charge(group: &str) -> Result<String> {
     const SAS: u64 = 2000;
     const SOCKETS: u64 = 8;
-    const ROUNDS: u64 = 200;
-    fs::write(format!("{group}/cgroup.procs"), "0")?;
+    const ROUNDS: u64 = 60;
+    const EXPIRING: u64 = 60;
+    let enter = |group: &str| fs::write(format!("{group}/cgroup.procs"), "0");
+    enter(group)?;
     // What is there once and for all is not to be counted.
     make(&manual_sas())?;
     let before = charged(group)?;
@@ -242,18 +336,41 @@ pub fn charge(group: &str) -> Result<String> {
         .map(|_| KeySocket::open())
         .collect::<Result<_>>()?;
     let before = charged(group)?;
+    // From outside: whoever writes, listeners are charged for what is queued for them.
+    enter(CGROUPS)?;
+    let outside = KeySocket::open()?;
     for _ in 0..ROUNDS {
-        ensure!(socket.send(&flush(0)) == Ok(()));
-        socket.drain()?;
+        ensure!(outside.send(&flush(0)) == Ok(()));
+        outside.drain()?;
+    }
+    // And from nobody's: what the kernel's worker tells.
+    for n in 0..EXPIRING {
+        let sa = said(&format!("tun.{:x}@10.0.0.2", 0x1000 + n));
+        let limited = Content {
+            hard: Some(Lifetime {
+                addtime: 1,
+                ..Lifetime::default()
+            }),
+            ..add(&sa)
+        };
+        ensure!(outside.send(&limited) == Ok(()));
+    }
+    let begun = Instant::now();
+    while !spigrp()?.is_empty() {
+        ensure!(begun.elapsed() < EVENTUALLY, "SAs do not expire");
+        thread::sleep(Duration::from_millis(50));
     }
     let messages = charged(group)?.saturating_sub(before);
     let kept: usize = deaf
         .iter()
         .map(|socket| Ok(socket.drain()?.len()))
         .sum::<Result<_>>()?;
-    ensure!(kept > 1000, "{kept} messages are kept");
-    // Each has a socket buffer for each of its listeners, which share the bytes.
-    let least = kept as u64 * 240 + ROUNDS * 400;
+    ensure!(
+        kept as u64 == SOCKETS * (ROUNDS + 2 * EXPIRING),
+        "{kept} messages are kept"
+    );
+    // Each has its bytes and a socket buffer.
+    let least = kept as u64 * (240 + 400);
     ensure!(
         messages >= least,
         "{kept} messages are charged with {messages} bytes, not {least}"

@@ -3,15 +3,16 @@
 //! How the sockets behave, whatever the messages mean.
 
 use crate::{
+    helper::{self, Helper},
     kinds::rich,
     ktap::Test,
     support::{
-        KeySocket, add, bytes_of, errno, expect_spigrp, header, make, manual_sas, naming, open_raw,
+        KeySocket, add, bytes_of, errno, expect_spigrp, flush, header, make, manual_sas, naming, open_raw,
         parse, said,
     },
     tests,
 };
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use klips::{
     errno::Errno,
     pfkey::{Header, MsgType},
@@ -25,7 +26,7 @@ use nix::{
     },
 };
 use pfkey::Content;
-use socket2::{MaybeUninitSlice, SockAddr};
+use socket2::{MaybeUninitSlice, SockAddr, SockFilter};
 use std::{
     io::{IoSliceMut, Read},
     mem::MaybeUninit,
@@ -58,6 +59,9 @@ pub fn all() -> Vec<Test> {
         closing_with_messages_queued_is_clean,
         operations_that_make_no_sense_are_refused,
         ancillary_data_is_refused,
+        send_flags_that_make_no_sense_are_refused,
+        a_dump_into_a_filter_that_drops_all_ends_with_its_process,
+        hundreds_of_listeners_are_told_in_order,
     ]
 }
 
@@ -489,4 +493,130 @@ fn ancillary_data_is_refused() -> Result<()> {
     let error = socket.0.sendmsg(&message, 0).expect_err("refused");
     ensure!(errno(&error) == Errno::EINVAL, "{error}");
     expect_spigrp(&[])
+}
+
+/// Flags of a write that would mean something else than a message, carried out at once.
+fn send_flags_that_make_no_sense_are_refused() -> Result<()> {
+    const MEANINGLESS: [(&str, i32); 9] = [
+        ("MSG_OOB", 0x1),
+        ("MSG_DONTROUTE", 0x4),
+        ("MSG_PROBE", 0x10),
+        ("MSG_TRUNC", 0x20),
+        ("MSG_WAITALL", 0x100),
+        ("MSG_CONFIRM", 0x800),
+        ("MSG_MORE", 0x8000),
+        ("MSG_ZEROCOPY", 0x0400_0000),
+        ("MSG_FASTOPEN", 0x2000_0000),
+    ];
+    const HARMLESS: [(&str, i32); 4] = [
+        ("none", 0),
+        ("MSG_DONTWAIT", MSG_DONTWAIT),
+        ("MSG_EOR", 0x80),
+        ("MSG_NOSIGNAL", 0x4000),
+    ];
+    let socket = KeySocket::open()?;
+    let [tun, ..] = manual_sas();
+    let bytes = bytes_of(&add(&tun));
+    for (name, flag) in MEANINGLESS {
+        let error = socket.0.send_with_flags(&bytes, flag).err();
+        let errno = error.as_ref().map(errno);
+        ensure!(errno == Some(Errno::EOPNOTSUPP), "{name}: {errno:?}");
+    }
+    ensure!(socket.drain()?.is_empty(), "somebody was told");
+    expect_spigrp(&[])?;
+    for (name, flag) in HARMLESS {
+        let sent = socket.0.send_with_flags(&bytes, flag).context(name)?;
+        ensure!(sent == bytes.len(), "{name}");
+        ensure!(socket.read_one()?.len() == 88, "{name}");
+        ensure!(socket.send(&naming(MsgType::Delete, &tun)).is_ok());
+        socket.drain()?;
+    }
+    Ok(())
+}
+
+/// Has a socket refuse all that is delivered.
+fn drop_all(socket: &KeySocket) -> Result<()> {
+    // BPF_RET | BPF_K: nothing is left of a message.
+    Ok(socket.0.attach_filter(&[SockFilter::new(0x06, 0, 0, 0)])?)
+}
+
+/// What [`Helper::Dump`] does.
+pub fn dump_in_vain() -> Result<String> {
+    let socket = KeySocket::open()?;
+    drop_all(&socket)?;
+    println!();
+    let result = socket.send(&Content::new(header(MsgType::Dump, 0)));
+    ensure!(result == Ok(()), "DUMP: {result:?}");
+    Ok("ok".to_owned())
+}
+
+fn a_dump_into_a_filter_that_drops_all_ends_with_its_process() -> Result<()> {
+    const SAS: u32 = 20_000;
+    let socket = KeySocket::open()?;
+    drop_all(&socket)?;
+    for spi in 0..SAS {
+        let said = said(&format!("tun.{:x}@10.0.0.2", 0x1000 + spi));
+        ensure!(socket.send(&add(&said)).is_ok());
+    }
+    let dump = || -> Result<(std::process::Child, Instant)> {
+        let mut helper = helper::start_here(Helper::Dump, &[])?;
+        let mut ready = [0; 1];
+        let output = helper.stdout.as_mut().context("no output")?;
+        output.read_exact(&mut ready)?;
+        Ok((helper, Instant::now()))
+    };
+    let (helper, begun) = dump()?;
+    ensure!(helper::finish(helper)? == "ok", "undisturbed");
+    let whole = begun.elapsed();
+    let (mut helper, begun) = dump()?;
+    thread::sleep(whole / 10);
+    helper.kill()?;
+    let status = helper.wait()?;
+    let killed = begun.elapsed();
+    println!("# {SAS} SAs: {whole:?}, killed: {killed:?}");
+    ensure!(!status.success(), "it was not killed");
+    ensure!(killed < whole / 2, "{killed:?} of {whole:?}");
+    // Nobody else is kept from anything.
+    let socket = KeySocket::open()?;
+    ensure!(socket.send(&flush(0)).is_ok());
+    Ok(())
+}
+
+/// More than are told in one go, by more than one writer: still each is told all, in one order.
+fn hundreds_of_listeners_are_told_in_order() -> Result<()> {
+    const LISTENERS: usize = 900;
+    const WRITERS: u32 = 3;
+    const SAS: u32 = 30;
+    let listeners: Vec<KeySocket> = (0..LISTENERS)
+        .map(|_| KeySocket::open())
+        .collect::<Result<_>>()?;
+    thread::scope(|scope| {
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                scope.spawn(move || -> Result<()> {
+                    let socket = KeySocket::open()?;
+                    for n in 0..SAS {
+                        let said = said(&format!("tun.{:x}@10.0.0.2", 0x1000 * (writer + 1) + n));
+                        ensure!(socket.send(&add(&said)).is_ok());
+                        // Its own answer is there, whoever else has still to be told.
+                        let about = |message: &Vec<u8>| Ok(parse(message)?.said() == Some(said));
+                        let told: Result<Vec<bool>> = socket.drain()?.iter().map(about).collect();
+                        ensure!(told?.contains(&true), "no answer for {said}");
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        for writer in writers {
+            writer.join().expect("no panic")?;
+        }
+        Ok::<_, anyhow::Error>(())
+    })?;
+    let mut first: Option<Vec<Vec<u8>>> = None;
+    for listener in &listeners {
+        let told = listener.drain()?;
+        ensure!(told.len() == (WRITERS * SAS) as usize, "{} told", told.len());
+        ensure!(first.get_or_insert_with(|| told.clone()) == &told, "another order");
+    }
+    Ok(())
 }

@@ -6,7 +6,7 @@ mod common;
 
 use common::{ALONE, Machine};
 use insta::assert_snapshot;
-use klips::{errno::Errno, request::submit};
+use klips::errno::Errno;
 use std::rc::Rc;
 use testbed::{B, delete, pair, said};
 
@@ -148,12 +148,10 @@ fn an_sa_that_is_grouped_meanwhile_is_named() {
     *machine.kernel.refuse.borrow_mut() = Some(Box::new(move |request| {
         if request.number == 2 {
             let kernel = kernel.upgrade().unwrap();
-            submit(
-                &kernel.host,
-                B,
-                &pair(said("comp.117@10.0.0.2"), said("ah.116@10.0.0.2")),
-            )
-            .unwrap();
+            kernel
+                .host
+                .write_from(B, &pair(said("comp.117@10.0.0.2"), said("ah.116@10.0.0.2")))
+                .unwrap();
         }
         None
     }));
@@ -169,7 +167,10 @@ fn an_sa_that_goes_meanwhile_is_named() {
     *machine.kernel.refuse.borrow_mut() = Some(Box::new(move |request| {
         if request.number == 2 {
             let kernel = kernel.upgrade().unwrap();
-            submit(&kernel.host, B, &delete(said("ah.116@10.0.0.2"))).unwrap();
+            kernel
+                .host
+                .write_from(B, &delete(said("ah.116@10.0.0.2")))
+                .unwrap();
         }
         None
     }));

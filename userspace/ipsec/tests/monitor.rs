@@ -10,7 +10,7 @@ use ipsec_tools::Console;
 use klips::{
     errno::Errno,
     pfkey::{Address, MsgType, Sa, SaState, SaType, build::request, value::Second},
-    request::{expire_due, submit},
+    request::expire_due,
     sadb::Moment,
 };
 use pfkey::Content;
@@ -30,7 +30,7 @@ fn meanwhile_message(machine: &mut Machine, content: Content<'static>) {
         content.write(&mut bytes).unwrap();
         let host = &machine.kernel.host;
         host.open(7);
-        submit(host, 7, &bytes).unwrap();
+        host.write_from(7, &bytes).unwrap();
         host.close(7);
     });
 }

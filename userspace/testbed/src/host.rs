@@ -6,8 +6,9 @@ use klips::{
     errno::Errno,
     listing::{End, Listing, Page},
     memory::{self, OutOfMemory},
-    netns::{Host, SocketInfo, State},
+    netns::{Clock, Host, State},
     pfkey::{Header, MsgType},
+    post::{Awaited, Delivery, Post, SocketId, SocketInfo},
     request,
     sadb::{HashKey, Moment},
 };
@@ -42,9 +43,17 @@ pub struct TestHost {
     /// How many messages a queue has room for.
     pub room: Cell<usize>,
     /// Messages lost, by socket.
-    pub lost: RefCell<HashMap<Socket, u32>>,
-    /// Sockets that are reading a DUMP.
-    pub dumping: RefCell<HashSet<Socket>>,
+    pub lost: RefCell<HashMap<Socket, u64>>,
+    /// What sockets have been told of losses, each time they were.
+    pub told_losses: RefCell<Vec<Socket>>,
+    /// Sockets that are waited for to read, and what for.
+    pub awaited: RefCell<HashMap<Socket, Awaited>>,
+    /// What the engine knows sockets by.
+    ids: RefCell<HashMap<Socket, SocketId>>,
+    /// Whether the process that asks has been killed.
+    pub killed: Cell<bool>,
+    /// Whether the kernel's worker may go on with long work at once.
+    pub may_go_on: Cell<bool>,
     /// When limits of SAs have to be looked at.
     pub wake: Cell<Option<u64>>,
     /// Source of random numbers.
@@ -108,7 +117,11 @@ impl TestHost {
             full: RefCell::default(),
             room: Cell::new(usize::MAX),
             lost: RefCell::default(),
-            dumping: RefCell::default(),
+            told_losses: RefCell::default(),
+            awaited: RefCell::default(),
+            ids: RefCell::default(),
+            killed: Cell::new(false),
+            may_go_on: Cell::new(true),
             wake: Cell::new(None),
             seed: Cell::new(88_172_645_463_325_252),
             traced: Cell::new(false),
@@ -135,19 +148,46 @@ impl TestHost {
 
     /// Opens a socket.
     pub fn open(&self, socket: Socket) {
-        self.state().listeners.open(socket).unwrap();
+        let id = self.state().listeners.open(socket).unwrap();
+        self.ids.borrow_mut().insert(socket, id);
+    }
+
+    /// What the engine knows a socket by, also once it is closed; something else if it never was open.
+    pub fn id(&self, socket: Socket) -> SocketId {
+        let id = self.ids.borrow().get(&socket).copied();
+        id.unwrap_or_else(|| SocketId::from_number(1 << 40).expect("not 0"))
     }
 
     /// Closes a socket.
     pub fn close(&self, socket: Socket) {
-        self.state().listeners.close(socket);
+        let id = self.id(socket);
+        self.state().listeners.close(id);
         // Goes with the socket.
-        self.dumping.borrow_mut().remove(&socket);
+        self.awaited.borrow_mut().remove(&socket);
     }
 
     /// Submits a request from [`A`].
     pub fn write(&self, bytes: &[u8]) -> Result<(), Errno> {
-        request::submit(self, A, bytes)
+        self.write_from(A, bytes)
+    }
+
+    /// Submits a request from any open socket.
+    pub fn write_from(&self, socket: Socket, bytes: &[u8]) -> Result<(), Errno> {
+        request::submit(self, self.id(socket), bytes)
+    }
+
+    /// Whether a socket is waited for to go on with a DUMP.
+    pub fn is_dumping(&self, socket: Socket) -> bool {
+        self.awaited.borrow().get(&socket) == Some(&Awaited::ForDump)
+    }
+
+    /// How many messages an open socket has lost.
+    pub fn lost(&self, socket: Socket) -> u64 {
+        let state = self.state();
+        let listener = state.listeners.from_number(self.id(socket).number());
+        let unknown = listener.map_or(0, |listener| state.listeners.lost(listener));
+        let known = self.lost.borrow().get(&socket).copied().unwrap_or(0);
+        unknown + known
     }
 
     /// Submits a request from [`A`] that has to succeed, and forgets the replies.
@@ -159,8 +199,9 @@ impl TestHost {
     /// Takes one message out of a socket's queue.
     pub fn read_one(&self, socket: Socket) -> Option<Vec<u8>> {
         let message = self.queues.borrow_mut().get_mut(&socket)?.pop_front();
-        if self.dumping.borrow().contains(&socket) {
-            request::go_on_dumping(self, socket);
+        let is_awaited = self.awaited.borrow().contains_key(&socket);
+        if is_awaited && !self.is_full(&socket) {
+            request::has_read(self, self.id(socket));
         }
         message
     }
@@ -286,8 +327,6 @@ fn check_order(message: &[u8]) {
 }
 
 impl Host for TestHost {
-    type Socket = Socket;
-    type Draft = Vec<u8>;
     type Guard<'a> = Guard<'a>;
 
     fn lock(&self) -> Guard<'_> {
@@ -295,66 +334,6 @@ impl Host for TestHost {
         Guard {
             host: self,
             state: state.expect("a request locks once at a time"),
-        }
-    }
-
-    fn draft(&self, len: usize) -> Result<Vec<u8>, OutOfMemory> {
-        // Counts as an allocation, and is full of what must not get out.
-        memory::boxed(|| ())?;
-        Ok(vec![self.poison.get(); len])
-    }
-
-    fn shorten(&self, draft: &mut Vec<u8>, len: usize) {
-        draft.truncate(len);
-    }
-
-    fn deliver(&self, socket: Socket, message: &Vec<u8>) {
-        assert!(
-            self.state.try_lock().is_err(),
-            "messages are delivered under the lock, in the order of changes"
-        );
-        check_order(message);
-        self.deliveries.borrow_mut().push(socket);
-        if !self.has_room(socket) {
-            self.lost(socket);
-            return;
-        }
-        let mut queues = self.queues.borrow_mut();
-        queues.entry(socket).or_default().push_back(message.clone());
-    }
-
-    fn lost(&self, socket: Socket) {
-        *self.lost.borrow_mut().entry(socket).or_default() += 1;
-    }
-
-    fn has_room(&self, socket: Socket) -> bool {
-        let queued = self.queues.borrow().get(&socket).map_or(0, VecDeque::len);
-        queued < self.room.get() && !self.full.borrow().contains(&socket)
-    }
-
-    fn set_dumping(&self, socket: Socket, dumping: bool) {
-        let mut sockets = self.dumping.borrow_mut();
-        match dumping {
-            true => sockets.insert(socket),
-            false => sockets.remove(&socket),
-        };
-    }
-
-    fn wake_at(&self, second: Option<u64>) {
-        self.wake.set(second);
-    }
-
-    fn socket_info(&self, socket: Socket) -> SocketInfo {
-        SocketInfo {
-            inode: 0x1000 + u64::from(socket),
-            pid: 30 + socket,
-            err: 0,
-            protocol: 2,
-            sndbuf: 212_992,
-            rcvbuf: 212_992,
-            socket_type: 3,
-            state: 1,
-            lost: self.lost.borrow().get(&socket).copied().unwrap_or(0),
         }
     }
 
@@ -379,15 +358,21 @@ impl Host for TestHost {
         self.logged.borrow_mut().push(line.to_string());
     }
 
+    fn is_local(&self, ip: IpAddr) -> bool {
+        self.local.borrow().contains(&ip)
+    }
+}
+
+impl Clock for TestHost {
     fn now(&self) -> Moment {
         self.clock.get()
     }
 
-    fn is_local(&self, ip: IpAddr) -> bool {
-        self.local.borrow().contains(&ip)
+    fn wake_at(&self, second: Option<u64>) {
+        self.wake.set(second);
     }
 
-    fn breathe(&self) {
+    fn cond_resched(&self) {
         assert!(
             self.state.try_lock().is_ok(),
             "nobody takes a breath with the lock held"
@@ -399,6 +384,87 @@ impl Host for TestHost {
         if let Some(on_breathe) = on_breathe {
             on_breathe(self);
             self.on_breathe.replace(Some(on_breathe));
+        }
+    }
+
+    fn is_killed(&self) -> bool {
+        self.killed.get()
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.may_go_on.get()
+    }
+}
+
+impl Post for TestHost {
+    type Socket = Socket;
+    type Draft = Vec<u8>;
+
+    fn draft(&self, len: usize) -> Result<Vec<u8>, OutOfMemory> {
+        // Full of what must not get out.
+        memory::filled(self.poison.get(), len)
+    }
+
+    fn shorten(&self, draft: &mut Vec<u8>, len: usize) {
+        draft.truncate(len);
+    }
+
+    fn deliver(&self, socket: &Socket, message: &[u8]) -> Delivery {
+        assert!(
+            self.state.try_lock().is_err(),
+            "messages are delivered under the lock, in the order of changes"
+        );
+        check_order(message);
+        self.deliveries.borrow_mut().push(*socket);
+        if self.is_full(socket) {
+            self.add_lost(socket, 1);
+            return Delivery::Lost;
+        }
+        let mut queues = self.queues.borrow_mut();
+        queues
+            .entry(*socket)
+            .or_default()
+            .push_back(message.to_vec());
+        Delivery::Done
+    }
+
+    fn tell_loss(&self, socket: &Socket) {
+        self.told_losses.borrow_mut().push(*socket);
+    }
+
+    fn add_lost(&self, socket: &Socket, count: u64) {
+        if count > 0 {
+            *self.lost.borrow_mut().entry(*socket).or_default() += count;
+        }
+    }
+
+    fn is_full(&self, socket: &Socket) -> bool {
+        let queued = self.queues.borrow().get(socket).map_or(0, VecDeque::len);
+        queued >= self.room.get() || self.full.borrow().contains(socket)
+    }
+
+    fn has_room(&self, socket: &Socket) -> bool {
+        !self.is_full(socket)
+    }
+
+    fn await_room(&self, socket: &Socket, awaited: Option<Awaited>) {
+        let mut sockets = self.awaited.borrow_mut();
+        match awaited {
+            Some(awaited) => sockets.insert(*socket, awaited),
+            None => sockets.remove(socket),
+        };
+    }
+
+    fn socket_info(&self, socket: &Socket) -> SocketInfo {
+        SocketInfo {
+            inode: 0x1000 + u64::from(*socket),
+            pid: 30 + socket,
+            err: 0,
+            protocol: 2,
+            sndbuf: 212_992,
+            socket_type: 3,
+            state: 1,
+            lost: u32::try_from(self.lost.borrow().get(socket).copied().unwrap_or(0)).unwrap(),
         }
     }
 }

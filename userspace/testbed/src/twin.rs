@@ -5,7 +5,7 @@
 use crate::host::{A, B, Socket, TestHost};
 use klips::{
     errno::Errno,
-    memory, request,
+    memory,
     sadb::{Age, Sadb},
 };
 use model::{
@@ -155,7 +155,7 @@ impl Twin {
     /// All SAs as DUMP tells them.
     fn dump(&self) -> Vec<Described> {
         let bytes = model::wire::message(msg::DUMP, 0, &[]);
-        let result = request::submit(&self.host, DUMPER, &bytes);
+        let result = self.host.write_from(DUMPER, &bytes);
         let heard = self.host.read(DUMPER);
         self.host.drain();
         if result == Err(Errno::ENOENT) {

@@ -2,7 +2,7 @@
 
 //! Nothing leaves that is not meant to: no key, and no byte of room that was not written.
 
-use klips::{errno::Errno, listing::Listing, request};
+use klips::{errno::Errno, listing::Listing};
 use model::{CHOICES, Random, Request, Step, pool, step, wire::*};
 use proptest::{prelude::*, sample::Index};
 use std::collections::HashSet;
@@ -30,7 +30,7 @@ impl Tapped {
         let host = TestHost::new();
         host.open(EAVESDROPPER);
         let on = message(msg::PROMISC, 1, &[]);
-        assert_eq!(request::submit(&host, EAVESDROPPER, &on), Ok(()));
+        assert_eq!(host.write_from(EAVESDROPPER, &on), Ok(()));
         let mut masks = vec![0xff; 48];
         masks.extend([0; 4]);
         host.set_up(&message(msg::DEBUG, 0, &[extension(ext::DEBUG, &masks)]));

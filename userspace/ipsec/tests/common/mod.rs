@@ -15,7 +15,6 @@ use klips::{
     errno::Errno,
     listing::Listing,
     pfkey::{Ext, Header, MsgType},
-    request,
 };
 use pfkey::{Client, Content, Transport};
 use std::{
@@ -121,7 +120,7 @@ impl Transport for FakeSocket {
                 }
                 Ok(())
             }
-            None => request::submit(&kernel.host, self.socket, message),
+            None => kernel.host.write_from(self.socket, message),
             Some(errno) => {
                 // As KLIPS tells of it: the header, with the errno.
                 let content = Content::new(Header {

@@ -5,7 +5,7 @@
 
 use super::codec::assert_canonical;
 use crate::host::{Socket, TestHost};
-use klips::{errno::Errno, listing::Listing, memory, request};
+use klips::{errno::Errno, listing::Listing, memory};
 use model::wire::{assert_clean, framed, hex, msg, unwrapped};
 
 /// How many sockets there are, from 1.
@@ -173,7 +173,7 @@ impl Watched {
         if !*self.open(socket) {
             return None;
         }
-        let errno = request::submit(&self.host, socket, bytes).err()?;
+        let errno = self.host.write_from(socket, bytes).err()?;
         assert!(errno.describe().is_some(), "{errno:?}");
         assert_eq!(
             table(&self.host),

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Network namespaces, as far as they take the kernel's own headers.
+ */
+#include <linux/in6.h>
+#include <linux/ipv6.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/workqueue.h>
+#include <net/addrconf.h>
+#include <net/net_namespace.h>
+#include <net/netns/generic.h>
+#include <net/route.h>
+
+#include "klips_shim.h"
+
+/* What is kept for a namespace. */
+struct klips_netns {
+	/* Owned by Rust. */
+	void *state;
+	struct delayed_work work;
+};
+
+static unsigned int klips_netns_id __read_mostly;
+
+static struct klips_netns *klips_netns(const struct net *net)
+{
+	return net_generic(net, klips_netns_id);
+}
+
+void *klips_netns_state(const struct net *net)
+{
+	return klips_netns(net)->state;
+}
+
+bool klips_netns_is_local_v4(struct net *net, const u8 *address)
+{
+	__be32 be;
+
+	memcpy(&be, address, sizeof(be));
+	return inet_addr_type(net, be) == RTN_LOCAL;
+}
+
+bool klips_netns_is_local_v6(struct net *net, const u8 *address)
+{
+#if IS_ENABLED(CONFIG_IPV6)
+	struct in6_addr in6;
+
+	memcpy(&in6, address, sizeof(in6));
+	/* With ipv6.disable=1 there are no tables to look into. */
+	return ipv6_mod_enabled() && ipv6_chk_addr(net, &in6, NULL, 0);
+#else
+	return false;
+#endif
+}
+
+void klips_cond_resched(void)
+{
+	cond_resched();
+}
+
+bool klips_is_killed(void)
+{
+	return fatal_signal_pending(current);
+}
+
+void klips_netns_work_after(struct net *net, unsigned long jiffies)
+{
+	mod_delayed_work(system_dfl_wq, &klips_netns(net)->work, jiffies);
+}
+
+static void klips_netns_do_work(struct work_struct *work)
+{
+	klips_netns_work(container_of(to_delayed_work(work), struct klips_netns, work)->state);
+}
+
+static int __net_init klips_netns_init(struct net *net)
+{
+	struct klips_netns *netns = klips_netns(net);
+
+	INIT_DELAYED_WORK(&netns->work, klips_netns_do_work);
+	netns->state = klips_netns_new(net);
+	return netns->state ? 0 : -ENOMEM;
+}
+
+static void __net_exit klips_netns_exit(struct net *net)
+{
+	struct klips_netns *netns = klips_netns(net);
+
+	cancel_delayed_work_sync(&netns->work);
+	klips_netns_free(netns->state);
+}
+
+static struct pernet_operations klips_netns_ops = {
+	.init	= klips_netns_init,
+	.exit	= klips_netns_exit,
+	.id	= &klips_netns_id,
+	.size	= sizeof(struct klips_netns),
+};
+
+int klips_netns_register(void)
+{
+	return register_pernet_subsys(&klips_netns_ops);
+}
+
+void klips_netns_unregister(void)
+{
+	unregister_pernet_subsys(&klips_netns_ops);
+}

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A network namespace: its state behind its lock, and what a request needs of the kernel.
+
+use super::{
+    bindings,
+    declared,
+    proc::Files,
+    Xfrm, //
+};
+use crate::{
+    change,
+    netns::{
+        Clock,
+        Host,
+        State, //
+    },
+    request,
+    sadb::{
+        HashKey,
+        Moment, //
+    }, //
+};
+use core::{
+    fmt,
+    net::IpAddr,
+    ptr::{
+        self,
+        NonNull, //
+    }, //
+};
+use kernel::{
+    bindings::{
+        get_random_bytes,
+        init_net,
+        init_user_ns,
+        ktime_get_coarse_with_offset,
+        ktime_get_real_seconds,
+        ns_capable,
+        tk_offsets_TK_OFFS_BOOT,
+        CAP_NET_ADMIN, //
+    },
+    new_mutex,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        lock::{
+            mutex::MutexBackend,
+            Guard, //
+        },
+        Mutex, //
+    },
+    time::{
+        msecs_to_jiffies,
+        NSEC_PER_SEC, //
+    },
+    types::ForeignOwnable, //
+};
+
+/// The longest that is waited in one go, in seconds: a delay does not go on while the machine sleeps,
+/// the clock does.
+const LONGEST_DELAY: u32 = 60;
+
+/// A network namespace in which the module is active. One mutex protects all of its state.
+///
+/// # Invariants
+///
+/// `net` is valid as long as this object, and so is what is kept for it in C: both are made and freed
+/// with the namespace.
+#[pin_data]
+pub struct Net {
+    net: NonNull<bindings::net>,
+    engine: Xfrm,
+    /// Whether requests are logged; depends on nothing else.
+    traced: Atomic<bool>,
+    #[pin]
+    state: Mutex<State<Net>>,
+}
+
+// SAFETY: The namespace may be used from any thread; the state is behind a mutex.
+unsafe impl Send for Net {}
+// SAFETY: As above: a shared reference gives access to the state by way of the mutex only.
+unsafe impl Sync for Net {}
+
+impl Net {
+    /// The state of a new namespace.
+    ///
+    /// # Safety
+    ///
+    /// `net` is valid as long as the object that is made.
+    unsafe fn new(net: NonNull<bindings::net>) -> impl PinInit<Self> {
+        let mut state = State::new(HashKey([random(), random()]));
+        // SAFETY: The caller promises that `net` is valid.
+        if !unsafe { is_trusted(net) } {
+            state.sadb.set_limit(crate::max_sas());
+        }
+        if !is_first(net) {
+            state.listeners.set_limit(crate::max_sockets());
+        }
+        // SAFETY: The caller promises that `net` is valid.
+        let engine = unsafe { Xfrm::of(net) };
+        // INVARIANT: The caller promises that `net` is valid.
+        pin_init!(Self {
+            net,
+            engine,
+            traced: Atomic::new(false),
+            state <- new_mutex!(state, "klips"),
+        })
+    }
+
+    /// The namespace, for functions in C.
+    pub(super) fn as_ptr(&self) -> *mut bindings::net {
+        self.net.as_ptr()
+    }
+
+    /// The packet engine of this namespace.
+    pub fn engine(&self) -> &Xfrm {
+        &self.engine
+    }
+
+    /// Whether the current process may administer this namespace (contract 12).
+    pub(super) fn may_administer(&self) -> bool {
+        // SAFETY: By the type invariant the namespace is valid, and holds its owner.
+        unsafe { ns_capable(owner(self.net), CAP_NET_ADMIN as c_int) }
+    }
+}
+
+/// The user namespace that owns a network namespace.
+///
+/// # Safety
+///
+/// `net` is valid.
+unsafe fn owner(net: NonNull<bindings::net>) -> *mut kernel::bindings::user_namespace {
+    // CAST: the same structure of C, of which our bindings know but the name.
+    // SAFETY: The caller promises that it is valid; the field never changes.
+    unsafe { (*net.as_ptr().cast::<kernel::bindings::net>()).user_ns }
+}
+
+/// Whether the first user namespace owns a network namespace.
+///
+/// # Safety
+///
+/// `net` is valid.
+unsafe fn is_trusted(net: NonNull<bindings::net>) -> bool {
+    // SAFETY: The caller promises that `net` is valid.
+    ptr::eq(unsafe { owner(net) }, &raw const init_user_ns)
+}
+
+/// Whether this is the host's own network namespace.
+fn is_first(net: NonNull<bindings::net>) -> bool {
+    ptr::eq(net.as_ptr().cast(), &raw const init_net)
+}
+
+fn random() -> u64 {
+    let mut random = 0u64;
+    // SAFETY: `random` has room for as many bytes as it has.
+    unsafe { get_random_bytes(ptr::from_mut(&mut random).cast(), size_of::<u64>()) };
+    random
+}
+
+impl Host for Net {
+    type Guard<'a> = Guard<'a, State<Net>, MutexBackend>;
+
+    fn lock(&self) -> Self::Guard<'_> {
+        self.state.lock()
+    }
+
+    fn random(&self) -> u64 {
+        random()
+    }
+
+    fn set_traced(&self, traced: bool) {
+        self.traced.store(traced, Relaxed);
+    }
+
+    fn is_traced(&self) -> bool {
+        self.traced.load(Relaxed)
+    }
+
+    fn log(&self, line: fmt::Arguments<'_>) {
+        // The log is the host's, not for any namespace's owner to fill.
+        // SAFETY: By the type invariant the namespace is valid.
+        if unsafe { is_trusted(self.net) } {
+            pr_info!("{}\n", line);
+        }
+    }
+
+    fn is_local(&self, ip: IpAddr) -> bool {
+        let net = self.net.as_ptr();
+        match ip {
+            // SAFETY: The namespace is valid by the type invariant, the address has 4 bytes.
+            IpAddr::V4(ip) => unsafe {
+                bindings::klips_netns_is_local_v4(net, ip.octets().as_ptr())
+            },
+            // SAFETY: The namespace is valid by the type invariant, the address has 16 bytes.
+            IpAddr::V6(ip) => unsafe {
+                bindings::klips_netns_is_local_v6(net, ip.octets().as_ptr())
+            },
+        }
+    }
+}
+
+impl Clock for Net {
+    fn now(&self) -> Moment {
+        // SAFETY: These may be called at any time.
+        let (real, boot) = unsafe {
+            (
+                ktime_get_real_seconds(),
+                ktime_get_coarse_with_offset(tk_offsets_TK_OFFS_BOOT) / NSEC_PER_SEC,
+            )
+        };
+        // CAST: neither was before 1970, or before the boot.
+        Moment {
+            real: real as u64,
+            boot: boot as u64,
+        }
+    }
+
+    fn wake_at(&self, second: Option<u64>) {
+        let Some(second) = second else {
+            return;
+        };
+        let seconds = second.saturating_sub(self.now().boot);
+        let seconds = u32::try_from(seconds).map_or(LONGEST_DELAY, |it| it.min(LONGEST_DELAY));
+        // At least one: whoever has to wait for its turn does so.
+        let jiffies = msecs_to_jiffies(1000 * seconds).max(1);
+        // SAFETY: By the type invariant the namespace is valid. Its work is cancelled before this
+        // object goes, when there are neither sockets nor work that could call this.
+        unsafe { bindings::klips_netns_work_after(self.net.as_ptr(), jiffies) };
+    }
+
+    fn cond_resched(&self) {
+        // SAFETY: Called without locks, in a context that may sleep.
+        unsafe { bindings::klips_cond_resched() };
+    }
+
+    fn is_killed(&self) -> bool {
+        // SAFETY: This may be called at any time.
+        unsafe { bindings::klips_is_killed() }
+    }
+
+    fn may_go_on(&self) -> bool {
+        // What others' namespaces have the worker do takes it a part of the time only.
+        is_first(self.net)
+    }
+}
+
+/// What C keeps for a namespace.
+struct Namespace {
+    /// They refer to `net`, so they are to go first.
+    files: Files,
+    net: Pin<KBox<Net>>,
+}
+
+/// The namespace behind a pointer that C has kept.
+///
+/// # Safety
+///
+/// `state` came from [`klips_netns_new`] and is not freed during `'a`.
+pub(super) unsafe fn borrow<'a>(state: *mut c_void) -> &'a Net {
+    // SAFETY: The caller promises that it is what `into_foreign` gave, and is only ever shared.
+    let namespace = unsafe { KBox::<Namespace>::borrow(state) };
+    &namespace.net
+}
+
+declared!(klips_netns_new klips_netns_free klips_netns_work);
+
+/// Makes the state of a network namespace, and its files. Null without memory.
+///
+/// # Safety
+///
+/// `net` is valid, and stays so until the state is freed.
+#[no_mangle]
+unsafe extern "C" fn klips_netns_new(net: *mut bindings::net) -> *mut c_void {
+    let Some(net) = NonNull::new(net) else {
+        return ptr::null_mut();
+    };
+    let make = || -> Result<KBox<Namespace>> {
+        // SAFETY: The caller promises that `net` stays valid.
+        let net = KBox::pin_init(unsafe { Net::new(net) }, GFP_KERNEL_ACCOUNT)?;
+        // SAFETY: `net` is pinned, and goes after the files.
+        let files = unsafe { Files::new(&net) }?;
+        Ok(KBox::new(Namespace { files, net }, GFP_KERNEL_ACCOUNT)?)
+    };
+    make().map_or(ptr::null_mut(), ForeignOwnable::into_foreign)
+}
+
+/// Frees the state of a network namespace.
+///
+/// # Safety
+///
+/// `state` came from [`klips_netns_new`], and nobody uses it any more.
+#[no_mangle]
+unsafe extern "C" fn klips_netns_free(state: *mut c_void) {
+    // SAFETY: The caller hands over what `klips_netns_new` gave.
+    let namespace = unsafe { KBox::<Namespace>::from_foreign(state) };
+    let Namespace { files, net } = KBox::into_inner(namespace);
+    drop(files);
+    // Nothing refuses that, and nobody is told.
+    let _ = change::remove_all(&*net, None);
+}
+
+/// The time has come that [`Clock::wake_at`] was told.
+///
+/// # Safety
+///
+/// `state` is that of the namespace whose work this is.
+#[no_mangle]
+unsafe extern "C" fn klips_netns_work(state: *mut c_void) {
+    // SAFETY: The work of a namespace is cancelled before its state is freed.
+    request::expire_due(unsafe { borrow(state) });
+}
