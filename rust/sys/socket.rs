@@ -322,7 +322,7 @@ unsafe extern "C" fn klips_socket_room(state: *mut c_void, number: u64) {
     }
 }
 
-/// A message was written to a socket: the checks of reference 2.1, 2 to 6, then the request.
+/// A message was written to a socket: the checks of reference 2.1, numbers 2 to 6, then the request.
 ///
 /// # Safety
 ///
