@@ -24,7 +24,7 @@ case $* in
 esac
 
 unset MAKEFLAGS MFLAGS MAKELEVEL # of the make that runs this
-readonly profiles=(floor get add delete pair four dump list)
+readonly profiles=(refused get add delete pair four dump list)
 readonly raw=build/bench results=userspace/bench/results
 readonly module=build/module-bench/klips.ko bin=build/bin
 export CARGO_TARGET_DIR=$PWD/build/cargo

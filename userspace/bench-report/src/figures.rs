@@ -14,6 +14,8 @@ pub const NANOSECONDS: &str = "ns";
 pub const KLIPS: &str = "klips";
 /// Mainline's module.
 pub const AF_KEY: &str = "af_key";
+/// What is measured at every size: a message that is refused as soon as its header was looked at.
+pub const REFUSED: &str = "refused message";
 /// Whether all SAs go to one gateway or each to its own.
 pub const GATEWAYS: [&str; 2] = ["one", "many"];
 
@@ -135,7 +137,7 @@ impl Figures {
     /// The sizes of the table at which a module's requests were measured, ascending.
     pub fn sizes(&self, module: &str, gateways: &str, unit: &str) -> Vec<u32> {
         let own = self.0.iter().filter(|figure| {
-            figure.module == module && figure.gateways == gateways && figure.what == "floor"
+            figure.module == module && figure.gateways == gateways && figure.what == REFUSED
         });
         Figures(own.cloned().collect()).all(unit, |figure| figure.sas)
     }
@@ -164,12 +166,12 @@ pub(crate) mod tests {
     fn figures_are_found_by_all_their_circumstances() {
         let all = figures(
             KLIPS,
-            &[(10, "GET", 1.0), (20, "GET", 2.0), (20, "floor", 3.0)],
+            &[(10, "GET", 1.0), (20, "GET", 2.0), (20, REFUSED, 3.0)],
         );
         let all = Figures(all);
         let at = At::new(KLIPS, "many", 20);
         assert_eq!(all.get(at, "GET"), Some(2.0));
-        assert_eq!(all.get(at, "floor"), Some(3.0));
+        assert_eq!(all.get(at, REFUSED), Some(3.0));
         assert_eq!(all.get(at, "ADD"), None);
         assert_eq!(all.get(At { sas: 30, ..at }, "GET"), None);
         assert_eq!(all.get(At { listeners: 1, ..at }, "GET"), None);

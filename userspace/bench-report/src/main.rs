@@ -6,12 +6,12 @@
 mod arithmetic;
 mod figures;
 mod harness;
+mod limits;
 mod markdown;
 mod plot;
 mod profile;
 mod report;
 mod sections;
-mod targets;
 
 use anyhow::{Context, Result};
 use clap::Parser;

@@ -3,7 +3,7 @@
 //! The plot: what requests cost, against the number of SAs in the table.
 
 use crate::{
-    figures::{AF_KEY, At, Figures, INSTRUCTIONS, KLIPS},
+    figures::{AF_KEY, At, Figures, INSTRUCTIONS, KLIPS, REFUSED},
     markdown::number,
 };
 use anyhow::{Context, Result, anyhow};
@@ -20,7 +20,7 @@ use std::{fs, path::Path, sync::Arc};
 
 /// Each has a field of the plot.
 const FIELDS: [&str; 11] = [
-    "floor",
+    REFUSED,
     "GET",
     "ADD",
     "DELETE",
@@ -238,7 +238,7 @@ mod tests {
     fn what_was_measured_is_in_the_plot() {
         let empty = svg(&Figures::default()).unwrap();
         let values = [
-            (1000, "floor", 600.0),
+            (1000, REFUSED, 600.0),
             (1000, "GET", 3456.0),
             (10_000, "GET", 3457.0),
         ];

@@ -2,10 +2,7 @@
 
 //! Where the instructions go: which functions execute them, and how many for one request.
 
-use crate::{
-    arithmetic::ratio,
-    markdown::{Table, number, percent, times},
-};
+use crate::markdown::{Table, number, percent};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use std::{collections::BTreeMap, fs, path::Path};
@@ -52,7 +49,7 @@ struct Count {
 fn part(name: &str) -> (&'static str, &'static str) {
     let write = "__x64_sys_sendto";
     match name {
-        "floor" => (write, "refused message"),
+        "refused" => (write, "refused message"),
         "get" => (write, "GET"),
         "add" => (write, "ADD"),
         "delete" => (write, "DELETE"),
@@ -137,21 +134,6 @@ impl Profile {
         self.of(is_module)
     }
 
-    /// What one of what was done would take if the module took no instruction at all. A page of
-    /// lines is no request.
-    fn kernel(&self) -> Option<f64> {
-        self.each(self.of(|owner| owner == "kernel"))
-            .filter(|_| self.name != "list")
-    }
-
-    /// What the module takes of one of what was done for something.
-    fn module_for(&self, purpose: Purpose) -> Option<f64> {
-        let functions = self.functions.iter().filter(|(function, _)| {
-            is_module(&function.owner) && Purpose::of(&function.name) == purpose
-        });
-        self.each(functions.map(|(_, count)| count).sum())
-    }
-
     /// What it is a profile of.
     pub fn title(&self) -> String {
         format!("Instructions of one {}", part(&self.name).1)
@@ -183,36 +165,6 @@ impl Profile {
     }
 }
 
-/// What a function of the module is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    Read,
-    Table,
-    Answer,
-    Rest,
-}
-
-impl Purpose {
-    const ALL: [Purpose; 4] = [Self::Read, Self::Table, Self::Answer, Self::Rest];
-
-    fn of(function: &str) -> Self {
-        let is_of = |parts: &[&str]| parts.iter().any(|part| function.contains(part));
-        if is_of(&[
-            "pfkey::parse",
-            "request::spec::of_message",
-            "request::spec::named",
-        ]) {
-            Purpose::Read
-        } else if is_of(&["klips::sadb::", "klips_core::group", "pfkey::algorithm"]) {
-            Purpose::Table
-        } else if is_of(&["pfkey::build", "request::spec", "grpsa::reply"]) {
-            Purpose::Answer
-        } else {
-            Purpose::Rest
-        }
-    }
-}
-
 impl Function {
     fn new(owner: &str, name: &str) -> Self {
         Function {
@@ -227,69 +179,9 @@ fn is_module(owner: &str) -> bool {
     owner.starts_with('[')
 }
 
-fn find<'a>(profiles: &'a [Profile], name: &str) -> Option<&'a Profile> {
-    profiles.iter().find(|profile| profile.name == name)
-}
-
-/// What the floor takes, without the client.
-fn floor(profiles: &[Profile]) -> Option<f64> {
-    find(profiles, "floor").and_then(|floor| floor.each(floor.total() - floor.user()))
-}
-
-/// What would be left of a request if the module took no instruction at all, to the floor: no module
-/// can make it cheaper. The request has the name that its profile has.
-pub fn kernel_to_floor(profiles: &[Profile], name: &str) -> Option<f64> {
-    ratio(
-        find(profiles, name).and_then(Profile::kernel),
-        floor(profiles),
-    )
-}
-
-/// What is left of some requests' targets, which are to the floor, when the kernel has done its part,
-/// and what the module takes. The requests have the names that their profiles have.
-pub fn limits(profiles: &[Profile], targets: &[(&str, f64)]) -> Table {
-    let head = [
-        "one …", "may take", "kernel", "memory", "left", "module", "reads", "table", "answers",
-        "rest", "may rest",
-    ];
-    let mut table = Table::new(head);
-    let floor = floor(profiles);
-    for (name, limit) in targets {
-        let Some((profile, floor)) = find(profiles, name).zip(floor) else {
-            continue;
-        };
-        let memory = profile.each(profile.memory());
-        let Some((kernel, memory)) = profile.kernel().zip(memory) else {
-            continue;
-        };
-        let may = limit * floor;
-        let left = may - kernel - memory;
-        let mut cells: Vec<_> = [may, kernel, memory, left]
-            .map(|instructions| number(Some(instructions)))
-            .into();
-        cells.push(number(profile.each(profile.module())));
-        let parts = Purpose::ALL.map(|purpose| profile.module_for(purpose));
-        cells.extend(parts.map(number));
-        // What all but the last leave of it.
-        let work: Option<f64> = parts[..parts.len() - 1].iter().copied().sum();
-        cells.push(number(work.map(|work| left - work)));
-        table.row(part(name).1, cells);
-    }
-    table
-}
-
 /// Whose instructions they are, for each thing that was done.
 pub fn owners(profiles: &[Profile]) -> Table {
-    let head = [
-        "one …",
-        "client",
-        "kernel",
-        "memory",
-        "module",
-        "all",
-        "kernel to the floor",
-    ];
-    let mut table = Table::new(head);
+    let mut table = Table::new(["one …", "client", "kernel", "memory", "module", "all"]);
     for profile in profiles {
         let counts = [
             profile.user(),
@@ -298,8 +190,7 @@ pub fn owners(profiles: &[Profile]) -> Table {
             profile.module(),
             profile.total(),
         ];
-        let mut cells: Vec<_> = counts.map(|count| number(profile.each(count))).into();
-        cells.push(times(kernel_to_floor(profiles, &profile.name)));
+        let cells = counts.map(|count| number(profile.each(count)));
         table.row(part(&profile.name).1, cells);
     }
     table
@@ -319,9 +210,10 @@ fn symbols_of(text: &str) -> BTreeMap<u64, Function> {
         };
         if matches!(kind, "t" | "T" | "w" | "W") {
             let owner = words.next().unwrap_or("kernel");
-            let owner = match is_memory_function(name) {
-                true if owner == "kernel" => MEMORY,
-                _ => owner,
+            let owner = if owner == "kernel" && is_memory_function(name) {
+                MEMORY
+            } else {
+                owner
             };
             symbols.insert(address, Function::new(owner, &demangled(name)));
         }
@@ -393,51 +285,15 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_takes_is_compared_with_the_floor() {
-        let profiles = [profile("get"), profile("list"), profile("floor")];
-        let text = owners(&profiles).to_string();
+    fn instructions_are_summed_by_their_owners() {
+        let text = owners(&[profile("get"), profile("list"), profile("refused")]).to_string();
         let rows: Vec<_> = text.lines().skip(2).collect();
         assert_eq!(
             rows,
             [
-                "| GET             |   3.00 |   4.00 |   2.00 |     13 |  22 |               0.21× |",
-                "| refused message |   3.00 |   4.00 |   2.00 |     13 |  22 |               0.21× |",
+                "| GET             |   3.00 |   4.00 |   2.00 |     13 |  22 |",
+                "| refused message |   3.00 |   4.00 |   2.00 |     13 |  22 |",
             ]
         );
-        assert_eq!(kernel_to_floor(&profiles, "get"), Some(4.0 / 19.0));
-        assert_eq!(kernel_to_floor(&profiles, "add"), None);
-        assert_eq!(kernel_to_floor(&profiles[..2], "get"), None);
-    }
-
-    #[test]
-    fn a_target_leaves_what_kernel_and_work_do_not_take() {
-        let symbols = symbols_of(
-            "ffffffff81000000 T __x64_sys_sendto\n\
-             ffffffff81000300 T memset\n\
-             ffffffffc0000000 t klips_sendmsg\t[klips]\n\
-             ffffffffc0000100 t klips::klips_core::pfkey::parse::read\t[klips]\n\
-             ffffffffc0000200 t klips::sadb::find\t[klips]\n\
-             ffffffffc0000300 t klips::klips_core::pfkey::build::sa\t[klips]\n",
-        );
-        let profile = |name: &str, work: u64| {
-            let counts = [
-                (0xffff_ffff_8100_0000, 10),
-                (0xffff_ffff_8100_0304, 20),
-                (0xffff_ffff_c000_0000, 70),
-                (0xffff_ffff_c000_0100, 5 * work),
-                (0xffff_ffff_c000_0200, 3 * work),
-                (0xffff_ffff_c000_0300, 2 * work),
-            ];
-            Profile::new(name.to_owned(), &symbols, &counts)
-        };
-        let profiles = [profile("get", 10), profile("floor", 0)];
-        let text = limits(&profiles, &[("get", 2.0), ("add", 3.0)]).to_string();
-        let rows: Vec<_> = text
-            .lines()
-            .skip(2)
-            .map(|row| row.replace(' ', ""))
-            .collect();
-        // Twice 10, of which the kernel takes 1 and memset 2; 10 of the 17 left are work.
-        assert_eq!(rows, ["|GET|20|1.00|2.00|17|17|5.00|3.00|2.00|7.00|7.00|"]);
     }
 }

@@ -5,10 +5,10 @@
 use crate::{
     arithmetic::difference,
     figures::{AF_KEY, Figures, GATEWAYS, INSTRUCTIONS, KLIPS, NANOSECONDS},
-    harness,
+    harness, limits,
     markdown::{Table, number, percent},
     profile::{self, Profile},
-    sections, targets,
+    sections,
 };
 use std::{
     fmt::{self, Display, Formatter},
@@ -32,14 +32,10 @@ pub struct Report<'a> {
 impl Display for Report<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.head(f)?;
-        section(
-            f,
-            "Targets",
-            TARGETS,
-            &targets::table(self.figures, self.profiles),
-        )?;
-        let table = targets::limits(self.profiles);
-        section(f, "What the targets leave to the module", LIMITS, &table)?;
+        let size = sections::summary_size(self.figures);
+        let title = format!("In short: {size} SAs, each to a gateway of its own");
+        section(f, &title, SUMMARY, &sections::summary(self.figures))?;
+        section(f, "What holds", LIMITS, &limits::table(self.figures))?;
         for (module, text) in [(KLIPS, COSTS), (AF_KEY, COSTS_OF_AF_KEY)] {
             for gateways in GATEWAYS {
                 let plural = if gateways == "one" { "" } else { "s" };
@@ -126,60 +122,47 @@ fn section(f: &mut Formatter<'_>, title: &str, text: &str, table: &Table) -> fmt
 const HEAD: &str = "\
 # What requests cost
 
-`make bench` measures `klips.ko` and mainline's `af_key.ko` in a virtual machine: on the same
-kernel, by the same client, with the same messages. It also wrote this page; the figures are in
-[figures.csv](figures.csv).
+What a request to `klips.ko` costs, beside the same request to mainline's `af_key.ko`: on the same
+kernel, by the same client, with the same messages. `make bench` measures it in a virtual machine and
+writes this page; the figures are in [figures.csv](figures.csv).
 
 The main figure is the number of instructions that the guest executes, kernel and client together,
 counted by QEMU on one processor. Where processes sleep the count goes on up to the moment when one
-wakes. A request is a write and the read of its answer, except for the floor: a message that is
-refused as soon as its header was looked at. \"One gateway\" means that all SAs have the same
+wakes. A request is a write and the read of its answer; a \"refused message\" is refused as soon as
+its header was looked at, and is the write alone. \"One gateway\" means that all SAs have the same
 destination, \"many\" that each has its own.
 
 ![Cost against number of SAs](requests.png)
 ";
 
-const TARGETS: &str = "\
-What was to be reached, against the worst of all sizes and gateways. \"To the floor\" is relative to
-the floor of the same run, without listeners; growth is the largest of a row divided by its
-smallest. \"Without the module\" is what the kernel alone takes, to the floor: its system calls, of
-which an answer needs two and the floor one, its allocators and its socket queue; the client, some
-ten instructions of each, is not counted in it. Where that is above the target, the target is out of
-reach of a module that answers by socket buffers; where it is below, what is left for the module is
-the difference.";
+const SUMMARY: &str = "\
+Instructions, and klips's divided by af_key's: below 1 klips needs fewer. X_GRPSA groups SAs, two of
+them or four at once; \"ungroup\" takes them apart. Mainline has nothing like it.";
 
 const LIMITS: &str = "\
-Instructions. \"May take\" is the target times the floor. \"Kernel\" are the system calls of a write and
-a read, the socket's queue and what is allocated, \"memory\" is copying and clearing, and what is
-\"left\" is for the module, which takes what stands next. Of that, \"reads\" is from bytes to a checked
-message, \"table\" is finding and changing SAs, and \"answers\" is from SAs to bytes, all by the names of
-functions, into which the compiler may have put others; the \"rest\" is the way from the system call
-to all this and back. \"May rest\" is what the target leaves for that, with the other three as they
-are: where it is less than what the floor takes of the module, which is the way in alone and stands
-below as a \"refused message\", the target can't be reached by a shorter way in and out.";
+At the worst of all sizes and gateways, without listeners. Growth is the largest of a row divided by
+its smallest; a wait is counted from the moment when the other was to run.";
 
 const COSTS: &str = "\
 Columns are the number of SAs in the table. \"ADD while filling\" is the average over all that filled
 it, the other rows are of 400 requests each, DUMP, FLUSH and `/proc` of the whole table, and `/proc`
 when it is read for the second time. DELETE and FLUSH are with what the kernel's workers do
 afterwards, for others too: DELETE is the median of three rounds, FLUSH one alone, which may be too
-large; in nanoseconds they are processor time, where the others are time that passes. The last
-column is relative to the floor at the largest size.";
+large; in nanoseconds they are processor time, where the others are time that passes.";
 
 const COSTS_OF_AF_KEY: &str = "\
 Mainline's ADD looks at all SAs that go to the same gateway, so with one gateway it is not measured
 beyond 10,000.";
 
 const COMPARISON: &str = "\
-Our instructions divided by mainline's, where both know the request: below 1 we are ahead. The last
-column is relative to the floor of mainline's at the largest size.";
+Instructions of klips divided by those of af_key, where both know the request.";
 
 const PROFILES: &str = "\
 Each instruction that the guest executes is counted, not sampled, while a client does the same thing
 again and again, to another SA each time where it changes one. \"Client\" is mostly the making of
 messages, which are made beforehand where costs are measured; \"memory\" is `memcpy` and `memset`,
 whoever calls them; \"kernel\" is all else that is not the module's: the system calls, the allocators,
-the socket's queue. The last column is what the targets have as \"without the module\".";
+the socket's queue.";
 
 const LISTENERS: &str = "\
 With sockets that are open but never read, at the largest size.";
@@ -188,7 +171,7 @@ const STALLS: &str = "\
 While something takes long, a thread of real-time priority sleeps 20 µs and then asks for one SA,
 again and again. On one processor it waits only for locks and for what the kernel doesn't
 interrupt. The longest wait from its request to the answer (\"GET\"), and from the moment when it was
-to wake up (\"since due\"), in instructions. At most 1,000,000 are wanted.";
+to wake up (\"since due\"), in instructions.";
 
 const MEMORY: &str = "\
 What the slab allocator takes for an SA, and what is missing from the free memory.";
@@ -220,13 +203,13 @@ The same was measured again in another guest, up to 10,000 SAs.
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figures::tests::figures;
+    use crate::figures::{REFUSED, tests::figures};
 
     #[test]
     fn only_what_was_measured_has_a_section() {
         let all = Figures(figures(
             KLIPS,
-            &[(1000, "floor", 100.0), (1000, "GET", 300.0)],
+            &[(1000, REFUSED, 100.0), (1000, "GET", 300.0)],
         ));
         let page = |again: &Figures| {
             let report = Report {
@@ -246,7 +229,7 @@ mod tests {
         assert_eq!(
             titles,
             [
-                "## Targets",
+                "## What holds",
                 "## klips: instructions, many gateways",
                 "## The harness"
             ]

@@ -4,13 +4,13 @@
 
 use crate::{
     arithmetic::{growth, ratio},
-    figures::{AF_KEY, At, Figures, GATEWAYS, INSTRUCTIONS, KLIPS, NANOSECONDS},
+    figures::{AF_KEY, At, Figures, GATEWAYS, INSTRUCTIONS, KLIPS, NANOSECONDS, REFUSED},
     markdown::{Table, number, times},
 };
 
 /// What costs something at each size of the table, in the order of the tables.
 pub const REQUESTS: [&str; 14] = [
-    "floor",
+    REFUSED,
     "GET",
     "ADD",
     "ADD while filling",
@@ -26,13 +26,38 @@ pub const REQUESTS: [&str; 14] = [
     "ipsec spigrp",
 ];
 
-/// A module's costs at each size: how much they grow, and what they are to its own floor at the
-/// largest size.
+/// What both modules take at the largest size at which both were measured with the same gateways.
+pub fn summary(figures: &Figures) -> Table {
+    let mut table = Table::new(["instructions", "klips", "af_key", "klips to af_key"]);
+    let sizes = figures.sizes(AF_KEY, "many", INSTRUCTIONS);
+    let Some(sas) = sizes.last().copied() else {
+        return table;
+    };
+    for what in REQUESTS {
+        let [ours, theirs] =
+            [KLIPS, AF_KEY].map(|module| figures.get(At::new(module, "many", sas), what));
+        if ours.is_some() {
+            table.row(
+                what,
+                [number(ours), number(theirs), times(ratio(ours, theirs))],
+            );
+        }
+    }
+    table
+}
+
+/// The size that [`summary`] is about.
+pub fn summary_size(figures: &Figures) -> String {
+    let sizes = figures.sizes(AF_KEY, "many", INSTRUCTIONS);
+    number(sizes.last().copied().map(f64::from))
+}
+
+/// A module's costs at each size, and how much they grow.
 pub fn costs(figures: &Figures, module: &str, gateways: &str, unit: &str) -> Table {
     let sizes = figures.sizes(module, gateways, unit);
     let mut head = vec![String::new()];
     head.extend(sizes.iter().map(|size| number(Some(f64::from(*size)))));
-    head.extend(["growth".to_owned(), "to the floor".to_owned()]);
+    head.push("growth".to_owned());
     let mut table = Table::new(head);
     for what in REQUESTS {
         let at = |sas: &u32| At {
@@ -40,16 +65,14 @@ pub fn costs(figures: &Figures, module: &str, gateways: &str, unit: &str) -> Tab
             ..At::new(module, gateways, *sas)
         };
         let values: Vec<_> = sizes.iter().map(|sas| figures.get(at(sas), what)).collect();
-        let floor = sizes.last().and_then(|sas| figures.get(at(sas), "floor"));
-        let last = values.last().copied().flatten();
         let mut cells: Vec<_> = values.iter().copied().map(number).collect();
-        cells.extend([times(growth(&values)), times(ratio(last, floor))]);
+        cells.push(times(growth(&values)));
         table.row(what, cells);
     }
     table
 }
 
-/// What our costs are to mainline's: to the same row's and to the floor's.
+/// Our costs divided by mainline's.
 pub fn comparison(figures: &Figures, unit: &str) -> Table {
     let mut columns = Vec::new();
     let mut head = vec![String::new()];
@@ -59,24 +82,22 @@ pub fn comparison(figures: &Figures, unit: &str) -> Table {
             head.push(format!("{gateways}, {}", number(Some(f64::from(sas)))));
         }
     }
-    head.push("to its floor".to_owned());
     let mut table = Table::new(head);
-    let at = |module, (gateways, sas): (&'static str, u32)| At {
-        unit,
-        ..At::new(module, gateways, sas)
-    };
     for what in REQUESTS {
-        let of = |column| {
-            let ours = figures.get(at(KLIPS, column), what);
-            ratio(ours, figures.get(at(AF_KEY, column), what))
+        let of = |(gateways, sas): (&'static str, u32)| {
+            let [ours, theirs] = [KLIPS, AF_KEY].map(|module| {
+                let at = At {
+                    unit,
+                    ..At::new(module, gateways, sas)
+                };
+                figures.get(at, what)
+            });
+            ratio(ours, theirs)
         };
-        let mut cells: Vec<_> = columns.iter().map(|column| times(of(*column))).collect();
-        let to_floor = columns.last().and_then(|column| {
-            let ours = figures.get(at(KLIPS, *column), what);
-            ratio(ours, figures.get(at(AF_KEY, *column), "floor"))
-        });
-        cells.push(times(to_floor));
-        table.row(what, cells);
+        let ratios: Vec<_> = columns.iter().map(|column| of(*column)).collect();
+        if ratios.iter().any(Option::is_some) {
+            table.row(what, ratios.into_iter().map(times));
+        }
     }
     table
 }
@@ -255,12 +276,12 @@ mod tests {
     use crate::figures::tests::figures;
 
     #[test]
-    fn a_row_has_its_growth_and_its_ratio_to_the_floor() {
+    fn a_row_has_its_growth() {
         let all = Figures(figures(
             KLIPS,
             &[
-                (1000, "floor", 100.0),
-                (10_000, "floor", 200.0),
+                (1000, REFUSED, 100.0),
+                (10_000, REFUSED, 200.0),
                 (1000, "GET", 300.0),
                 (10_000, "GET", 500.0),
                 (1000, "ADD", 700.0),
@@ -268,19 +289,10 @@ mod tests {
         ));
         let text = costs(&all, KLIPS, "many", INSTRUCTIONS).to_string();
         let rows: Vec<_> = text.lines().collect();
-        assert_eq!(
-            rows[0],
-            "|       | 1,000 | 10,000 | growth | to the floor |"
-        );
-        assert_eq!(
-            rows[3],
-            "| GET   |   300 |    500 |  1.67× |        2.50× |"
-        );
-        // No ratio where the largest size was not measured.
-        assert_eq!(
-            rows[4],
-            "| ADD   |   700 |      – |      – |            – |"
-        );
+        assert_eq!(rows[0], "|                 | 1,000 | 10,000 | growth |");
+        assert_eq!(rows[3], "| GET             |   300 |    500 |  1.67× |");
+        // None where only one size was measured.
+        assert_eq!(rows[4], "| ADD             |   700 |      – |      – |");
         assert_eq!(rows.len(), 5);
         assert!(costs(&all, KLIPS, "one", INSTRUCTIONS).is_empty());
     }
@@ -290,20 +302,32 @@ mod tests {
         let mut all = figures(
             KLIPS,
             &[
-                (1000, "floor", 100.0),
+                (1000, REFUSED, 100.0),
                 (1000, "GET", 300.0),
                 (1000, "ungroup", 1.0),
+                (2000, "GET", 900.0),
             ],
         );
         all.extend(figures(
             AF_KEY,
-            &[(1000, "floor", 200.0), (1000, "GET", 400.0)],
+            &[(1000, REFUSED, 200.0), (1000, "GET", 400.0)],
         ));
-        let text = comparison(&Figures(all), INSTRUCTIONS).to_string();
+        let all = Figures(all);
+        let text = comparison(&all, INSTRUCTIONS).to_string();
         let rows: Vec<_> = text.lines().collect();
-        assert_eq!(rows[0], "|         | many, 1,000 | to its floor |");
-        assert_eq!(rows[3], "| GET     |       0.75× |        1.50× |");
-        assert_eq!(rows[4], "| ungroup |           – |       0.005× |");
+        assert_eq!(rows[0], "|                 | many, 1,000 |");
+        assert_eq!(rows[3], "| GET             |       0.75× |");
+        assert_eq!(rows.len(), 4);
+        let text = summary(&all).to_string();
+        let rows: Vec<_> = text.lines().skip(3).collect();
+        assert_eq!(
+            rows,
+            [
+                "| GET             |   300 |    400 |           0.75× |",
+                "| ungroup         |  1.00 |      – |               – |",
+            ]
+        );
+        assert_eq!(summary_size(&all), "1,000");
     }
 
     #[test]

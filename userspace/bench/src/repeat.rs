@@ -19,7 +19,7 @@ use std::{array, fs};
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum What {
     /// A message that is refused at its header
-    Floor,
+    Refused,
     /// GET
     Get,
     /// ADD
@@ -57,7 +57,7 @@ pub(crate) fn run(module: Module, sas: u32, what: What) -> Result<()> {
     let mut reader = ListReader::new();
     for number in 0_u32.. {
         match what {
-            What::Floor => socket.send_refused(&message::refused())?,
+            What::Refused => socket.send_refused(&message::refused())?,
             What::Get => {
                 let sa = table.sa(number.wrapping_mul(STRIDE) % sas);
                 socket.request(&message::get(&sa))?;

@@ -107,7 +107,7 @@ fn time_requests(
 }
 
 fn requests(table: &Table, setting: Setting) -> Result<()> {
-    floor(setting)?;
+    refused(setting)?;
     let size = setting.sas;
     let new = || (size..size + COUNT).map(|number| table.sa(number));
     // Far from each other, each once: a prime's multiples.
@@ -154,13 +154,13 @@ fn delete(table: &Table, setting: Setting) -> Result<()> {
 }
 
 /// Measures what even a request costs that is refused at once.
-fn floor(setting: Setting) -> Result<()> {
+fn refused(setting: Setting) -> Result<()> {
     let mut socket = Socket::open()?;
     let refused = message::refused();
     let idle = idle(setting.listeners)?;
     let took = measure::time(|| (0..COUNT).try_for_each(|_| socket.send_refused(&refused)))?;
     drop(idle);
-    setting.tell_each("floor", took, COUNT);
+    setting.tell_each("refused message", took, COUNT);
     Ok(())
 }
 
