@@ -72,11 +72,11 @@ impl<'a, 'c> Printer<'a, 'c> {
 
     /// Prints that it was the user who wanted an end, if so. To programs the end says enough.
     pub(super) fn goodbye(self) -> Result<(), Failure> {
-        match self.program.json || self.left == Some(0) {
-            true => Ok(()),
-            false => self
-                .console
-                .print(&format!("{}: Exiting on a signal\n", self.program)),
+        if self.program.json || self.left == Some(0) {
+            Ok(())
+        } else {
+            self.console
+                .print(&format!("{}: Exiting on a signal\n", self.program))
         }
     }
 }

@@ -113,9 +113,10 @@ fn print(
         };
         console.print(&format!("{program}: saref={me}{him}\n"))?;
     }
-    match request.listen {
-        true => console.print(&format!("{program}: exited normally\n")),
-        false => Ok(()),
+    if request.listen {
+        console.print(&format!("{program}: exited normally\n"))
+    } else {
+        Ok(())
     }
 }
 

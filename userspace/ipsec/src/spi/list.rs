@@ -32,12 +32,11 @@ pub(super) fn print(
     system: &mut impl System,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    match color.aligns(console) {
-        false => listing::print(system, ProcFile::Spi, console),
-        true => {
-            let lines: Vec<_> = lines(&read(system)?).collect();
-            console.print(&aligned(&lines, color.colors(console)))
-        }
+    if color.aligns(console) {
+        let lines: Vec<_> = lines(&read(system)?).collect();
+        console.print(&aligned(&lines, color.colors(console)))
+    } else {
+        listing::print(system, ProcFile::Spi, console)
     }
 }
 

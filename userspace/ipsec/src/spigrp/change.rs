@@ -85,10 +85,13 @@ impl monitor::Change for Change {
             MsgType::Add => Change::Added(said),
             MsgType::Update => Change::Updated(said),
             MsgType::Delete => Change::Deleted(said),
-            MsgType::Expire => match message.has(Ext::LifetimeHard) {
-                true => Change::Expired(said, Limits::Hard),
-                false => Change::Expired(said, Limits::Soft),
-            },
+            MsgType::Expire => {
+                if message.has(Ext::LifetimeHard) {
+                    Change::Expired(said, Limits::Hard)
+                } else {
+                    Change::Expired(said, Limits::Soft)
+                }
+            }
             MsgType::GrpSa => match (message.group_list(), message.second()) {
                 (Some(list), _) => Change::Grouped([said].into_iter().chain(list.iter()).collect()),
                 (None, Some(second)) => Change::Linked([said, second.said()]),

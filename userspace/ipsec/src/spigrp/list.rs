@@ -18,12 +18,11 @@ pub(super) fn print(
     system: &mut impl System,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    match color.aligns(console) {
-        false => listing::print(system, ProcFile::SpiGrp, console),
-        true => {
-            let chains = listing::chains(system)?;
-            console.print(&aligned(&chains, color.colors(console)))
-        }
+    if color.aligns(console) {
+        let chains = listing::chains(system)?;
+        console.print(&aligned(&chains, color.colors(console)))
+    } else {
+        listing::print(system, ProcFile::SpiGrp, console)
     }
 }
 

@@ -98,10 +98,7 @@ pub fn parse(text: &str, family: Option<Family>) -> Result<Host<'_>, AddressErro
         return Err(AddressError::Empty);
     }
     let colon = text.contains(':');
-    let family = family.unwrap_or(match colon {
-        true => Family::Inet6,
-        false => Family::Inet,
-    });
+    let family = family.unwrap_or(if colon { Family::Inet6 } else { Family::Inet });
     match (family, colon) {
         (Family::Inet, true) => Err(AddressError::ColonInIpv4),
         (Family::Inet6, true) => Ok(Host::Address(parse_ipv6(text)?.into())),
@@ -120,9 +117,10 @@ pub fn parse(text: &str, family: Option<Family>) -> Result<Host<'_>, AddressErro
 fn parse_name(text: &str, family: Family) -> Result<Host<'_>, AddressError> {
     let legal =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') || !c.is_ascii();
-    match text.chars().all(legal) {
-        true => Ok(Host::Name(text, family)),
-        false => Err(AddressError::IllegalName),
+    if text.chars().all(legal) {
+        Ok(Host::Name(text, family))
+    } else {
+        Err(AddressError::IllegalName)
     }
 }
 

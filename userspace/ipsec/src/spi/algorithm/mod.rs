@@ -77,9 +77,10 @@ fn ah_names() -> impl Iterator<Item = String> {
 /// authentication that it goes with.
 fn esp_names() -> impl Iterator<Item = String> {
     CIPHERS.iter().flat_map(|cipher| {
-        let auths: Vec<&str> = match cipher.authenticates() {
-            true => NO_AUTH.to_vec(),
-            false => AUTHS.iter().flat_map(|auth| auth.names).copied().collect(),
+        let auths: Vec<&str> = if cipher.authenticates() {
+            NO_AUTH.to_vec()
+        } else {
+            AUTHS.iter().flat_map(|auth| auth.names).copied().collect()
         };
         let mut names = Vec::new();
         for name in cipher.names.iter().flat_map(|name| cipher.sized(name)) {

@@ -93,9 +93,10 @@ impl Cipher {
 
     /// One of its names as it is and, if there is a choice, with every length of its key.
     pub(super) fn sized(&self, name: &str) -> Vec<String> {
-        let separator = match name.ends_with(|c: char| c.is_ascii_digit()) {
-            true => "-",
-            false => "",
+        let separator = if name.ends_with(|c: char| c.is_ascii_digit()) {
+            "-"
+        } else {
+            ""
         };
         let sizes = self
             .key_bits()
@@ -165,9 +166,10 @@ pub(super) fn find_auth(name: &str) -> Option<&'static Auth> {
 
 /// An authentication or, as `Some(None)`, the word that there is none.
 fn find_auth_or_none(name: &str) -> Option<Option<&'static Auth>> {
-    match NO_AUTH.contains(&name) {
-        true => Some(None),
-        false => find_auth(name).map(Some),
+    if NO_AUTH.contains(&name) {
+        Some(None)
+    } else {
+        find_auth(name).map(Some)
     }
 }
 
