@@ -17,6 +17,7 @@ use nix::{
 };
 use std::{
     fs::{self, File},
+    os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -33,6 +34,8 @@ pub fn all() -> Vec<Test> {
         lost_messages_are_told_of,
         a_daemon_has_a_pidfile_until_it_is_told_to_end,
         a_daemon_that_cannot_write_its_pidfile_is_none,
+        a_device_is_no_pidfile,
+        a_pidfile_has_one_live_daemon,
     ]
 }
 
@@ -237,4 +240,39 @@ fn a_daemon_that_cannot_write_its_pidfile_is_none() -> Result<()> {
     ensure!(owners()?.is_empty(), "{:?}", owners()?);
     // A request is answered all the same: nobody is in the way.
     KeySocket::open()?.ask(&add(&manual_sas()[0])).map(drop)
+}
+
+/// A daemon that had this as its file once replaced it, for the whole system.
+fn a_device_is_no_pidfile() -> Result<()> {
+    let folder = folder("pf_key-device")?;
+    let (device, output) = (Path::new("/dev/null"), folder.join("output"));
+    ensure!(daemon(device, &output)? == Some(1));
+    ensure!(fs::metadata(device)?.file_type().is_char_device());
+    let output = fs::read_to_string(output)?;
+    ensure!(output.contains("/dev/null: not a regular file"), "{output}");
+    ensure!(owners()?.is_empty(), "{:?}", owners()?);
+    Ok(())
+}
+
+fn a_pidfile_has_one_live_daemon() -> Result<()> {
+    let folder = folder("pf_key-two")?;
+    let (pidfile, output) = (folder.join("pid"), folder.join("output"));
+    ensure!(daemon(&pidfile, &output)? == Some(0), "it did not start");
+    let first = fs::read_to_string(&pidfile)?;
+    let refusal = folder.join("refusal");
+    ensure!(daemon(&pidfile, &refusal)? == Some(1));
+    let refusal = fs::read_to_string(refusal)?;
+    let held = format!("another process has this file: {first}");
+    ensure!(refusal.ends_with(&held), "{refusal}");
+    ensure!(fs::read_to_string(&pidfile)? == first);
+    ensure!(owners()? == [first.trim_end()], "{:?}", owners()?);
+
+    // One that dies leaves its file behind, which is the next one's.
+    kill(Pid::from_raw(first.trim_end().parse()?), Signal::SIGKILL)?;
+    wait_until("the end of the socket", || Ok(owners()?.is_empty()))?;
+    ensure!(daemon(&pidfile, &output)? == Some(0), "it did not start");
+    let second = fs::read_to_string(&pidfile)?;
+    ensure!(owners()? == [second.trim_end()], "{:?}", owners()?);
+    kill(Pid::from_raw(second.trim_end().parse()?), Signal::SIGTERM)?;
+    wait_until("the end of the file", || Ok(!pidfile.exists()))
 }

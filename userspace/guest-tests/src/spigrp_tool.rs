@@ -32,6 +32,7 @@ pub fn all() -> Vec<Test> {
         a_bad_line_keeps_a_batch_from_being_sent,
         a_batch_answers_line_by_line,
         a_dry_run_changes_nothing,
+        chains_are_built_by_several_calls,
         results_are_json,
     ]
 }
@@ -338,6 +339,28 @@ fn a_dry_run_changes_nothing() -> Result<()> {
     }
     ensure!(listener.drain()?.is_empty(), "something was sent");
     Ok(())
+}
+
+/// As scripts for KLIPS did it.
+fn chains_are_built_by_several_calls() -> Result<()> {
+    make(&manual_sas())?;
+    quiet("ipsec spigrp --said esp.115@gw2 ah.116@gw2")?;
+    fails(
+        "ipsec spigrp --said tun.113@gw2 esp.115@gw2",
+        1,
+        &[
+            "is already in the group esp.115@10.0.0.2.  Ungroup it",
+            "--join",
+        ],
+    )?;
+    quiet("ipsec spigrp --join --said tun.113@gw2 esp.115@gw2")?;
+    expect_spigrp(&["tun0x113@10.0.0.2 esp0x115@10.0.0.2 ah0x116@10.0.0.2"])?;
+    fails(
+        "ipsec spigrp --join --said tun.113@gw2 ah.116@gw2",
+        1,
+        &["tun.113@10.0.0.2 has esp.115@10.0.0.2 on its outside already"],
+    )?;
+    expect_spigrp(&["tun0x113@10.0.0.2 esp0x115@10.0.0.2 ah0x116@10.0.0.2"])
 }
 
 fn results_are_json() -> Result<()> {
