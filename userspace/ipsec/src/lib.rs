@@ -88,9 +88,8 @@ fn table<S: System>() -> [Command<S>; 6] {
 /// The command that a program can't be linked to.
 const COMPLETIONS: &str = "completions";
 
-/// Commands of KLIPS that deal with packets. One that has come to be is found before it is looked for
-/// here.
-const TO_COME: [&str; 4] = ["eroute", "tncfg", "look", "manual"];
+/// Commands of KLIPS that are not here yet.
+const TO_COME: [&str; 3] = ["tncfg", "look", "manual"];
 
 /// The command of this name.
 fn find<S: System>(name: &str) -> Option<Command<S>> {
@@ -247,7 +246,7 @@ fn enter<S: System>(name: &str, program: &mut Program) -> Result<Command<S>, Fai
 fn check_is_not_to_come(name: &str, program: &Program) -> Result<(), Failure> {
     if TO_COME.contains(&name) {
         return Err(Failure::refused(format!(
-            "there is no '{name}' yet: klips moves no packets yet ('{program} --help' for list)"
+            "there is no '{name}' yet ('{program} --help' for list)"
         )));
     }
     Ok(())

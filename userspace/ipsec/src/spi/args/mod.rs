@@ -16,13 +16,10 @@ use crate::{
 const ACTIONS: [&str; 8] = ["ah", "esp", "comp", "ip4", "ip6", "del", "clear", "get"];
 
 /// The options that only go with a new SA.
-const ADD_ONLY: [&str; 10] = [
-    "keyfile", "life", "natt", "sarefme", "sarefhim", "outif", "authkey", "enckey", "sport",
-    "dport",
-];
+const ADD_ONLY: [&str; 6] = ["keyfile", "life", "natt", "sarefme", "sarefhim", "outif"];
 
-/// Those of them that a deletion may have as well, as ever: they mean nothing there.
-const IDLE_IN_DELETIONS: usize = 4;
+/// The same, but a deletion may have them as well, as ever: they mean nothing there.
+const IDLE_IN_DELETIONS: [&str; 4] = ["authkey", "enckey", "sport", "dport"];
 
 const ONLY_WHEN_ADDED: &str = "only goes with an SA to be added";
 
@@ -63,11 +60,10 @@ pub(super) fn request(
         },
         (Some(action @ ("del" | "get")), None) => {
             let addresses = sa::addresses(given, action, system)?;
-            let misplaced = match action {
-                "get" => &ADD_ONLY[..],
-                _ => &ADD_ONLY[..ADD_ONLY.len() - IDLE_IN_DELETIONS],
-            };
-            given.refuse(misplaced, ONLY_WHEN_ADDED)?;
+            given.refuse(&ADD_ONLY, ONLY_WHEN_ADDED)?;
+            if action == "get" {
+                given.refuse(&IDLE_IN_DELETIONS, ONLY_WHEN_ADDED)?;
+            }
             if given.text("saref").is_some() {
                 given.refuse(&["saref"], ONLY_WHEN_ADDED)?;
             }
