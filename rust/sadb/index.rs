@@ -160,6 +160,21 @@ impl Index {
     pub(super) fn drop_some(&mut self) -> bool {
         self.chunks.pop().is_some()
     }
+
+    /// Checks that there are as many buckets as so many SAs need, and memory for little more; for
+    /// tests.
+    #[cfg(any(test, feature = "check"))]
+    pub(super) fn check(&self, sas: usize) {
+        let len = self.len;
+        assert!(len >= sas, "{len} buckets for {sas} SAs");
+        assert!(len <= (2 * sas).max(1), "{len} buckets for {sas} SAs");
+        assert_eq!(self.full, len.next_power_of_two());
+        let room = self.chunks.len() * CHUNK;
+        assert!(
+            (len..len + 2 * CHUNK).contains(&room),
+            "room for {room} buckets, {len} in use"
+        );
+    }
 }
 
 impl Default for Index {

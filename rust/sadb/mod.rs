@@ -431,6 +431,7 @@ impl Sadb {
     #[cfg(any(test, feature = "check"))]
     pub fn check(&self) {
         self.sas.check(self.next_age);
+        self.index.check(self.len());
         let mut hashed = 0;
         for bucket in 0..self.index.len() {
             let mut next = self.index.head(bucket);

@@ -46,7 +46,10 @@ fn texts() -> Vec<String> {
     let is_text = |path: &PathBuf| {
         let name = path.file_name().expect("a name").to_string_lossy();
         let end = name.rsplit('.').next().unwrap_or_default();
-        ["rs", "c", "h", "md", "sh", "txt", "toml", "config", "Makefile", "Kbuild"].contains(&end)
+        [
+            "rs", "c", "h", "md", "sh", "txt", "toml", "config", "Makefile", "Kbuild",
+        ]
+        .contains(&end)
             || end.len() == 1
     };
     let names = found.iter().filter(|path| is_text(path));
@@ -89,7 +92,9 @@ fn cited(text: &str, word: &str) -> BTreeSet<String> {
                 .find(|next: char| !next.is_ascii_digit() && next != '.')
                 .unwrap_or(number.len());
             found.insert(number[..end].trim_end_matches('.').to_owned());
-            rest = number[..end].strip_suffix('.').map_or(&number[end..], |_| "");
+            rest = number[..end]
+                .strip_suffix('.')
+                .map_or(&number[end..], |_| "");
         }
     }
     found
@@ -148,7 +153,11 @@ fn citations_are_read_as_they_are_written() {
         ("(contract 12)", "contract", &["12"][..]),
         ("contract 2 to 4, reference 5)", "contract", &["2", "4"]),
         ("contract 2 to 4, reference 5)", "reference", &["5"]),
-        ("(reference 1.2, 1.3 and 1.6).", "reference", &["1.2", "1.3", "1.6"]),
+        (
+            "(reference 1.2, 1.3 and 1.6).",
+            "reference",
+            &["1.2", "1.3", "1.6"],
+        ),
         ("reference 2.1, checks 5 to 10", "reference", &["2.1"]),
         ("as reference 5. It", "reference", &["5"]),
         ("subcontract 7, a reference to 5", "contract", &[]),
@@ -156,7 +165,10 @@ fn citations_are_read_as_they_are_written() {
         let found = cited(text, word);
         assert!(found.iter().eq(numbers), "{text}: {found:?}");
     }
-    assert_eq!(flowing("//! one (reference 4.7 and\n//! 3.6)"), "one (reference 4.7 and 3.6)");
+    assert_eq!(
+        flowing("//! one (reference 4.7 and\n//! 3.6)"),
+        "one (reference 4.7 and 3.6)"
+    );
 }
 
 /// The name that a heading has in links, as GitHub and GitLab make it.

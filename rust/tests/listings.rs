@@ -3,12 +3,15 @@
 //! `/proc/net/ipsec_spigrp` and `/proc/net/ipsec_spi` (contract 10, reference 6.2 and 6.3).
 
 use klips::{
-    listing::{End, Listing},
+    listing::{End, Listing, Page},
     sadb::{Age, Moment, Sadb},
     said::{Proto, Said},
 };
 use proptest::prelude::*;
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
 use testbed::*;
 
 /// The SAs of the recordings.
@@ -263,6 +266,9 @@ fn spi_line_names_the_algorithms() {
         ("esp", 3, 160, 3, 192, "ESP_3DES_HMAC_SHA1"),
         ("esp", 2, 128, 11, 0, "ESP_NULL_HMAC_MD5"),
         ("esp", 0, 0, 12, 128, "ESP_AES"),
+        // Authentication that is none has no name, as in KLIPS.
+        ("esp", 251, 0, 3, 192, "ESP_3DES_ID251"),
+        ("esp", 0, 0, 20, 160, "ESP_AES_GCM_16"),
         ("comp", 0, 0, 2, 0, "COMP_DEFLATE"),
         ("comp", 0, 0, 3, 0, "COMP_UNKNOWN_comp"),
         ("comp", 0, 0, 1, 0, "COMP_UNKNOWN_comp"),
@@ -288,6 +294,21 @@ fn spi_line_names_the_algorithms() {
             line.starts_with(&format!("{said} {want}: dir=out src=")),
             "{want}: {line}"
         );
+    }
+}
+
+#[test]
+fn connections_that_are_told_are_none_after_update() {
+    let host = TestHost::new();
+    let said = said("tun.1000@10.0.0.2");
+    for (msg_type, want) in [(msg::ADD, "alloc(1,0,9)"), (msg::UPDATE, "alloc(0,0,9)")] {
+        let mut request = add(said);
+        request[1] = msg_type;
+        request.extend(lifetime(ext::LIFETIME_HARD, [9, 0, 0, 0, 0]));
+        fix_len(&mut request);
+        host.set_up(&request);
+        let spi = host.spi();
+        assert!(spi.contains(&format!(")={want}addtime(")), "{spi}");
     }
 }
 
@@ -352,6 +373,173 @@ fn spi_lists_by_age_whatever_is_grouped() {
         .map(|line| line.split_once(' ').unwrap().0)
         .collect();
     assert_eq!(names, recorded().map(|said| said.to_string()));
+}
+
+// --- Pages --------------------------------------------------------------------------------------
+
+/// A page that has room for so many bytes.
+struct Small {
+    text: String,
+    room: usize,
+}
+
+impl fmt::Write for Small {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.text.len() + text.len() > self.room {
+            // Part of it is there: nobody may count on all or nothing.
+            let fits = &text[..self.room - self.text.len()];
+            self.text.push_str(fits);
+            return Err(fmt::Error);
+        }
+        self.text.push_str(text);
+        Ok(())
+    }
+}
+
+impl Page for Small {
+    fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.text.truncate(len);
+    }
+}
+
+/// What stands in a page before a file goes on in it.
+const BEFORE: &str = "before\n";
+
+/// A page with room for so many bytes more than are there, from a position on.
+fn small_page(host: &TestHost, file: Listing, position: u64, room: usize) -> (String, End) {
+    let mut page = Small {
+        text: BEFORE.to_owned(),
+        room: BEFORE.len() + room,
+    };
+    let end = file.page(host, position, &mut 0, &mut page);
+    let text = page.text.strip_prefix(BEFORE).expect("it stays");
+    (text.to_owned(), end)
+}
+
+/// A host with something in every file.
+fn host_with_all() -> TestHost {
+    let host = TestHost::new();
+    for said in recorded() {
+        host.set_up(&add(said));
+    }
+    host.set_up(&pair(recorded()[1], recorded()[2]));
+    for (socket, satype) in [(A, 3), (A, 9), (B, 2)] {
+        host.write_from(socket, &message(msg::REGISTER, satype, &[]))
+            .unwrap();
+    }
+    host.drain();
+    host
+}
+
+#[test]
+fn page_that_fills_up_has_whole_lines_and_the_file_goes_on_after_them() {
+    let host = host_with_all();
+    for file in Listing::ALL {
+        let all = host.listing(file);
+        let longest = all.lines().map(|line| line.len() + 1).max().unwrap();
+        let rooms = (longest..longest + 160).chain(all.len() - 1..all.len() + 2);
+        for room in rooms.filter(|room| *room >= longest) {
+            let (mut text, mut position) = (String::new(), 0);
+            loop {
+                let (page, end) = small_page(&host, file, position, room);
+                text += &page;
+                match end {
+                    End::More(next) => {
+                        assert!(next > position && page.ends_with('\n'), "{file:?} {room}");
+                        // As much as fits: the next line would not have.
+                        let rest = &all[text.len()..];
+                        let line = rest.split_inclusive('\n').next().unwrap_or_default();
+                        assert!(line.is_empty() || page.len() + line.len() > room);
+                        position = next;
+                    }
+                    End::Over => break assert_eq!(page, ""),
+                    End::TooSmall => panic!("{file:?}: {room} bytes are room for any line"),
+                }
+            }
+            assert_eq!(text, all, "{file:?} {room}");
+        }
+    }
+}
+
+#[test]
+fn page_without_room_for_its_first_line_is_too_small_and_stays_as_it_is() {
+    let host = host_with_all();
+    for file in Listing::ALL {
+        let mut position = 0;
+        while let Some((line, next)) = host.line(file, position) {
+            for room in [0, 1, line.len() / 2, line.len() - 1] {
+                let page = small_page(&host, file, position, room);
+                assert_eq!(page, (String::new(), End::TooSmall), "{file:?} {room}");
+            }
+            let (page, end) = small_page(&host, file, position, line.len());
+            assert_eq!((page, end), (line, End::More(next)), "{file:?}");
+            position = next;
+        }
+        let page = small_page(&host, file, position, 0);
+        assert_eq!(page, (String::new(), End::Over), "{file:?}");
+    }
+}
+
+#[test]
+fn page_ends_after_64_lines_or_sas_so_that_others_get_their_turn() {
+    let host = TestHost::new();
+    for index in 0..200 {
+        host.set_up(&add(tun(index)));
+    }
+    for file in [Listing::SpiGrp, Listing::Spi] {
+        let (text, end) = host.page(file, 0, &mut 0);
+        assert_eq!((text.lines().count(), end), (64, End::More(65)));
+    }
+    // Of the first 64 SAs only the last has a line: it is the innermost.
+    for index in (1..64).rev() {
+        host.set_up(&pair(tun(index), tun(index - 1)));
+    }
+    let (text, end) = host.page(Listing::SpiGrp, 0, &mut 0);
+    assert_eq!((text.lines().count(), end), (64, End::More(64 + 64)));
+    // Now none of them has.
+    host.set_up(&ungroup(tun(0)));
+    for index in (2..=64).rev() {
+        host.set_up(&pair(tun(index), tun(index - 1)));
+    }
+    host.set_up(&pair(tun(199), tun(0)));
+    let (text, end) = host.page(Listing::SpiGrp, 0, &mut 0);
+    assert_eq!((text.as_str(), end), ("", End::More(65)));
+    let (text, _) = host.page(Listing::SpiGrp, 65, &mut 0);
+    assert!(
+        text.starts_with("tun0x1040@10.0.0.2 tun0x103f@10.0.0.2 "),
+        "{text}"
+    );
+    assert_eq!(
+        read_on(&host, Listing::SpiGrp, &mut 0, || ()),
+        host.spigrp()
+    );
+}
+
+#[test]
+fn page_of_sockets_ends_after_64_that_are_registered_for_nothing() {
+    let host = TestHost::new();
+    (100..200).for_each(|socket| host.open(socket));
+    host.write_from(199, &message(msg::REGISTER, 11, &[]))
+        .unwrap();
+    let file = Listing::PfKeyRegistered;
+    let head = host.line(file, 0).unwrap();
+    assert_eq!(head.1, 1);
+    let (text, end) = host.page(file, 1, &mut 0);
+    assert_eq!(text, "");
+    let End::More(next) = end else {
+        panic!("{end:?}");
+    };
+    let (text, end) = host.page(file, next, &mut 0);
+    assert!(text.starts_with("    11 00000000000010c7 "), "{text}");
+    assert_eq!(text.lines().count(), 1);
+    let End::More(next) = end else {
+        panic!("{end:?}");
+    };
+    assert_eq!(host.page(file, next, &mut 0), (String::new(), End::Over));
 }
 
 // --- Positions ----------------------------------------------------------------------------------

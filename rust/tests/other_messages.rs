@@ -965,6 +965,35 @@ fn changes_of_sas_are_logged_while_the_spi_mask_says_so() {
     assert_eq!(*host.logged.borrow(), [""; 0]);
 }
 
+#[test]
+fn log_names_the_sa_that_is_deleted_wherever_in_its_group_it_is() {
+    let saids = ["tun.1001", "esp.1002", "ah.1003", "comp.1004"]
+        .map(|text| said(&format!("{text}@10.0.0.2")));
+    let mut masks = [0; 12];
+    (masks[1], masks[4]) = (SET, 1);
+    for deleted in saids {
+        let host = TestHost::new();
+        for said in saids {
+            host.set_up(&add(said));
+        }
+        host.set_up(&list(&saids));
+        host.write(&debug(masks)).unwrap();
+        host.write(&delete(deleted)).unwrap();
+        assert_eq!(
+            *host.logged.borrow(),
+            [format!("{deleted}: removed, a chain of 4")]
+        );
+        // One that is alone.
+        host.set_up(&add(deleted));
+        host.logged.borrow_mut().clear();
+        host.write(&delete(deleted)).unwrap();
+        assert_eq!(
+            *host.logged.borrow(),
+            [format!("{deleted}: removed, a chain of 1")]
+        );
+    }
+}
+
 // --- The packet path, which is not there --------------------------------------------------------
 
 /// The four extensions of a flow.

@@ -122,6 +122,21 @@ fn types_that_only_the_kernel_sends_or_nobody_knows_are_refused() {
         &message(msg::NAT_T_NEW_MAPPING, 3, &[]),
         Errno::EINVAL,
     );
+    // With all that it has where the kernel sends it, too.
+    let port = |number, port: u16| extension(number, &[&port.to_ne_bytes()[..], &[0; 2]].concat());
+    let mut exts = naming(four()[1]).to_vec();
+    exts.push(port(ext::NAT_T_SPORT, 4500));
+    exts.push(port(ext::NAT_T_DPORT, 4501));
+    refused(
+        &host,
+        &message(msg::NAT_T_NEW_MAPPING, 3, &exts),
+        Errno::EINVAL,
+    );
+    exts[1] = exts[2].clone();
+    let every_one: Vec<Vec<u8>> = (1..=20).map(|number| extension(number, &[0; 36])).collect();
+    for exts in [exts, every_one] {
+        refused(&host, &message(msg::PCHANGE, 3, &exts), Errno::EINVAL);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use klips::{
     group::{self, LinkError, Links, Neighbours, MAX_CHAIN},
-    sadb::{AddError, Age, HashKey, Sadb},
+    sadb::{AddError, Age, HashKey, RemovedAll, Sadb},
     said::{Proto, Said},
 };
 use std::{
@@ -354,10 +354,46 @@ fn what_was_removed_is_freed_a_leaf_at_a_time() {
         assert!(removed.free_some());
         assert!((1..=64).contains(&(before - removed.len())));
     }
-    // Timers and buckets have memory of their own.
-    while removed.free_some() {
-        assert!(removed.is_empty());
+    // Sixteen chunks of 64 buckets.
+    assert_eq!(steps_to_free(removed), 16);
+}
+
+/// In how many steps the rest of a table is freed that has no SAs any more.
+fn steps_to_free(mut removed: RemovedAll) -> usize {
+    assert!(removed.is_empty());
+    (0..).find(|_| !removed.free_some()).expect("an end")
+}
+
+#[test]
+fn timers_of_what_was_removed_are_freed_a_leaf_at_a_time() {
+    let mut sadb = Sadb::new(KEY);
+    for index in 0..320 {
+        let mut sa = plain(nth(index));
+        sa.spec.hard.addtime = 2 * u64::from(index) + 1;
+        let prepared = sadb.prepare(sa).ok().unwrap();
+        sadb.add(prepared);
     }
+    sadb.check();
+    let mut removed = sadb.remove_all();
+    while !removed.is_empty() {
+        assert!(removed.free_some());
+    }
+    // Every second one from 2 to 640, 64 seconds a leaf, and five chunks of buckets.
+    assert_eq!(steps_to_free(removed), 11 + 5);
+}
+
+#[test]
+fn index_gives_back_its_memory_a_chunk_at_a_time() {
+    let mut sadb = Sadb::new(KEY);
+    let mut ages: Vec<Age> = (0..1000)
+        .map(|index| insert(&mut sadb, nth(index)))
+        .collect();
+    while let Some(age) = ages.pop() {
+        sadb.remove_chain(age, drop);
+        sadb.check();
+    }
+    // One bucket is left, and the memory that is kept in hand for the next SAs.
+    assert_eq!(steps_to_free(sadb.remove_all()), 2);
 }
 
 #[test]

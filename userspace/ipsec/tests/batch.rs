@@ -204,3 +204,29 @@ fn results_as_json() {
         machine.session("spigrp --json\nspigrp --json --said tun.113@gw2")
     );
 }
+
+/// What stands behind the first SA is an SA as well, and does not make the answer JSON.
+#[test]
+fn json_among_the_sas() {
+    for (before, after) in [
+        ("--said tun.113@gw2", " esp.115@gw2"),
+        ("--said tun.113@gw2 esp.115@gw2", ""),
+        ("inet gw2 0x113 tun", " inet gw2 0x115 esp"),
+        ("inet gw2 0x113 tun", ""),
+        ("inet", " gw2 0x113 tun"),
+    ] {
+        let mut machine = Machine::with_four();
+        assert_eq!(machine.run(&format!("spigrp {before} --json{after}")), 2);
+        let text = machine.session("");
+        let told: Vec<&str> = text.lines().skip(1).collect();
+        assert!(
+            matches!(told[..], [line, "[exit 2]"] if line.starts_with("! spigrp: ")),
+            "{text}"
+        );
+        assert!(machine.kernel.sent.borrow().is_empty());
+        // In front of them it is an option, whatever is wrong behind it.
+        machine.run(&format!("spigrp --json {before} --json{after}"));
+        let text = machine.session("");
+        assert!(text.lines().nth(1).unwrap().starts_with('{'), "{text}");
+    }
+}

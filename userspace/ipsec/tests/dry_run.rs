@@ -70,6 +70,40 @@ fn a_batch_finds_what_its_lines_would_leave() {
     }
 }
 
+/// The last object tells how it would end, and that nothing was sent.
+#[test]
+fn a_batch_as_json_ends_with_what_would_come_of_it() {
+    for (lines, code, last) in [
+        (
+            "--ungroup tun.113@gw2\n--said ah.116@gw2 comp.117@gw2\n",
+            0,
+            r#"{"action":"batch","result":"would-succeed","done":2,"failed":0,"not_tried":0,"nothing_sent":true}"#,
+        ),
+        (
+            "",
+            0,
+            r#"{"action":"batch","result":"would-succeed","done":0,"failed":0,"not_tried":0,"nothing_sent":true}"#,
+        ),
+        (
+            "--said tun.113@gw2 ah.116@gw2\n--ungroup tun.113@gw2\n",
+            1,
+            r#"{"action":"batch","result":"would-be-refused","done":0,"failed":1,"not_tried":1,"nothing_sent":true}"#,
+        ),
+        (
+            "--ungroup tun.113@gw2\n--bogus\n",
+            2,
+            r#"{"action":"batch","result":"usage","done":0,"failed":1,"not_tried":1,"nothing_sent":true}"#,
+        ),
+    ] {
+        let mut machine = with_a_group();
+        machine.files.insert("groups".into(), lines.into());
+        assert_eq!(machine.run("spigrp --json --dry-run --batch groups"), code);
+        let text = machine.session("");
+        let found = text.lines().rfind(|line| line.starts_with('{'));
+        assert_eq!(found, Some(last), "{text}");
+    }
+}
+
 /// What a dry run tells of a line is what comes of it.
 #[test]
 fn the_kernel_decides_alike() {

@@ -181,7 +181,7 @@ fn an_sa_that_goes_meanwhile_is_named() {
 
 #[test]
 fn an_end_half_way_leaves_nothing_behind() {
-    for end_after in 1..=4 {
+    for end_after in 0..=4 {
         let mut machine = Machine::historic();
         machine.end_after = Some(end_after);
         let code = machine.run("spigrp --said tun.113@gw2 esp.115@gw2 ah.116@gw2 comp.117@gw2");
@@ -191,6 +191,10 @@ fn an_end_half_way_leaves_nothing_behind() {
             4 => assert_eq!((code, groups.len()), (0, 1)),
             _ => assert_eq!((code, groups), (1, ALONE.map(str::to_owned).to_vec())),
         }
+        // The list, which is refused, the links, and what undoes them: before the first there is
+        // nothing to undo.
+        let sent = machine.kernel.sent.borrow().len();
+        assert_eq!(sent, [1, 1, 3, 4, 4][end_after], "{end_after}");
     }
     let mut machine = Machine::historic();
     machine.end_after = Some(2);

@@ -138,6 +138,47 @@ fn every_change_as_json() {
 }
 
 #[test]
+fn what_is_refused_is_no_change() {
+    for option in ["", " --json"] {
+        let mut machine = Machine::with_four();
+        machine.meanwhile(|machine| {
+            let host = &machine.kernel.host;
+            host.open(7);
+            // FLUSH of a type that there is not, and of all with an SA that it has no use for.
+            let said = pfkey::text::said::parse("tun.113@10.0.0.2").unwrap();
+            let said = said.with_dst([10, 0, 0, 2].into());
+            for content in [
+                Content::new(request(MsgType::Flush, 99, 1, 2)),
+                Content::about(request(MsgType::Flush, 0, 1, 2), &said),
+            ] {
+                let mut bytes = vec![0; content.size()];
+                content.write(&mut bytes).unwrap();
+                assert_eq!(host.write_from(7, &bytes), Err(Errno::EINVAL));
+            }
+            host.close(7);
+        });
+        meanwhile(
+            &mut machine,
+            "spigrp --said tun.999@gw2 esp.115@gw2
+            spi --del --said ah.999@gw2
+            spi --clear",
+        );
+        machine.run(&format!("spigrp --monitor{option}"));
+        let text = machine.session("");
+        let told: Vec<&str> = text
+            .lines()
+            .skip_while(|line| !line.starts_with("$ spigrp --monitor"))
+            .skip(1)
+            .collect();
+        let flushed = match option {
+            "" => "deleted all SAs",
+            _ => r#"{"event":"flushed"}"#,
+        };
+        assert_eq!(told, [flushed], "{text}");
+    }
+}
+
+#[test]
 fn limits_are_told_with_the_time() {
     for option in ["", "--json "] {
         let mut machine = Machine::with_four();
