@@ -7,6 +7,7 @@
 
 pub mod change;
 pub mod engine;
+pub mod flows;
 #[path = "core/mod.rs"]
 pub mod klips_core;
 pub mod listing;

@@ -18,6 +18,7 @@ use kernel::prelude::*;
 
 pub mod change;
 pub mod engine;
+pub mod flows;
 #[path = "core/mod.rs"]
 pub mod klips_core;
 pub mod listing;
@@ -45,6 +46,10 @@ module! {
             default: 1024,
             description: "Most open sockets in a network namespace, for all but the first",
         },
+        max_flows: u32 {
+            default: 16384,
+            description: "Most eroutes in a network namespace, for all but the first",
+        },
     },
 }
 
@@ -57,6 +62,12 @@ fn max_sas() -> usize {
 /// How many sockets may be open in a network namespace other than the first.
 fn max_sockets() -> usize {
     usize::try_from(module_parameters::max_sockets.value()).unwrap_or(usize::MAX)
+}
+
+/// How many eroutes there may be in a network namespace other than the first. Each takes one policy of
+/// the kernel's or two, whose memory nobody is charged for.
+fn max_flows() -> usize {
+    usize::try_from(module_parameters::max_flows.value()).unwrap_or(usize::MAX)
 }
 
 /// The loaded module.

@@ -5,6 +5,12 @@
 //! the kernel says no, a [`Refusal`].
 
 use crate::{
+    engine::Engine,
+    flows::{
+        Flows,
+        Plan,
+        Planner, //
+    },
     klips_core::{
         errno::Errno,
         group::{
@@ -19,7 +25,8 @@ use crate::{
                 Part, //
             },
             Fault, //
-        }, //
+        },
+        xfrm::Usage, //
     },
     memory::OutOfMemory,
     post::{
@@ -30,6 +37,7 @@ use crate::{
         AddError,
         HashKey,
         Moment,
+        Sa,
         Sadb, //
     }, //
 };
@@ -43,6 +51,8 @@ use core::{
 pub struct State<H: Host> {
     /// The SAs.
     pub sadb: Sadb,
+    /// The eroutes, and the states of SAs.
+    pub flows: Flows<H::Engine>,
     /// The open sockets.
     pub listeners: Listeners<H>,
     /// What is logged.
@@ -53,13 +63,31 @@ pub struct State<H: Host> {
 
 impl<H: Host> State<H> {
     /// Without SAs and sockets; allocates nothing.
-    pub const fn new(hash_key: HashKey) -> Self {
+    pub fn new(hash_key: HashKey) -> Self {
         State {
             sadb: Sadb::new(hash_key),
+            flows: Flows::new(),
             listeners: Listeners::new(),
             debug: Masks::NONE,
             seq: 0,
         }
+    }
+
+    /// What an SA has been used for.
+    pub(crate) fn usage(&self, host: &H, sa: &Sa) -> Usage {
+        self.flows
+            .usage(host.engine(), &self.sadb, sa)
+            .unwrap_or_default()
+    }
+
+    /// Makes a plan of what a change asks of the engine.
+    pub(crate) fn planner<'a>(&'a self, host: &'a H) -> Planner<'a, H::Engine> {
+        Planner::new(host.engine(), &self.sadb, &self.flows)
+    }
+
+    /// Does what was planned.
+    pub(crate) fn carry_out(&mut self, host: &H, plan: Plan<H::Engine>) {
+        plan.commit(host.engine(), &self.sadb, &mut self.flows);
     }
 
     /// Logs a line if the mask of its part is on.
@@ -72,11 +100,15 @@ impl<H: Host> State<H> {
 
 /// What a request needs of the world around it.
 pub trait Host: Clock + Post + Sized {
+    /// What moves packets.
+    type Engine: Engine;
     /// The state, locked.
     type Guard<'a>: DerefMut<Target = State<Self>>
     where
         Self: 'a;
 
+    /// The packet engine of the namespace.
+    fn engine(&self) -> &Self::Engine;
     /// Locks the state of the namespace.
     fn lock(&self) -> Self::Guard<'_>;
     /// A random number.

@@ -7,6 +7,10 @@ use super::{
     Done, //
 };
 use crate::{
+    flows::{
+        Member,
+        Plan, //
+    },
     klips_core::pfkey::{
         debug::Part,
         SaState, //
@@ -36,20 +40,27 @@ pub struct Add<H: Host> {
 }
 
 impl<H: Host> Change<H> for Add<H> {
-    type Plan = (Prepared, H::Draft);
+    type Plan = (Prepared, Plan<H::Engine>, H::Draft);
     type Removed = ();
 
-    fn plan(self, _host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
+    fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
         if self.algorithms.is_err() && state.sadb.find(&self.sa.spec.said()).is_some() {
             return Err(AddError::Exists.into());
         }
         self.algorithms?;
-        Ok((state.sadb.prepare(self.sa)?, self.answer))
+        let age = state.sadb.next_age();
+        let sa = state.sadb.prepare(self.sa)?;
+        let spec = sa.spec();
+        let mut planner = state.planner(host);
+        planner.chain(&[Member { age, spec }])?;
+        let plan = planner.finish()?;
+        Ok((sa, plan, self.answer))
     }
 
-    fn commit((sa, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<H, ()> {
+    fn commit((sa, plan, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<H, ()> {
         let (said, larval) = (sa.spec().said(), sa.spec().state == SaState::Larval);
         state.sadb.add(sa);
+        state.carry_out(host, plan);
         let what = if larval { "reserved" } else { "added" };
         state.trace(host, Part::Spi, format_args!("{said}: {what}"));
         Done::told(answer)

@@ -7,6 +7,10 @@ use super::{
     Done, //
 };
 use crate::{
+    flows::{
+        Member,
+        Plan, //
+    },
     klips_core::{
         errno::Errno,
         group,
@@ -15,6 +19,10 @@ use crate::{
             value::GroupList, //
         },
         said::Said, //
+    },
+    memory::{
+        self,
+        Vector, //
     },
     netns::{
         Host,
@@ -35,20 +43,32 @@ pub struct Link<H: Host> {
 }
 
 impl<H: Host> Change<H> for Link<H> {
-    type Plan = (Age, Age, H::Draft);
+    type Plan = (Age, Age, Plan<H::Engine>, H::Draft);
     type Removed = ();
 
-    fn plan(self, _host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
+    fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
         let sadb = &state.sadb;
         let find = |said: &Said| sadb.find(said).ok_or(Errno::ENOENT);
         let inner = find(&self.inner)?.age();
         let outer = find(&self.outer.ok_or(Errno::ENOENT)?)?.age();
         group::check_link(sadb, inner, outer)?;
-        Ok((inner, outer, self.answer))
+        let mut planner = state.planner(host);
+        let mut chain = planner.members(inner)?;
+        for member in planner.members(outer)? {
+            memory::push(&mut chain, member)?;
+        }
+        planner.chain(&chain)?;
+        let plan = planner.finish()?;
+        Ok((inner, outer, plan, self.answer))
     }
 
-    fn commit((inner, outer, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<H, ()> {
+    fn commit(
+        (inner, outer, plan, answer): Self::Plan,
+        host: &H,
+        state: &mut State<H>,
+    ) -> Done<H, ()> {
         group::link(&mut state.sadb, inner, outer);
+        state.carry_out(host, plan);
         if let Some(sa) = state.sadb.get(inner) {
             let said = sa.spec.said();
             state.trace(
@@ -75,10 +95,10 @@ pub struct Group<H: Host> {
 const LIST_MAX: usize = 1 + GroupList::MAX;
 
 impl<H: Host> Change<H> for Group<H> {
-    type Plan = ([Option<Age>; LIST_MAX], usize, H::Draft);
+    type Plan = ([Option<Age>; LIST_MAX], usize, Plan<H::Engine>, H::Draft);
     type Removed = ();
 
-    fn plan(self, _host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
+    fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
         let mut ages = [None; LIST_MAX];
         let mut len = 0;
         let list = core::iter::once(self.first).chain(self.others.iter());
@@ -87,11 +107,23 @@ impl<H: Host> Change<H> for Group<H> {
             len += 1;
         }
         group::check_list(&state.sadb, &ages[..len])?;
-        Ok((ages, len, self.answer))
+        let mut chain = Vector::new();
+        for sa in ages.iter().flatten().filter_map(|age| state.sadb.get(*age)) {
+            memory::push(&mut chain, Member::of(sa))?;
+        }
+        let mut planner = state.planner(host);
+        planner.chain(&chain)?;
+        let plan = planner.finish()?;
+        Ok((ages, len, plan, self.answer))
     }
 
-    fn commit((ages, len, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<H, ()> {
+    fn commit(
+        (ages, len, plan, answer): Self::Plan,
+        host: &H,
+        state: &mut State<H>,
+    ) -> Done<H, ()> {
         group::link_list(&mut state.sadb, &ages[..len]);
+        state.carry_out(host, plan);
         if let Some(sa) = ages[0].and_then(|age| state.sadb.get(age)) {
             let said = sa.spec.said();
             state.trace(
@@ -113,16 +145,20 @@ pub struct Ungroup<H: Host> {
 }
 
 impl<H: Host> Change<H> for Ungroup<H> {
-    type Plan = (Age, H::Draft);
+    type Plan = (Age, Plan<H::Engine>, H::Draft);
     type Removed = ();
 
-    fn plan(self, _host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
-        let sa = state.sadb.find(&self.said).ok_or(Errno::ENOENT)?;
-        Ok((sa.age(), self.answer))
+    fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
+        let age = state.sadb.find(&self.said).ok_or(Errno::ENOENT)?.age();
+        let mut planner = state.planner(host);
+        planner.dissolve(age)?;
+        let plan = planner.finish()?;
+        Ok((age, plan, self.answer))
     }
 
-    fn commit((age, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<H, ()> {
+    fn commit((age, plan, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<H, ()> {
         group::ungroup(&mut state.sadb, age);
+        state.carry_out(host, plan);
         if let Some(sa) = state.sadb.get(age) {
             let said = sa.spec.said();
             state.trace(host, Part::Spi, format_args!("{said}: ungrouped"));

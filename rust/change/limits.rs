@@ -50,11 +50,13 @@ impl<H: Host> Change<H> for PassLimit {
             return Ok(Passed::None);
         };
         let age = sa.age();
+        let usage = state.usage(host, sa);
+        let used = (sa, &usage);
         if sa.spec.is_over(self.now) {
-            let message = about::expiry_of(host, sa, seq, (Ext::LifetimeHard, &sa.spec.hard))?;
+            let message = about::expiry_of(host, used, seq, (Ext::LifetimeHard, &sa.spec.hard))?;
             Ok(Passed::Hard(Removal::told(host, state, age, message)?))
         } else {
-            let message = about::expiry_of(host, sa, seq, (Ext::LifetimeSoft, &sa.spec.soft))?;
+            let message = about::expiry_of(host, used, seq, (Ext::LifetimeSoft, &sa.spec.soft))?;
             Ok(Passed::Soft(state.sadb.prepare_dying(age)?, message))
         }
     }

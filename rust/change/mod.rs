@@ -22,6 +22,7 @@
 //! whose limits have passed, UPDATE of ports).
 
 mod add;
+mod flow;
 mod group;
 mod limits;
 mod remove;
@@ -29,6 +30,14 @@ mod replace;
 
 pub use self::{
     add::Add,
+    flow::{
+        clear_eroutes,
+        end,
+        AddEroute,
+        Before,
+        RemoveEroute,
+        SetInflow, //
+    },
     group::{
         Group,
         Link,
@@ -47,6 +56,7 @@ pub use self::{
 };
 
 use crate::{
+    engine::Engine,
     memory::Vector,
     netns::{
         Host,
@@ -94,6 +104,8 @@ impl<H: Host> Done<H, ()> {
 /// the lock is not held.
 pub fn make<H: Host, C: Change<H>>(host: &H, change: C) -> Result<C::Removed, Refusal> {
     let mut state = host.lock();
+    // Nobody else changes the engine between what a plan found there and what it does.
+    let hold = host.engine().hold();
     let plan = change.plan(host, &mut state)?;
     let deadline = state.sadb.next_deadline();
     let Done {
@@ -101,6 +113,7 @@ pub fn make<H: Host, C: Change<H>>(host: &H, change: C) -> Result<C::Removed, Re
         others,
         removed,
     } = C::commit(plan, host, &mut state);
+    drop(hold);
     if state.sadb.next_deadline() != deadline {
         host.wake_at(state.sadb.next_deadline());
     }

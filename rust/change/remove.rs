@@ -8,6 +8,7 @@ use super::{
     Done, //
 };
 use crate::{
+    flows::RemovedStates,
     klips_core::{
         errno::Errno,
         pfkey::{
@@ -120,6 +121,9 @@ impl<H: Host> Removal<H> {
                 format_args!("{said}: removed, a chain of {len}"),
             );
         }
+        if let Some(sa) = state.sadb.get(age) {
+            state.flows.remove_chain(host.engine(), &state.sadb, sa);
+        }
         state.sadb.remove_chain(age, |sa| {
             let _ = memory::push(&mut removed, sa);
         });
@@ -194,13 +198,14 @@ struct RemoveAll<H: Host> {
 
 impl<H: Host> Change<H> for RemoveAll<H> {
     type Plan = Option<H::Draft>;
-    type Removed = RemovedAll;
+    type Removed = (RemovedAll, RemovedStates<H::Engine>);
 
     fn plan(self, _host: &H, _state: &mut State<H>) -> Result<Option<H::Draft>, Refusal> {
         Ok(self.answer)
     }
 
-    fn commit(answer: Option<H::Draft>, host: &H, state: &mut State<H>) -> Done<H, RemovedAll> {
+    fn commit(answer: Option<H::Draft>, host: &H, state: &mut State<H>) -> Done<H, Self::Removed> {
+        let states = state.flows.remove_all(host.engine(), &state.sadb);
         let removed = state.sadb.remove_all();
         state.trace(
             host,
@@ -210,14 +215,17 @@ impl<H: Host> Change<H> for RemoveAll<H> {
         Done {
             answer,
             others: Vector::new(),
-            removed,
+            removed: (removed, states),
         }
     }
 }
 
 /// Removes all SAs, answers if there was a request, and frees them step by step.
 pub fn remove_all<H: Host>(host: &H, answer: Option<H::Draft>) -> Result<(), Refusal> {
-    let mut removed = make(host, RemoveAll { answer })?;
+    let (mut removed, mut states) = make(host, RemoveAll { answer })?;
+    while states.delete_some(host.engine(), STEP) {
+        host.cond_resched();
+    }
     while removed.free_some() {
         host.cond_resched();
     }

@@ -7,10 +7,12 @@ use super::{
     Done, //
 };
 use crate::{
+    flows::Plan,
     klips_core::{
         errno::Errno,
         pfkey::debug::Part,
-        said::Said, //
+        said::Said,
+        xfrm::Usage, //
     },
     memory::{
         Boxed,
@@ -41,23 +43,33 @@ pub struct Replace<H: Host> {
 }
 
 impl<H: Host> Change<H> for Replace<H> {
-    type Plan = (Age, Replacement, H::Draft);
+    type Plan = (Age, Replacement, Plan<H::Engine>, H::Draft);
     type Removed = Boxed<Sa>;
 
-    fn plan(self, _host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
-        let sa = state.sadb.find(&self.sa.spec.said());
-        let age = sa.ok_or(Errno::ENOENT)?.age();
+    fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
+        let sa = state.sadb.find(&self.sa.spec.said()).ok_or(Errno::ENOENT)?;
+        let (age, keeps_keys) = (sa.age(), sa.spec.has_keys_of(&self.sa.spec));
         self.algorithms?;
         let replacement = state.sadb.prepare_replacement(self.sa)?;
-        Ok((age, replacement, self.answer))
+        let mut planner = state.planner(host);
+        planner.renew(age, keeps_keys);
+        let mut chain = planner.members(age)?;
+        for member in chain.iter_mut().filter(|member| member.age == age) {
+            member.spec = replacement.spec();
+        }
+        planner.chain(&chain)?;
+        drop(chain);
+        let plan = planner.finish()?;
+        Ok((age, replacement, plan, self.answer))
     }
 
     fn commit(
-        (age, replacement, answer): Self::Plan,
+        (age, replacement, plan, answer): Self::Plan,
         host: &H,
         state: &mut State<H>,
     ) -> Done<H, Boxed<Sa>> {
         let removed = state.sadb.replace(age, replacement);
+        state.carry_out(host, plan);
         let said = removed.spec.said();
         state.trace(host, Part::Spi, format_args!("{said}: replaced"));
         Done {
@@ -83,23 +95,26 @@ pub struct SetPorts<A> {
 impl<H, A> Change<H> for SetPorts<A>
 where
     H: Host,
-    A: FnOnce(&Sa) -> Result<H::Draft, OutOfMemory>,
+    A: FnOnce(&Sa, &Usage) -> Result<H::Draft, OutOfMemory>,
 {
     type Plan = (Age, Option<u16>, Option<u16>, H::Draft);
     type Removed = ();
 
-    fn plan(self, _host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
+    fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
         let sa = state.sadb.find(&self.said).ok_or(Errno::ENOENT)?;
-        let answer = (self.answer)(sa)?;
+        let answer = (self.answer)(sa, &state.usage(host, sa))?;
         Ok((sa.age(), self.sport, self.dport, answer))
     }
 
     fn commit(
         (age, sport, dport, answer): Self::Plan,
-        _host: &H,
+        host: &H,
         state: &mut State<H>,
     ) -> Done<H, ()> {
         state.sadb.set_ports(age, sport, dport);
+        if let Some(sa) = state.sadb.get(age) {
+            state.flows.set_ports(host.engine(), sa);
+        }
         Done::told(answer)
     }
 }

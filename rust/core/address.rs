@@ -2,7 +2,11 @@
 
 //! Address families.
 
-use core::net::IpAddr;
+use core::net::{
+    IpAddr,
+    Ipv4Addr,
+    Ipv6Addr, //
+};
 
 /// The two families that an SA's destination can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,6 +31,14 @@ impl Family {
         match self {
             Family::Inet => 2,
             Family::Inet6 => 10,
+        }
+    }
+
+    /// The address that means "any".
+    pub const fn unspecified(self) -> IpAddr {
+        match self {
+            Family::Inet => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Family::Inet6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         }
     }
 }

@@ -56,6 +56,11 @@ impl Transform {
     pub const fn protects(self) -> bool {
         matches!(self, Transform::Esp | Transform::Ah)
     }
+
+    /// Whether it is nothing but a header.
+    pub const fn is_header(self) -> bool {
+        matches!(self, Transform::IpIp | Transform::Ipv6)
+    }
 }
 
 /// What matters of an SA of a chain.
@@ -115,6 +120,12 @@ impl Layers {
         self.len
     }
 
+    /// Whether the outermost state is a header that nothing vouches for. Such packets are sent, and
+    /// never taken in.
+    pub fn is_bare(&self) -> bool {
+        self.iter().any(|layer| layer.transform.is_header())
+    }
+
     /// How many of the states are ESP and how many AH.
     pub fn protection(&self) -> Protection {
         let count = |transform| {
@@ -171,8 +182,6 @@ pub enum Refusal {
     NoSource,
     /// A tunnel right inside of another.
     TunnelInTunnel,
-    /// A tunnel that nothing vouches for, where packets come in.
-    BareTunnel,
     /// The SPI of an IPComp SA has more than 16 bits.
     Cpi,
     /// More than [`MAX_STATES`].
@@ -197,24 +206,14 @@ impl fmt::Display for Refusal {
             Refusal::Sources => "the SAs of the group have different sources",
             Refusal::NoSource => "the tunnel has no source address",
             Refusal::TunnelInTunnel => "a tunnel is right inside of another",
-            Refusal::BareTunnel => "no transform is outside of the tunnel",
             Refusal::Cpi => "the SPI of an IPCOMP SA has more than 16 bits",
             Refusal::TooLong => "the group takes more than five transforms",
         })
     }
 }
 
-/// Which way packets go through a chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// They come in.
-    In,
-    /// They go out.
-    Out,
-}
-
 /// The states that carry out a chain, which is given inside to outside.
-pub fn fold(chain: impl IntoIterator<Item = Member>, way: Way) -> Result<Layers, Refusal> {
+pub fn fold(chain: impl IntoIterator<Item = Member>) -> Result<Layers, Refusal> {
     let mut layers = Layers::NONE;
     // A tunnel, and its place in the chain, that waits for what is outside of it.
     let mut tunnel: Option<(usize, Member)> = None;
@@ -264,9 +263,6 @@ pub fn fold(chain: impl IntoIterator<Item = Member>, way: Way) -> Result<Layers,
         })?;
     }
     if let Some((index, Member { said, .. })) = tunnel {
-        if way == Way::In {
-            return Err(Refusal::BareTunnel);
-        }
         layers.push(Layer {
             member: index,
             transform: if said.dst.is_ipv4() {

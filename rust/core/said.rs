@@ -55,7 +55,7 @@ pub const MAGIC: [(u32, &str); 6] = [
 ///
 /// Prints as `/proc/net/ipsec_spigrp` has it, `tun0x113@10.0.0.2`; `{:#}` gives the form of the
 /// manual pages, `tun.113@10.0.0.2`, in which a colon instead of the dot stands for IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Said {
     /// Destination of the SA.
     pub dst: IpAddr,

@@ -6,6 +6,7 @@
 //! line begins with, so that a reader goes on in the right place whatever has come and gone in
 //! between; that in a list of sockets is the number of the socket, likewise.
 
+mod eroute;
 mod reading;
 mod spi;
 mod spigrp;
@@ -52,6 +53,8 @@ pub enum Listing {
     PfKeyRegistered,
     /// `/proc/net/pf_key_supported`: a line for each algorithm.
     PfKeySupported,
+    /// `/proc/net/ipsec/eroute/all`: a line for each eroute.
+    Eroute,
 }
 
 /// Version of the module, of the tools and of the documents.
@@ -90,7 +93,7 @@ pub enum End {
 
 impl Listing {
     /// All files, in order.
-    pub const ALL: [Listing; 7] = [
+    pub const ALL: [Listing; 8] = [
         Listing::SpiGrp,
         Listing::Spi,
         Listing::Version,
@@ -98,6 +101,7 @@ impl Listing {
         Listing::PfKey,
         Listing::PfKeyRegistered,
         Listing::PfKeySupported,
+        Listing::Eroute,
     ];
 
     /// Fills a page with the lines from `position` on: as many as fit, and no more than [`STEPS`],
@@ -148,6 +152,7 @@ impl Listing {
     fn end<H: Host>(self, state: &State<H>) -> u64 {
         match self {
             Listing::SpiGrp | Listing::Spi => state.sadb.next_age().number(),
+            Listing::Eroute => state.flows.next_number(),
             Listing::PfKey => state.listeners.next_number(),
             Listing::PfKeyRegistered => 1 + state.listeners.next_number() * SA_TYPES,
             Listing::Version | Listing::KlipsDebug | Listing::PfKeySupported => u64::MAX,
@@ -194,8 +199,23 @@ impl Listing {
             }
             Listing::Spi => {
                 let sa = cursor.sas.next()?;
-                let written = writeln!(out, "{}", spi::Line { sa, now });
+                let line = spi::Line {
+                    sa,
+                    now,
+                    usage: state.usage(host, sa),
+                    policy: state.flows.inflow_of(sa.age()),
+                };
+                let written = writeln!(out, "{line}");
                 Some(written.map(|()| sa.age().next().number()))
+            }
+            Listing::Eroute => {
+                let (number, eroute) = state.flows.at_or_after(position)?;
+                let line = eroute::Line {
+                    packets: state.flows.packets(host.engine(), &state.sadb, eroute),
+                    selector: eroute.selector,
+                    said: eroute.said,
+                };
+                Some(writeln!(out, "{line}").map(|()| number + 1))
             }
             Listing::Version => {
                 let () = (position == 0).then_some(())?;

@@ -3,8 +3,8 @@
 //! A line of `/proc/net/ipsec_spi`: an SA with what is known of it, never its keys
 //! (reference 6.3).
 //!
-//! Fields that only traffic could fill (IV, sequence numbers, error counts, ratio) are left out as
-//! KLIPS leaves them out before any.
+//! Of the fields that traffic fills, IV, error counts and ratio are left out, as KLIPS leaves them
+//! out before any.
 
 use crate::{
     klips_core::{
@@ -13,7 +13,9 @@ use crate::{
             types::SAFLAG_PFS,
             SaType, //
         },
-        said::Proto, //
+        said::Proto,
+        selector::Selector,
+        xfrm::Usage, //
     },
     sadb::{
         Moment,
@@ -25,6 +27,10 @@ use core::fmt;
 pub(super) struct Line<'a> {
     pub(super) sa: &'a Sa,
     pub(super) now: Moment,
+    /// What it has been used for.
+    pub(super) usage: Usage,
+    /// What may come out of the tunnel that it is.
+    pub(super) policy: Option<Selector>,
 }
 
 impl fmt::Display for Line<'_> {
@@ -36,8 +42,20 @@ impl fmt::Display for Line<'_> {
             false => ": dir=out",
         })?;
         write!(f, " src={}", spec.src.ip())?;
-        if (spec.auth != 0 || spec.encrypt != 0) && spec.replay != 0 {
-            write!(f, " ooowin={}", spec.replay)?;
+        if let Some(policy) = &self.policy {
+            let (src, dst) = (policy.src_text(), policy.dst_text());
+            write!(f, " policy={src}->{dst}")?;
+        }
+        if spec.auth != 0 || spec.encrypt != 0 {
+            if spec.replay != 0 {
+                write!(f, " ooowin={}", spec.replay)?;
+            }
+            if self.usage.sequence != 0 {
+                write!(f, " seq={}", self.usage.sequence)?;
+            }
+            if self.usage.window != 0 {
+                write!(f, " bit={:#x}", self.usage.window)?;
+            }
         }
         let flags = spec.flags & !SAFLAG_PFS;
         if flags != 0 {
@@ -52,6 +70,9 @@ impl fmt::Display for Line<'_> {
             write!(f, " eklen={encrypt_bits}")?;
         }
         self.lifetimes(f)?;
+        if self.usage.last_used != 0 {
+            write!(f, " idle={}", self.since(self.usage.last_used))?;
+        }
         let natt = &spec.natt;
         let encapsulation = match natt.kind {
             0 => "none",
@@ -72,10 +93,18 @@ impl fmt::Display for Line<'_> {
 }
 
 impl Line<'_> {
+    /// How many seconds ago something was; 0 if it has not been.
+    fn since(&self, real: u64) -> u64 {
+        match real {
+            0 => 0,
+            _ => self.now.real.saturating_sub(real),
+        }
+    }
+
     /// `life(c,s,h)=` and for each kind that counts or is limited: current, soft, hard.
     fn lifetimes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let spec = &self.sa.spec;
-        let (current, soft, hard) = (self.sa.current(), &spec.soft, &spec.hard);
+        let (current, soft, hard) = (self.sa.current(&self.usage), &spec.soft, &spec.hard);
         let age = self.now.boot.saturating_sub(spec.added.boot);
         f.write_str(" life(c,s,h)=")?;
         let mut kind =
@@ -102,7 +131,7 @@ impl Line<'_> {
         kind(
             "usetime",
             current.usetime > 1,
-            0,
+            self.since(current.usetime),
             soft.usetime,
             hard.usetime,
         )?;

@@ -6,7 +6,7 @@
 //! Allocations can be made to fail on purpose, with [`fail_after`], and it can be told whether
 //! secrets stay behind, with [`secrets`].
 
-use std::cell::Cell;
+use std::{cell::Cell, collections::BTreeMap, marker::PhantomData};
 use zeroize::Zeroizing;
 
 /// An allocation failed.
@@ -82,6 +82,55 @@ pub fn push_reserved<T>(vector: &mut Vector<T>, value: T) {
 pub fn filled(value: u8, len: usize) -> Result<Vector<u8>, OutOfMemory> {
     allocate()?;
     Ok(vec![value; len])
+}
+
+/// An ordered map. Memory for an entry is taken before it is made.
+pub struct Map<K, V>(BTreeMap<K, V>);
+
+/// Memory for an entry of a [`Map`].
+pub struct Node<K, V>(PhantomData<(K, V)>);
+
+impl<K: Ord + Copy, V> Map<K, V> {
+    /// A map without entries.
+    pub const fn new() -> Self {
+        Map(BTreeMap::new())
+    }
+
+    /// Takes memory for an entry.
+    pub fn reserve() -> Result<Node<K, V>, OutOfMemory> {
+        allocate()?;
+        Ok(Node(PhantomData))
+    }
+
+    /// Enters a value, in the place of one of the same key.
+    pub fn insert(&mut self, _node: Node<K, V>, key: K, value: V) {
+        self.0.insert(key, value);
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.0.get(key)
+    }
+
+    /// The value of a key, to be changed.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.0.get_mut(key)
+    }
+
+    /// Takes a value out.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        self.0.remove(key)
+    }
+
+    /// The first key that is not less than `key`.
+    pub fn at_or_after(&self, key: &K) -> Option<K> {
+        self.0.range(key..).next().map(|(key, _)| *key)
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// How many [`Secret`]s this thread has.

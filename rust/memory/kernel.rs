@@ -9,7 +9,11 @@ use kernel::{
         AllocError,
         KVVec, //
     },
-    prelude::*, //
+    prelude::*,
+    rbtree::{
+        RBTree,
+        RBTreeNodeReservation, //
+    }, //
 };
 
 pub use crate::sys::Secret;
@@ -67,4 +71,53 @@ pub fn push_reserved<T>(vector: &mut Vector<T>, value: T) {
 /// So many bytes, all of them `value`.
 pub fn filled(value: u8, len: usize) -> Result<Vector<u8>, OutOfMemory> {
     Ok(Vector::from_elem(value, len, GFP_KERNEL_ACCOUNT)?)
+}
+
+/// An ordered map. Memory for an entry is taken before it is made.
+pub struct Map<K, V>(RBTree<K, V>);
+
+/// Memory for an entry of a [`Map`].
+pub struct Node<K, V>(RBTreeNodeReservation<K, V>);
+
+impl<K: Ord + Copy, V> Map<K, V> {
+    /// A map without entries.
+    pub fn new() -> Self {
+        Map(RBTree::new())
+    }
+
+    /// Takes memory for an entry.
+    pub fn reserve() -> Result<Node<K, V>, OutOfMemory> {
+        let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT);
+        Ok(Node(node.map_err(|_| OutOfMemory)?))
+    }
+
+    /// Enters a value, in the place of one of the same key.
+    pub fn insert(&mut self, node: Node<K, V>, key: K, value: V) {
+        drop(self.0.insert(node.0.into_node(key, value)));
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.0.get(key)
+    }
+
+    /// The value of a key, to be changed.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.0.get_mut(key)
+    }
+
+    /// Takes a value out.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        self.0.remove(key)
+    }
+
+    /// The first key that is not less than `key`.
+    pub fn at_or_after(&self, key: &K) -> Option<K> {
+        Some(*self.0.cursor_lower_bound(key)?.current().0)
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }

@@ -4,20 +4,23 @@
 
 use super::write;
 use crate::{
-    klips_core::pfkey::{
-        build::{
-            request,
-            Builder, //
+    klips_core::{
+        pfkey::{
+            build::{
+                request,
+                Builder, //
+            },
+            types::SAFLAG_PFS,
+            Address,
+            Ext,
+            Ident,
+            Lifetime,
+            MsgType,
+            Sa,
+            SaState,
+            SaType, //
         },
-        types::SAFLAG_PFS,
-        Address,
-        Ext,
-        Ident,
-        Lifetime,
-        MsgType,
-        Sa,
-        SaState,
-        SaType, //
+        xfrm::Usage, //
     },
     memory::OutOfMemory,
     netns::Host,
@@ -55,10 +58,10 @@ pub fn put_ends(spec: &SaSpec, out: &mut Builder<'_>) {
 }
 
 /// All that is told of an SA, keys excepted.
-pub fn describe(sa: &sadb::Sa, out: &mut Builder<'_>) {
+pub fn describe(sa: &sadb::Sa, usage: &Usage, out: &mut Builder<'_>) {
     let spec = &sa.spec;
     out.sa(Ext::Sa, &sa_extension(spec));
-    out.lifetime(Ext::LifetimeCurrent, &sa.current(), spec.lifetime_form);
+    out.lifetime(Ext::LifetimeCurrent, &sa.current(usage), spec.lifetime_form);
     for (ext, lifetime) in [
         (Ext::LifetimeHard, &spec.hard),
         (Ext::LifetimeSoft, &spec.soft),
@@ -108,7 +111,7 @@ pub fn removal_of<H: Host>(host: &H, sa: &sadb::Sa) -> Result<H::Draft, OutOfMem
 /// dying, which it will be once it is told.
 pub fn expiry_of<H: Host>(
     host: &H,
-    sa: &sadb::Sa,
+    (sa, usage): (&sadb::Sa, &Usage),
     seq: u32,
     (limit, lifetime): (Ext, &Lifetime),
 ) -> Result<H::Draft, OutOfMemory> {
@@ -120,7 +123,7 @@ pub fn expiry_of<H: Host>(
     }
     write(host, &header, |out| {
         out.sa(Ext::Sa, &told);
-        out.lifetime(Ext::LifetimeCurrent, &sa.current(), spec.lifetime_form);
+        out.lifetime(Ext::LifetimeCurrent, &sa.current(usage), spec.lifetime_form);
         out.lifetime(limit, lifetime, spec.lifetime_form);
         put_ends(spec, out);
     })

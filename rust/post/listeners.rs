@@ -645,7 +645,8 @@ impl<H: Host> Listeners<H> {
         }
         if let Some(Hearing::Overrun { meant }) = &mut hearing {
             // The rest is lost, too.
-            let is_meant = |post: &&mut Post<H>| !matches!(post.relation_to(listener), Relation::None);
+            let is_meant =
+                |post: &&mut Post<H>| !matches!(post.relation_to(listener), Relation::None);
             // CAST: lengths fit.
             *meant -= posts.filter(is_meant).count() as u64;
         }

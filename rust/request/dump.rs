@@ -93,7 +93,11 @@ pub(super) fn dump<H: Host>(
 
 impl Search {
     /// Looks at some SAs more.
-    fn look<H: Host>(&mut self, host: &H, state: &State<H>) -> Result<Found<H::Draft>, OutOfMemory> {
+    fn look<H: Host>(
+        &mut self,
+        host: &H,
+        state: &State<H>,
+    ) -> Result<Found<H::Draft>, OutOfMemory> {
         for _ in 0..STEP {
             let found = state.sadb.at_or_after(self.next);
             let Some(sa) = found.filter(|sa| sa.age() < self.end) else {
@@ -106,7 +110,8 @@ impl Search {
                     satype: SaType::of(proto) as u8,
                     ..self.header.reply()
                 };
-                let message = write(host, &header, |out| about::describe(sa, out))?;
+                let usage = state.usage(host, sa);
+                let message = write(host, &header, |out| about::describe(sa, &usage, out))?;
                 return Ok(Found::Message(message));
             }
         }

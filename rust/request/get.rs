@@ -28,7 +28,8 @@ pub(super) fn get<H: Host>(
     let mut state = host.lock();
     let sa = state.sadb.find(&said).ok_or(Errno::ESRCH)?;
     let header = message.header.reply();
-    let reply = write(host, &header, |out| about::describe(sa, out))?;
+    let usage = state.usage(host, sa);
+    let reply = write(host, &header, |out| about::describe(sa, &usage, out))?;
     state.listeners.send(host, reply, Audience::Only(sender));
     Ok(())
 }

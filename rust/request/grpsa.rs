@@ -15,11 +15,9 @@ use crate::{
         errno::Errno,
         pfkey::{
             build::Builder,
-            types::SAREF_NULL,
             value::Second,
             Ext,
             Message,
-            Sa,
             SaType, //
         }, //
     },
@@ -59,10 +57,7 @@ pub(super) fn grpsa<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refu
 
 /// The reply echoes the request, SAref and address protocol zeroed.
 fn reply(message: &Message<'_>, out: &mut Builder<'_>) {
-    let echo = |sa, satype: SaType| Sa {
-        sa_ref: SAREF_NULL,
-        ..spec::meaningful(sa, satype.proto())
-    };
+    let echo = |sa, satype: SaType| spec::echo(sa, satype.proto());
     if let (Some(sa), Some(satype)) = (message.sa(), message.header.known_satype()) {
         out.sa(Ext::Sa, &echo(sa, satype));
     }

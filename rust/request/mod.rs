@@ -7,8 +7,10 @@
 //! [`crate::change`].
 
 mod add;
+mod addflow;
 mod debug;
 mod delete;
+mod delflow;
 mod dump;
 mod expire;
 mod flush;
@@ -109,10 +111,10 @@ fn dispatch<H: Host>(host: &H, sender: SocketId, message: &Message<'_>) -> Resul
         MsgType::Promisc => promisc::promisc(host, sender, message),
         MsgType::GrpSa => grpsa::grpsa(host, message),
         MsgType::Debug => debug::debug(host, message),
-        // There is no packet path yet: no eroutes, no interfaces.
-        MsgType::AddFlow | MsgType::DelFlow | MsgType::PlumbIf | MsgType::UnplumbIf => {
-            Err(Errno::EOPNOTSUPP.into())
-        }
+        MsgType::AddFlow => addflow::add_flow(host, message),
+        MsgType::DelFlow => delflow::del_flow(host, message),
+        // There are no interfaces.
+        MsgType::PlumbIf | MsgType::UnplumbIf => Err(Errno::EOPNOTSUPP.into()),
         // The kernel's own, and nobody's.
         MsgType::NatTNewMapping | MsgType::PChange => Err(Errno::EINVAL.into()),
     }

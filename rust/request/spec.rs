@@ -3,6 +3,7 @@
 //! What a message says of an SA, and what of that its answer echoes.
 
 use crate::{
+    engine::Engine,
     klips_core::{
         errno::Errno,
         pfkey::{
@@ -12,7 +13,10 @@ use crate::{
                 encrypt, //
             },
             build::Builder,
-            types::SAFLAG_PFS,
+            types::{
+                SAFLAG_PFS,
+                SAREF_NULL, //
+            },
             Ext,
             Ident,
             Key,
@@ -59,6 +63,14 @@ pub(super) fn meaningful(sa: Sa, proto: Proto) -> Sa {
     }
 }
 
+/// An SA extension of a request as its answer has it, without SAref.
+pub(super) fn echo(sa: Sa, proto: Proto) -> Sa {
+    Sa {
+        sa_ref: SAREF_NULL,
+        ..meaningful(sa, proto)
+    }
+}
+
 /// Longest text of an identity. The longest that there is names a mailbox: 64 bytes, `@`, 255 bytes
 /// of domain (RFC 5321 section 4.5.3.1) and a zero, in whole words.
 const IDENT_MAX: usize = 328;
@@ -92,7 +104,7 @@ pub(super) fn of_message<H: Host>(
     }
     spec.auth_bits = key_auth.map_or(0, |key| key.bits);
     spec.encrypt_bits = key_encrypt.map_or(0, |key| key.bits);
-    let algorithms = check_algorithms(message, spec);
+    let algorithms = check_algorithms(host, message, spec);
     if algorithms.is_ok() {
         spec.keys = keep_keys(key_auth, key_encrypt)?;
     }
@@ -146,8 +158,12 @@ fn rarities(message: &Message<'_>) -> Result<Option<Boxed<Rarities>>, Refusal> {
     })?))
 }
 
-/// Whether algorithms and keys go together.
-fn check_algorithms(message: &Message<'_>, spec: &SaSpec) -> Result<(), Refusal> {
+/// Whether algorithms and keys go together, and the kernel has them.
+fn check_algorithms<H: Host>(
+    host: &H,
+    message: &Message<'_>,
+    spec: &SaSpec,
+) -> Result<(), Refusal> {
     let satype = message.header.known_satype().ok_or(Errno::EINVAL)?;
     algorithm::check(
         satype,
@@ -156,7 +172,7 @@ fn check_algorithms(message: &Message<'_>, spec: &SaSpec) -> Result<(), Refusal>
         spec.encrypt,
         spec.encrypt_bits,
     )?;
-    Ok(())
+    Ok(host.engine().probe(&spec.algorithms())?)
 }
 
 /// Soft limits that are not above the hard ones, where those are set.

@@ -18,7 +18,8 @@ use crate::{
             Ext,
             Lifetime,
             Message, //
-        }, //
+        },
+        xfrm::Usage, //
     },
     netns::{
         Host,
@@ -67,10 +68,14 @@ fn set_ports<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
             said: message.said().ok_or(Errno::EINVAL)?,
             sport,
             dport,
-            answer: |sa: &Sa| {
+            answer: |sa: &Sa, usage: &Usage| {
                 write(host, &message.header.reply(), |out| {
                     out.sa(Ext::Sa, &about::sa_extension(&sa.spec));
-                    out.lifetime(Ext::LifetimeCurrent, &sa.current(), sa.spec.lifetime_form);
+                    out.lifetime(
+                        Ext::LifetimeCurrent,
+                        &sa.current(usage),
+                        sa.spec.lifetime_form,
+                    );
                     spec::echo_addresses(message, out);
                     out.natt_ports(sport, dport);
                 })

@@ -551,6 +551,13 @@ pub struct Replacement {
     slot: Slot,
 }
 
+impl Replacement {
+    /// What the SA will be.
+    pub fn spec(&self) -> &SaSpec {
+        &self.new.spec
+    }
+}
+
 impl Links for Sadb {
     type Id = Age;
 

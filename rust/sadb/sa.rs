@@ -14,6 +14,10 @@ use crate::{
         said::{
             Proto,
             Said, //
+        },
+        xfrm::{
+            Algorithms,
+            Usage, //
         }, //
     },
     memory::{
@@ -160,6 +164,20 @@ impl SaSpec {
         self.split_keys().1
     }
 
+    /// Its algorithms.
+    pub fn algorithms(&self) -> Algorithms {
+        Algorithms {
+            proto: self.proto,
+            auth: self.auth,
+            encrypt: self.encrypt,
+        }
+    }
+
+    /// Whether it transforms packets as another does: with the same algorithms and keys.
+    pub fn has_keys_of(&self, other: &SaSpec) -> bool {
+        self.algorithms() == other.algorithms() && self.split_keys() == other.split_keys()
+    }
+
     fn split_keys(&self) -> (&[u8], &[u8]) {
         let keys = self.keys.as_ref().map_or(&[][..], Secret::as_slice);
         let auth = usize::from(self.auth_bits.div_ceil(8));
@@ -256,12 +274,14 @@ impl Sa {
     }
 
     /// What it has used up, as LIFETIME_CURRENT tells it (RFC 2367 section 2.3.2): `addtime` is
-    /// when it was made.
-    pub fn current(&self) -> Lifetime {
+    /// when it was made, `usetime` when it was first used.
+    pub fn current(&self, usage: &Usage) -> Lifetime {
         Lifetime {
             allocations: self.spec.allocations,
+            packets: u32::try_from(usage.packets).unwrap_or(u32::MAX),
+            bytes: usage.bytes,
             addtime: self.spec.added.real,
-            ..Lifetime::default()
+            usetime: usage.use_time,
         }
     }
 }

@@ -99,6 +99,7 @@ impl Net {
         }
         if !is_first(net) {
             state.listeners.set_limit(crate::max_sockets());
+            state.flows.set_limit(crate::max_flows());
         }
         // SAFETY: The caller promises that `net` is valid.
         let engine = unsafe { Xfrm::of(net) };
@@ -114,11 +115,6 @@ impl Net {
     /// The namespace, for functions in C.
     pub(super) fn as_ptr(&self) -> *mut bindings::net {
         self.net.as_ptr()
-    }
-
-    /// The packet engine of this namespace.
-    pub fn engine(&self) -> &Xfrm {
-        &self.engine
     }
 
     /// Whether the current process may administer this namespace (contract 12).
@@ -162,7 +158,12 @@ fn random() -> u64 {
 }
 
 impl Host for Net {
+    type Engine = Xfrm;
     type Guard<'a> = Guard<'a, State<Net>, MutexBackend>;
+
+    fn engine(&self) -> &Xfrm {
+        &self.engine
+    }
 
     fn lock(&self) -> Self::Guard<'_> {
         self.state.lock()
@@ -299,8 +300,7 @@ unsafe extern "C" fn klips_netns_free(state: *mut c_void) {
     let namespace = unsafe { KBox::<Namespace>::from_foreign(state) };
     let Namespace { files, net } = KBox::into_inner(namespace);
     drop(files);
-    // Nothing refuses that, and nobody is told.
-    let _ = change::remove_all(&*net, None);
+    change::end(&*net);
 }
 
 /// The time has come that [`Clock::wake_at`] was told.

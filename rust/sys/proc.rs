@@ -78,6 +78,13 @@ const ENTRIES: [Entry; Listing::ALL.len()] = [
         link: Some((c"ipsec_spi", c"ipsec/spi/all")),
     },
     Entry {
+        listing: Listing::Eroute,
+        place: Place::Below(c"eroute"),
+        name: c"all",
+        mode: 0o400,
+        link: Some((c"ipsec_eroute", c"ipsec/eroute/all")),
+    },
+    Entry {
         listing: Listing::Version,
         place: Place::Folder,
         name: c"version",

@@ -81,7 +81,12 @@ impl World {
     }
 
     /// Writes a request whose number tells it from all others, and notes who is to be told.
-    fn write(&mut self, from: Socket, mut request: Vec<u8>, is_told: impl Fn(Socket, &Meant) -> bool) {
+    fn write(
+        &mut self,
+        from: Socket,
+        mut request: Vec<u8>,
+        is_told: impl Fn(Socket, &Meant) -> bool,
+    ) {
         self.seq += 1;
         request[8..12].copy_from_slice(&self.seq.to_ne_bytes());
         let _ = self.host.write_from(from, &request);
@@ -132,7 +137,9 @@ impl World {
             Step::Promiscuous(index, on) => {
                 if let Some(socket) = self.choose(index) {
                     self.meant.get_mut(&socket).unwrap().promiscuous = on;
-                    self.write(socket, message(msg::PROMISC, on.into(), &[]), |it, _| it == socket);
+                    self.write(socket, message(msg::PROMISC, on.into(), &[]), |it, _| {
+                        it == socket
+                    });
                 }
             }
             Step::Tell(index) => {
@@ -179,7 +186,11 @@ impl World {
             "socket {socket} heard {heard:?} of {meant:?}"
         );
         let lost = self.host.lost(socket) as usize;
-        assert_eq!(heard.len() + lost, meant.len(), "socket {socket}, {lost} lost");
+        assert_eq!(
+            heard.len() + lost,
+            meant.len(),
+            "socket {socket}, {lost} lost"
+        );
     }
 }
 
@@ -260,17 +271,18 @@ fn many_sockets_are_told_in_steps_and_others_have_their_turn() {
 #[test]
 fn sockets_come_and_go_and_overrun_while_others_are_told() {
     let host = crowd();
-    host.on_breathe.replace(Some(Box::new(|host| match host.breaths.get() {
-        1 => {
-            // Those whose turn it is next, and some that have had theirs.
-            for socket in (700..760).chain(MANY - 10..MANY) {
-                host.close(socket);
+    host.on_breathe
+        .replace(Some(Box::new(|host| match host.breaths.get() {
+            1 => {
+                // Those whose turn it is next, and some that have had theirs.
+                for socket in (700..760).chain(MANY - 10..MANY) {
+                    host.close(socket);
+                }
+                host.open(2000);
             }
-            host.open(2000);
-        }
-        2 => host.full.borrow_mut().extend(1..300),
-        _ => (),
-    })));
+            2 => host.full.borrow_mut().extend(1..300),
+            _ => (),
+        })));
     host.write(&flush(0)).unwrap();
     for socket in 300..700 {
         assert_eq!(host.read(socket).len(), 1, "socket {socket}");
@@ -303,7 +315,8 @@ fn a_dump_ends_with_its_process() {
     for spi in 0..200 {
         host.set_up(&add(said(&format!("esp.{:x}@10.0.0.2", 0x1000 + spi))));
     }
-    host.on_breathe.replace(Some(Box::new(|host| host.killed.set(true))));
+    host.on_breathe
+        .replace(Some(Box::new(|host| host.killed.set(true))));
     host.write(&message(msg::DUMP, 0, &[])).unwrap();
     let told = host.read(A).len();
     assert!((1..200).contains(&told), "{told} told");

@@ -86,7 +86,8 @@ const TABLE_OUT: [Row; 19] = [
     // Contract 4: GRP and FLT.
     row(msg::GRPSA, "SA AD", "ST2 SA2 AD2 GRP FLT"),
     row(msg::ADDFLOW, "SA AD FS FD FSM FDM", "AS PRO"),
-    row(msg::DELFLOW, "FS FD FSM FDM", "SA PRO"),
+    // KLIPS requires the flow, and sends none when all are removed.
+    row(msg::DELFLOW, "", "SA FS FD FSM FDM PRO"),
     row(msg::DEBUG, "DBG", ""),
     row(msg::NAT_T_NEW_MAPPING, "SA AS AD NS ND", ""),
     row(msg::PLUMBIF, "PLU", ""),
@@ -215,7 +216,7 @@ fn can_be_valid(msg_type: u8) -> bool {
 fn message_with_what_is_required_is_taken() {
     for (row, direction) in rows().filter(|(row, _)| can_be_valid(row.msg_type)) {
         let mut exts = Vec::new();
-        if row.msg_type == msg::DELFLOW && direction == IN {
+        if row.msg_type == msg::DELFLOW {
             exts = numbers("FS FD FSM FDM").into_iter().map(valid).collect();
         }
         let bytes = with(row.msg_type, direction, &exts);
@@ -250,7 +251,7 @@ fn every_other_extension_is_taken_if_permitted_and_einval_if_not() {
         let (required, permitted) = (numbers(row.required), numbers(row.permitted));
         for number in (0..64).filter(|number| !required.contains(number)) {
             let mut exts = vec![valid(number)];
-            if row.msg_type == msg::DELFLOW && direction == IN {
+            if row.msg_type == msg::DELFLOW {
                 exts = numbers("FS FD FSM FDM").into_iter().map(valid).collect();
                 if !exts.contains(&valid(number)) {
                     exts.push(valid(number));

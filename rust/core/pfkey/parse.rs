@@ -214,7 +214,7 @@ impl<'a> Message<'a> {
         if rule.required & !self.present != 0 {
             return Err(Errno::EINVAL);
         }
-        self.check_content(direction)
+        self.check_content()
     }
 
     fn read_extensions(&mut self, permitted: u64) -> Result<(), Errno> {
@@ -230,9 +230,9 @@ impl<'a> Message<'a> {
         Ok(())
     }
 
-    fn check_content(&self, direction: Direction) -> Result<(), Errno> {
+    fn check_content(&self) -> Result<(), Errno> {
         match self.header.msg_type {
-            MsgType::DelFlow if direction == Direction::In => {
+            MsgType::DelFlow => {
                 let clears = self.sa().is_some_and(|sa| sa.flags & SAFLAG_CLEARFLOW != 0);
                 if self.present & table::FLOWS != table::FLOWS && !clears {
                     return Err(Errno::EINVAL);

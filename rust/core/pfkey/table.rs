@@ -115,7 +115,8 @@ pub const fn extensions(msg_type: MsgType, direction: Direction) -> Rule {
             PChange => FIRST_TWENTY,
             GrpSa => rule(&[SA, AD], &[ST2, SA2, AD2, GRP, FLT]),
             AddFlow => rule(&[SA, AD, FS, FD, FSM, FDM], &[AS, PRO]),
-            DelFlow => rule(&[FS, FD, FSM, FDM], &[SA, PRO]),
+            // KLIPS's table requires the flow, which is not there when all are removed.
+            DelFlow => rule(&[], &[SA, FS, FD, FSM, FDM, PRO]),
             Debug => rule(&[DBG], &[]),
             NatTNewMapping => rule(&[SA, AS, AD, NS, ND], &[]),
             PlumbIf | UnplumbIf => rule(&[PLU], &[]),

@@ -84,16 +84,8 @@ pub fn debug(mask: u32) -> Vec<u8> {
 
 /// X_ADDFLOW, well formed.
 fn add_flow() -> Vec<u8> {
-    let host = |number| wire::address(number, wire::ip("10.0.0.0"), 0);
-    let exts = [
-        RawSa::naming(0x115).ext(ext::SA),
-        wire::address(ext::ADDRESS_DST, wire::ip("10.0.0.2"), 0),
-        host(ext::ADDRESS_SRC_FLOW),
-        host(ext::ADDRESS_DST_FLOW),
-        host(ext::ADDRESS_SRC_MASK),
-        host(ext::ADDRESS_DST_MASK),
-    ];
-    wire::message(msg::ADDFLOW, 3, &exts)
+    let flow = wire::flow(("10.1.0.0/24", 0), ("10.2.0.0/24", 0), 0);
+    wire::add_flow(wire::said("esp.115@10.0.0.2"), 0, &flow)
 }
 
 /// A request of each kind: every type of message, with what makes a difference to the memory that

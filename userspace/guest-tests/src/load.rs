@@ -224,7 +224,9 @@ fn not_kept_by_files() -> Result<()> {
     });
     outcome?;
     for (index, file) in files.iter_mut().enumerate() {
-        let error = file.read(&mut [0; 10]).map_err(|error| error.raw_os_error());
+        let error = file
+            .read(&mut [0; 10])
+            .map_err(|error| error.raw_os_error());
         ensure!(error == Err(Some(EIO)), "file {index}: {error:?}");
     }
     loads()?;

@@ -307,7 +307,9 @@ pub fn write_in_group(group: &str) -> Result<String> {
         writing < 1 << 20,
         "who writes is charged with {writing} bytes for {LISTENERS} who don't read"
     );
-    Ok(format!("{writing} bytes for writing to {LISTENERS} who don't read"))
+    Ok(format!(
+        "{writing} bytes for writing to {LISTENERS} who don't read"
+    ))
 }
 
 /// What [`Helper::Charge`] does: enters the control group, and sees what it is charged for.

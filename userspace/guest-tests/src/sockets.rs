@@ -7,8 +7,8 @@ use crate::{
     kinds::rich,
     ktap::Test,
     support::{
-        KeySocket, add, bytes_of, errno, expect_spigrp, flush, header, make, manual_sas, naming, open_raw,
-        parse, said,
+        KeySocket, add, bytes_of, errno, expect_spigrp, flush, header, make, manual_sas, naming,
+        open_raw, parse, said,
     },
     tests,
 };
@@ -615,8 +615,15 @@ fn hundreds_of_listeners_are_told_in_order() -> Result<()> {
     let mut first: Option<Vec<Vec<u8>>> = None;
     for listener in &listeners {
         let told = listener.drain()?;
-        ensure!(told.len() == (WRITERS * SAS) as usize, "{} told", told.len());
-        ensure!(first.get_or_insert_with(|| told.clone()) == &told, "another order");
+        ensure!(
+            told.len() == (WRITERS * SAS) as usize,
+            "{} told",
+            told.len()
+        );
+        ensure!(
+            first.get_or_insert_with(|| told.clone()) == &told,
+            "another order"
+        );
     }
     Ok(())
 }

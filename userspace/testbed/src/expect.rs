@@ -38,6 +38,16 @@ pub fn answer(host: &TestHost, request: &[u8]) -> Vec<u8> {
     read.remove(0)
 }
 
+/// All that can be seen of the tables, and of the engine.
+pub fn seen(host: &TestHost) -> [String; 4] {
+    [
+        host.spigrp(),
+        host.spi(),
+        host.eroute(),
+        host.engine.listing(),
+    ]
+}
+
 /// Checks that a request fails: with this errno, with the message of it at both sockets, and
 /// without a change.
 pub fn refused(host: &TestHost, request: &[u8], errno: Errno) {
@@ -47,10 +57,10 @@ pub fn refused(host: &TestHost, request: &[u8], errno: Errno) {
 /// The same, with a fault in the message.
 pub fn refused_with(host: &TestHost, request: &[u8], errno: Errno, fault: Option<(u8, u8)>) {
     host.drain();
-    let before = (host.spigrp(), host.spi());
+    let before = seen(host);
     assert_eq!(host.write(request), Err(errno), "{}", hex(request));
     host.check();
-    assert_eq!((host.spigrp(), host.spi()), before, "nothing changes");
+    assert_eq!(seen(host), before, "nothing changes");
     let mut want = error_message(request, errno);
     if let Some((member, reason)) = fault {
         want.extend(extension(ext::FAULT, &[member, reason, 0, 0]));

@@ -2,7 +2,9 @@
 
 //! A [`TestHost`] in the place of the kernel.
 
+use crate::engine::TestEngine;
 use klips::{
+    change,
     errno::Errno,
     listing::{End, Listing, Page},
     memory::{self, OutOfMemory},
@@ -36,6 +38,8 @@ type OnBreathe = Box<dyn Fn(&TestHost)>;
 /// A namespace with sockets whose queues can be read, addresses and a clock that can be set.
 pub struct TestHost {
     state: Mutex<State<TestHost>>,
+    /// The packet engine.
+    pub engine: TestEngine,
     queues: RefCell<HashMap<Socket, VecDeque<Vec<u8>>>>,
     deliveries: RefCell<Vec<Socket>>,
     /// Sockets whose queue is full.
@@ -112,6 +116,7 @@ impl TestHost {
                 0x0123_4567_89ab_cdef,
                 0xfedc_ba98_7654_3210,
             ]))),
+            engine: TestEngine::default(),
             queues: RefCell::default(),
             deliveries: RefCell::default(),
             full: RefCell::default(),
@@ -232,6 +237,11 @@ impl TestHost {
         self.listing(Listing::Spi)
     }
 
+    /// `/proc/net/ipsec_eroute`.
+    pub fn eroute(&self) -> String {
+        self.listing(Listing::Eroute)
+    }
+
     /// The whole of a file, line by line.
     pub fn listing(&self, file: Listing) -> String {
         let mut text = String::new();
@@ -260,7 +270,9 @@ impl TestHost {
 
     /// Checks all invariants of the table.
     pub fn check(&self) {
-        self.state().sadb.check();
+        let state = self.state();
+        state.sadb.check();
+        state.flows.check(&state.sadb);
     }
 
     /// Lets time pass, second by second where something is to be done.
@@ -303,6 +315,22 @@ impl Page for Lines {
     }
 }
 
+impl Drop for TestHost {
+    /// The namespace ends, and nothing of it stays in the engine.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        memory::fail_after(None);
+        self.on_breathe.take();
+        self.breaths.set(0);
+        change::end(self);
+        let engine = &self.engine;
+        assert_eq!(engine.listing(), "", "left in the engine");
+        assert_eq!(engine.references(), (0, 0), "references that were kept");
+    }
+}
+
 impl Default for TestHost {
     fn default() -> Self {
         Self::new()
@@ -327,7 +355,12 @@ fn check_order(message: &[u8]) {
 }
 
 impl Host for TestHost {
+    type Engine = TestEngine;
     type Guard<'a> = Guard<'a>;
+
+    fn engine(&self) -> &TestEngine {
+        &self.engine
+    }
 
     fn lock(&self) -> Guard<'_> {
         let state = self.state.try_lock();

@@ -3,6 +3,7 @@
 //! What tests on the build machine share: the module's request engine on a [`TestHost`], and
 //! messages put together byte by byte.
 
+pub mod engine;
 mod expect;
 mod host;
 pub mod target;

@@ -51,8 +51,6 @@ fn messages_reach_every_kind_of_answer() {
     let all = msg::GETSPI..=msg::UNPLUMBIF;
     let never = [
         msg::PCHANGE,
-        msg::ADDFLOW,
-        msg::DELFLOW,
         msg::NAT_T_NEW_MAPPING,
         msg::PLUMBIF,
         msg::UNPLUMBIF,

@@ -12,11 +12,10 @@ use crate::{
 };
 use klips::{
     address::Family,
-    fold::{self, Layer, Layers, Member, Mode, Transform, Way},
+    fold::{self, Layer, Layers, Member, Mode, Transform},
     said::{Proto, Said},
     selector::Packet,
 };
-use pfkey::text::address::unspecified;
 use serde::Serialize;
 use std::{collections::HashMap, fmt, net::IpAddr};
 
@@ -129,9 +128,9 @@ impl Sas {
             said: *said,
             src: row(said)
                 .and_then(|row| row.src)
-                .unwrap_or(unspecified(Family::of(&said.dst))),
+                .unwrap_or(Family::of(&said.dst).unspecified()),
         });
-        let layers = fold::fold(members, Way::Out).map_err(Obstacle::Refused)?;
+        let layers = fold::fold(members).map_err(Obstacle::Refused)?;
         let udp = saids.iter().map(|said| row(said)?.udp).collect();
         Ok(Path { saids, layers, udp })
     }

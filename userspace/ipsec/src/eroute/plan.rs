@@ -13,7 +13,7 @@ use klips::{
     said::Said,
     selector::{Network, Selector},
 };
-use pfkey::{Content, text::address::unspecified};
+use pfkey::Content;
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -104,7 +104,7 @@ impl Request {
                         flags: eroute.flags(),
                         ..Sa::naming(said.spi)
                     }),
-                    src: Some(Address::of(unspecified(Family::of(&said.dst)))),
+                    src: Some(Address::of(Family::of(&said.dst).unspecified())),
                     flow: Some(flow(&eroute.selector)),
                     ..Content::about(header(MsgType::AddFlow, None), said)
                 }

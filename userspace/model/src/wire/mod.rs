@@ -4,9 +4,10 @@
 //! of the code under test.
 
 mod extension;
+mod flow;
 mod message;
 mod number;
 mod read;
 mod text;
 
-pub use self::{extension::*, message::*, number::*, read::*, text::*};
+pub use self::{extension::*, flow::*, message::*, number::*, read::*, text::*};

@@ -100,6 +100,21 @@ pub fn assert_clean(message: &[u8]) {
                     _ => zero(&ext, 36..40),
                 }
             }
+            ext::ADDRESS_SRC_FLOW
+            | ext::ADDRESS_DST_FLOW
+            | ext::ADDRESS_SRC_MASK
+            | ext::ADDRESS_DST_MASK => {
+                zero(&ext, 4..8);
+                match u16_at(&ext, 8) {
+                    2 => zero(&ext, 16..24),
+                    // Neither flow information nor scope are of an eroute.
+                    _ => {
+                        zero(&ext, 12..16);
+                        zero(&ext, 32..40);
+                    }
+                }
+            }
+            ext::PROTOCOL => zero(&ext, 5..8),
             ext::IDENTITY_SRC | ext::IDENTITY_DST => zero(&ext, 6..8),
             ext::SUPPORTED_AUTH | ext::SUPPORTED_ENCRYPT => {
                 zero(&ext, 4..8);

@@ -12,14 +12,6 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-/// The address that means "any".
-pub fn unspecified(family: Family) -> IpAddr {
-    match family {
-        Family::Inet => Ipv4Addr::UNSPECIFIED.into(),
-        Family::Inet6 => Ipv6Addr::UNSPECIFIED.into(),
-    }
-}
-
 /// What a text in the place of an address is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Host<'a> {

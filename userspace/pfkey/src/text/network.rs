@@ -3,7 +3,7 @@
 //! Networks as KLIPS's `ttosubnet` reads them: an address, a slash, and a number of bits or, for
 //! IPv4, a mask. A port may follow a colon, as in `/proc/net/ipsec_eroute`.
 
-use super::address::{self, AddressError, Host, unspecified};
+use super::address::{self, AddressError, Host};
 use klips::{address::Family, selector::Network};
 use std::{
     fmt,
@@ -69,7 +69,7 @@ impl Unresolved<'_> {
 pub fn parse(text: &str, family: Option<Family>) -> Result<Unresolved<'_>, NetworkError> {
     if text == DEFAULT {
         return Ok(Unresolved {
-            address: Host::Address(unspecified(family.unwrap_or(Family::Inet))),
+            address: Host::Address(family.unwrap_or(Family::Inet).unspecified()),
             prefix: 0,
             port: None,
         });
@@ -100,7 +100,7 @@ fn parse_prefix(mask: &str, family: Family) -> Result<u8, NetworkError> {
     if !mask.is_empty() && mask.bytes().all(|byte| byte.is_ascii_digit()) {
         let prefix = mask.parse().ok();
         return prefix
-            .filter(|prefix| Network::of(unspecified(family), *prefix).is_some())
+            .filter(|prefix| Network::of(family.unspecified(), *prefix).is_some())
             .ok_or(NetworkError::TooManyBits);
     }
     match (family, address::parse(mask, Some(Family::Inet))) {

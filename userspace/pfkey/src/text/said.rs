@@ -125,6 +125,6 @@ fn parse_keyword(text: &str) -> Result<Unresolved<'_>, SaidError> {
     Ok(Unresolved {
         proto,
         spi,
-        dst: Host::Address(address::unspecified(family)),
+        dst: Host::Address(family.unspecified()),
     })
 }

@@ -11,7 +11,6 @@ use crate::{
     text::{self, Shown},
 };
 use klips::address::Family;
-use pfkey::text::address::unspecified;
 
 /// Options beside those that name the SA, and what the original calls them.
 const OTHERS: [(&str, &str); 2] = [("src", "SRC"), ("dst", "DST")];
@@ -33,7 +32,7 @@ pub(super) fn addresses(
             .map_err(|error| naming::bad_address(name, text, &error)),
         None => Ok(None),
     };
-    let src = address("src")?.unwrap_or(unspecified(family));
+    let src = address("src")?.unwrap_or(family.unspecified());
     // The destination of a tunnel is that of its SA; the original sends no other one either.
     address("dst")?;
     Ok(Addresses { said, src })

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Eroutes, and what may come out of tunnels (contract 24, reference 4.13).
+
+use super::{
+    make,
+    remove_all,
+    Change,
+    Done, //
+};
+use crate::{
+    engine::Engine,
+    flows::Plan,
+    klips_core::{
+        errno::Errno,
+        pfkey::debug::Part,
+        said::Said,
+        selector::Selector, //
+    },
+    memory::Vector,
+    netns::{
+        Host,
+        Refusal,
+        State, //
+    }, //
+};
+
+/// How many eroutes are removed before others get their turn.
+const STEP: usize = 64;
+
+/// Which eroute may be there before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Before {
+    /// None for these packets.
+    None,
+    /// One, whose place the new one takes.
+    One,
+}
+
+/// Adds an eroute.
+pub struct AddEroute<H: Host> {
+    /// Which packets it is for.
+    pub selector: Selector,
+    /// The SA that they go through first, which need not be there, or a magic one.
+    pub said: Said,
+    /// What it needs before.
+    pub before: Before,
+    /// The answer.
+    pub answer: H::Draft,
+}
+
+impl<H: Host> Change<H> for AddEroute<H> {
+    type Plan = (Selector, Said, Plan<H::Engine>, H::Draft);
+    type Removed = ();
+
+    fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
+        let AddEroute {
+            selector,
+            said,
+            before,
+            answer,
+        } = self;
+        let mut planner = state.planner(host);
+        planner.add_eroute(selector, said, before == Before::One)?;
+        Ok((selector, said, planner.finish()?, answer))
+    }
+
+    fn commit(
+        (selector, said, plan, answer): Self::Plan,
+        host: &H,
+        state: &mut State<H>,
+    ) -> Done<H, ()> {
+        state.carry_out(host, plan);
+        let open = state.flows.find(&selector).is_some_and(|it| it.is_open());
+        state.trace(
+            host,
+            Part::Eroute,
+            format_args!(
+                "{} -> {}: an eroute to {said}{}",
+                selector.src_text(),
+                selector.dst_text(),
+                if open { "" } else { ", drops" },
+            ),
+        );
+        Done::told(answer)
+    }
+}
+
+/// Says what may come out of a tunnel.
+pub struct SetInflow<H: Host> {
+    /// Which packets.
+    pub selector: Selector,
+    /// The tunnel, or an SA outside of it.
+    pub said: Said,
+    /// The answer.
+    pub answer: H::Draft,
+}
+
+impl<H: Host> Change<H> for SetInflow<H> {
+    type Plan = (Selector, Said, Plan<H::Engine>, H::Draft);
+    type Removed = ();
+
+    fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
+        let mut planner = state.planner(host);
+        planner.add_inflow(self.selector, self.said)?;
+        Ok((self.selector, self.said, planner.finish()?, self.answer))
+    }
+
+    fn commit(
+        (selector, said, plan, answer): Self::Plan,
+        host: &H,
+        state: &mut State<H>,
+    ) -> Done<H, ()> {
+        state.carry_out(host, plan);
+        state.trace(
+            host,
+            Part::Eroute,
+            format_args!(
+                "{} -> {}: may come out of {said}",
+                selector.src_text(),
+                selector.dst_text(),
+            ),
+        );
+        Done::told(answer)
+    }
+}
+
+/// Removes an eroute.
+pub struct RemoveEroute<H: Host> {
+    /// Which packets it is for.
+    pub selector: Selector,
+    /// The answer.
+    pub answer: H::Draft,
+}
+
+impl<H: Host> Change<H> for RemoveEroute<H> {
+    type Plan = (Selector, H::Draft);
+    type Removed = ();
+
+    fn plan(self, _host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
+        if !state.flows.has(&self.selector) {
+            return Err(Errno::ENOENT.into());
+        }
+        Ok((self.selector, self.answer))
+    }
+
+    fn commit((selector, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<H, ()> {
+        state.flows.remove(host.engine(), &selector);
+        state.trace(
+            host,
+            Part::Eroute,
+            format_args!(
+                "{} -> {}: no eroute any more",
+                selector.src_text(),
+                selector.dst_text(),
+            ),
+        );
+        Done::told(answer)
+    }
+}
+
+/// Removes some of the eroutes.
+struct ClearSome {
+    position: u64,
+    end: u64,
+}
+
+impl<H: Host> Change<H> for ClearSome {
+    type Plan = Self;
+    type Removed = Option<u64>;
+
+    fn plan(self, _host: &H, _state: &mut State<H>) -> Result<Self, Refusal> {
+        Ok(self)
+    }
+
+    fn commit(
+        ClearSome { position, end }: Self,
+        host: &H,
+        state: &mut State<H>,
+    ) -> Done<H, Option<u64>> {
+        Done {
+            answer: None,
+            others: Vector::new(),
+            removed: state.flows.clear_some(host.engine(), position, end, STEP),
+        }
+    }
+}
+
+/// Removes the eroutes that are there now, step by step.
+pub fn clear_eroutes<H: Host>(host: &H) -> Result<(), Refusal> {
+    let end = host.lock().flows.next_number();
+    let mut next = Some(0);
+    while let Some(position) = next {
+        next = make(host, ClearSome { position, end })?;
+        host.cond_resched();
+    }
+    Ok(())
+}
+
+/// Takes everything out of a namespace that ends, and out of its engine.
+pub fn end<H: Host>(host: &H) {
+    // Neither can refuse.
+    let _ = remove_all(host, None);
+    let _ = clear_eroutes(host);
+    let mut state = host.lock();
+    let _hold = host.engine().hold();
+    state.flows.end(host.engine());
+}

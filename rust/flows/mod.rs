@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The packet side of a network namespace: eroutes, what may come out of tunnels, and which SAs have
+//! states in the engine.
+//!
+//! An eroute is a policy for packets that leave, whose templates are the chain of the SA that it
+//! names. Where there is no such chain, or none that can be used, the policy is there and drops. An
+//! *inflow*, from X_ADDFLOW with INFLOW, is a pair of policies for packets that come in, for this
+//! host and for others; it belongs to the tunnel SAs that it was set for and wants what comes out of
+//! their chains.
+//!
+//! A [`Planner`] is shown chains and flows as a change wants them and makes a [`Plan`] of what that
+//! asks of the engine.
+
+mod design;
+mod plan;
+mod planner;
+mod table;
+
+pub use self::{
+    design::Member,
+    plan::Plan,
+    planner::Planner,
+    table::{
+        Flows,
+        RemovedStates, //
+    }, //
+};
+
+use crate::{
+    engine::Engine,
+    klips_core::{
+        fold::{
+            Mode,
+            Protection,
+            Transform, //
+        },
+        said::{
+            Proto,
+            Said, //
+        },
+        selector::Selector,
+        xfrm::{
+            Action,
+            Templates, //
+        }, //
+    },
+    sadb::Age,
+};
+use core::net::IpAddr;
+
+/// Reqid that is the SA's own, for templates of packets that leave. Daemons use small numbers.
+///
+/// Two SAs of one namespace share one only if a billion others were added between them; then they
+/// are told apart by their ends, protocol and mode.
+const fn reqid_of(age: Age) -> u32 {
+    // CAST: the low bits.
+    OURS | age.number() as u32 & REQID_MASK
+}
+
+/// Set in every reqid that klips gives.
+const OURS: u32 = 0x8000_0000;
+/// Set in those of inflows.
+const INFLOW: u32 = 0x4000_0000;
+const REQID_MASK: u32 = INFLOW - 1;
+
+/// Reqid of the states of tunnels that come in and for which no inflow was set.
+const REQID_FREE: u32 = OURS | INFLOW;
+
+/// Reqid of an inflow, by its number.
+const fn reqid_of_inflow(number: u64) -> u32 {
+    // CAST: the low bits. 0 is that of tunnels without any.
+    REQID_FREE | (number % REQID_MASK as u64 + 1) as u32
+}
+
+/// How a state works, as far as its chain decides that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Protocol.
+    pub transform: Transform,
+    /// Mode.
+    pub mode: Mode,
+    /// Source.
+    pub src: IpAddr,
+    /// Destination.
+    pub dst: IpAddr,
+    /// By which templates name it.
+    pub reqid: u32,
+}
+
+/// The state of an SA in the engine.
+pub struct Live<S> {
+    /// The state.
+    pub state: S,
+    /// How it works.
+    pub shape: Shape,
+}
+
+/// Magic SPIs of protocol `int`: what an eroute does without an SA.
+pub mod shunt {
+    /// %pass: lets packets through as they are.
+    pub const PASS: u32 = 256;
+    /// %trapsubnet, the last of them. All others drop.
+    pub const TRAPSUBNET: u32 = 261;
+}
+
+/// Whether an eroute that names this lets its packets through as they are.
+fn is_pass(said: &Said) -> bool {
+    said.proto == Proto::Int && said.spi == shunt::PASS
+}
+
+/// What a chain has to have for an eroute or inflow to use it.
+///
+/// A chain that changes by itself, without a request about the eroute, never comes to protect less
+/// than it did: then the eroute drops, until a request says again what it is to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Floor {
+    /// What the chains so far had.
+    least: Protection,
+    /// Whether a chain without any protection was what the request itself found.
+    bare: bool,
+}
+
+impl Floor {
+    const fn admits(self, protection: Protection) -> bool {
+        protection.covers(self.least) && (self.bare || protection.is_some())
+    }
+
+    fn raise(&mut self, protection: Protection) {
+        self.least = self.least.max(protection);
+    }
+}
+
+/// Policies in the engine, and what they do there.
+struct Installed<P, const N: usize> {
+    policies: [P; N],
+    /// What they ask for.
+    templates: Templates,
+    action: Action,
+    floor: Floor,
+}
+
+impl<P, const N: usize> Installed<P, N> {
+    /// Whether packets get through.
+    fn is_open(&self) -> bool {
+        self.action == Action::Allow
+    }
+
+    /// Has packets dropped.
+    fn block(&mut self, engine: &impl Engine<Policy = P>) {
+        if self.is_open() {
+            for policy in &self.policies {
+                engine.policy_block(policy);
+            }
+            self.action = Action::Block;
+        }
+    }
+}
+
+/// An eroute.
+pub struct Eroute<P> {
+    /// Which packets it is for.
+    pub selector: Selector,
+    /// The SA that they go through first, or a magic one.
+    pub said: Said,
+    out: Installed<P, 1>,
+}
+
+impl<P> Eroute<P> {
+    /// Whether packets get through.
+    pub fn is_open(&self) -> bool {
+        self.out.is_open()
+    }
+}
+
+/// What may come out of tunnels.
+struct Inflow<P> {
+    selector: Selector,
+    /// For this host, and for others.
+    both: Installed<P, 2>,
+    /// How many SAs it is set for.
+    carriers: u64,
+    /// Whether it goes with the last of them. Else it stays, and drops: what was to be protected does
+    /// not come to be let in as cleartext because an SA's time is over.
+    released: bool,
+}
+
+/// That an inflow is set for an SA.
+#[derive(Clone, Copy)]
+struct Carrier {
+    inflow: u64,
+    /// Its place among those of the inflow, the newest first.
+    place: u64,
+}

@@ -1,0 +1,568 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Makes plans.
+
+use super::{
+    design::{
+        served_by,
+        state_spec,
+        Design,
+        Folded,
+        Member,
+        Unusable,
+        Wanted, //
+    },
+    is_pass,
+    plan::{
+        FirstInflow,
+        NewEroute,
+        NewInflow,
+        Plan,
+        Renewal,
+        Verdict, //
+    },
+    reqid_of_inflow,
+    shunt,
+    Floor,
+    Flows,
+    Installed,
+    Live,
+    Shape,
+    REQID_FREE, //
+};
+use crate::{
+    engine::Engine,
+    klips_core::{
+        address::Family,
+        errno::Errno,
+        fold::{
+            Layer,
+            Mode,
+            Transform, //
+        },
+        said::{
+            Proto,
+            Said, //
+        },
+        selector::{
+            Network,
+            Selector,
+            PRIORITY_LAST, //
+        },
+        xfrm::{
+            Action,
+            Direction,
+            PolicySpec,
+            Template,
+            Templates, //
+        }, //
+    },
+    memory::{
+        self,
+        Map,
+        OutOfMemory,
+        Vector, //
+    },
+    netns::Refusal,
+    sadb::{
+        Age,
+        Sadb, //
+    }, //
+};
+
+/// Makes a [`Plan`].
+pub struct Planner<'a, E: Engine> {
+    engine: &'a E,
+    sadb: &'a Sadb,
+    flows: &'a Flows<E>,
+    plan: Plan<E>,
+    /// The SA that is replaced, and whether its keys stay.
+    renewed: Option<(Age, bool)>,
+    /// The tunnel that gets an inflow, and that inflow's number.
+    pending: Option<(Age, u64)>,
+    /// The eroute that is replaced.
+    replaced: Option<u64>,
+    /// Whether an eroute that is asked for wants the chain's states.
+    demanded: bool,
+    /// The innermost SA of a chain that is taken apart.
+    dissolved: Option<Age>,
+}
+
+impl<'a, E: Engine> Planner<'a, E> {
+    /// Without anything to do.
+    pub fn new(engine: &'a E, sadb: &'a Sadb, flows: &'a Flows<E>) -> Self {
+        Planner {
+            engine,
+            sadb,
+            flows,
+            plan: Plan {
+                states: Vector::new(),
+                eroutes: Vector::new(),
+                inflows: Vector::new(),
+                catch_all: Vector::new(),
+                eroute: None,
+                inflow: None,
+            },
+            renewed: None,
+            pending: None,
+            replaced: None,
+            demanded: false,
+            dissolved: None,
+        }
+    }
+
+    /// An SA is replaced, and with it its state; with the same keys it goes on where it was.
+    pub fn renew(&mut self, age: Age, same_keys: bool) {
+        self.renewed = Some((age, same_keys));
+    }
+
+    /// The chain that an SA of the table is in, inside to outside.
+    pub fn members(&self, age: Age) -> Result<Vector<Member<'a>>, OutOfMemory> {
+        let mut members = Vector::new();
+        if let Some(sa) = self.sadb.get(age) {
+            memory::reserve(&mut members, self.sadb.chain(sa).count())?;
+            for sa in self.sadb.chain(sa) {
+                memory::push(&mut members, Member::of(sa))?;
+            }
+        }
+        Ok(members)
+    }
+
+    /// Whether nothing in the engine has to do with a chain.
+    fn is_idle(&self, chain: &[Member<'_>]) -> bool {
+        let has_to_do = |link: &Member<'_>| {
+            link.spec.inbound
+                || self.flows.live(link.age).is_some()
+                || self.flows.naming(link.spec.said(), 0).is_some()
+                || self.flows.carriers.get(&link.age).is_some()
+        };
+        !self.demanded && self.pending.is_none() && !chain.iter().any(has_to_do)
+    }
+
+    /// The inflow that the tunnel has that an SA is.
+    fn inflow_of(&self, age: Age) -> Option<u64> {
+        match self.pending {
+            Some((pending, number)) if pending == age => Some(number),
+            _ => Some(self.flows.carriers.get(&age)?.inflow),
+        }
+    }
+
+    /// The chain that an SA is in is taken apart.
+    pub fn dissolve(&mut self, age: Age) -> Result<(), Refusal> {
+        let members = self.members(age)?;
+        self.dissolved = members.first().map(|member| member.age);
+        for member in &members {
+            self.chain(core::slice::from_ref(member))?;
+        }
+        Ok(())
+    }
+
+    /// A chain as it is going to be, inside to outside: makes the states that it is to have, and
+    /// decides what becomes of what names its SAs.
+    pub fn chain(&mut self, chain: &[Member<'_>]) -> Result<(), Refusal> {
+        // One that can't be used is none of the change's business.
+        self.resolve(chain).map(drop)
+    }
+
+    fn resolve(&mut self, chain: &[Member<'_>]) -> Result<Folded, Refusal> {
+        if self.is_idle(chain) {
+            return Ok(Err(Unusable::NotYet));
+        }
+        let governing = chain.iter().find_map(|link| self.inflow_of(link.age));
+        let design = Design::of(chain, governing.map(reqid_of_inflow));
+        let wanted = design.as_ref().ok().map(Design::outbound);
+        let demanded = self.demanded || self.is_demanded(chain, wanted);
+        for (member, link) in chain.iter().enumerate() {
+            let current = self.flows.live(link.age).map(|live| live.shape);
+            let is_asked_for =
+                demanded || link.spec.inbound && design.as_ref().is_ok_and(|it| !it.is_bare());
+            // A state that was part of a group goes on as it is until something else is asked of it.
+            let stays = chain.len() == 1 && !demanded;
+            let shape = match &design {
+                Ok(design) if is_asked_for => match design.shape_of(member) {
+                    Some(shape) if !stays => Some(shape),
+                    shape => current.or(shape),
+                },
+                _ => current,
+            };
+            if let Some(shape) = shape {
+                self.state(link, shape)?;
+            }
+        }
+        for (member, link) in chain.iter().enumerate() {
+            let wanted = wanted.filter(|_| member == 0);
+            self.judge_eroutes(link.spec.said(), wanted)?;
+        }
+        for link in chain {
+            let carried = self.flows.carriers.get(&link.age).map(|it| it.inflow);
+            let carries = self.inflow_of(link.age);
+            for number in carries
+                .into_iter()
+                .chain(carried.filter(|_| carried != carries))
+            {
+                let wanted = self.wanted_of(number, chain, &design, governing, demanded);
+                self.judge_inflow(number, wanted)?;
+            }
+        }
+        Ok(design)
+    }
+
+    /// Whether an eroute that is there would use a chain.
+    fn is_demanded(&self, chain: &[Member<'_>], wanted: Option<Wanted>) -> bool {
+        let (Some(link), Some((_, protection))) = (chain.first(), wanted) else {
+            return false;
+        };
+        let said = link.spec.said();
+        let mut next = 0;
+        while let Some(number) = self.flows.naming(said, next) {
+            let eroute = self.flows.eroutes.get(&number);
+            if Some(number) != self.replaced
+                && eroute.is_some_and(|eroute| eroute.out.floor.admits(protection))
+            {
+                return true;
+            }
+            next = number + 1;
+        }
+        false
+    }
+
+    /// An SA is to have a state like this.
+    fn state(&mut self, link: &Member<'_>, shape: Shape) -> Result<(), Refusal> {
+        let current = self.flows.live(link.age);
+        let renewed = self.renewed.filter(|(age, _)| *age == link.age);
+        if renewed.is_none() && current.is_some_and(|live| live.shape == shape) {
+            return Ok(());
+        }
+        let node = if current.is_some() {
+            None
+        } else {
+            let taken = self
+                .engine
+                .is_taken(shape.dst, link.spec.spi, shape.transform);
+            if taken {
+                return Err(Errno::EEXIST.into());
+            }
+            Some(Map::reserve()?)
+        };
+        let state = self.engine.state_new(&state_spec(link.spec, &shape))?;
+        let renewal = Renewal {
+            age: link.age,
+            live: Live { state, shape },
+            node,
+            carry: renewed.is_none_or(|(_, same_keys)| same_keys),
+        };
+        Ok(memory::push(&mut self.plan.states, renewal)?)
+    }
+
+    /// Decides what becomes of the eroutes that name an SA.
+    fn judge_eroutes(&mut self, said: Said, wanted: Option<Wanted>) -> Result<(), Refusal> {
+        let mut next = 0;
+        while let Some(number) = self.flows.naming(said, next) {
+            next = number + 1;
+            let Some(eroute) = self.flows.eroutes.get(&number) else {
+                continue;
+            };
+            if Some(number) == self.replaced {
+                continue;
+            }
+            let (engine, selector) = (self.engine, eroute.selector);
+            let verdict = judge(&eroute.out, eroute.out.floor, wanted, |templates| {
+                let spec = policy_spec(Direction::Out, selector, Action::Allow, templates);
+                Ok([engine.policy_new(&spec)?])
+            })?;
+            memory::push(&mut self.plan.eroutes, (number, verdict))?;
+        }
+        Ok(())
+    }
+
+    /// Decides what becomes of an inflow that is there.
+    fn judge_inflow(&mut self, number: u64, wanted: Option<Wanted>) -> Result<(), Refusal> {
+        let Some(inflow) = self.flows.inflows.get(&number) else {
+            return Ok(());
+        };
+        let floor = if self.pending.is_some_and(|(_, pending)| pending == number) {
+            Floor::default()
+        } else {
+            inflow.both.floor
+        };
+        let (engine, selector) = (self.engine, inflow.selector);
+        let verdict = judge(&inflow.both, floor, wanted, |templates| {
+            both_policies(engine, selector, Action::Allow, templates)
+        })?;
+        Ok(memory::push(&mut self.plan.inflows, (number, verdict))?)
+    }
+
+    /// What an inflow is to ask for: that of the newest of its chains that can be used. `chain` is
+    /// one that changes, all others are as they are.
+    fn wanted_of(
+        &self,
+        number: u64,
+        chain: &[Member<'_>],
+        design: &Folded,
+        governing: Option<u64>,
+        demanded: bool,
+    ) -> Option<Wanted> {
+        let changed = || {
+            let design = design.as_ref().ok()?;
+            let is_live = |(layer, shape): (&Layer, &Shape)| {
+                chain.get(layer.member).is_some_and(|link| {
+                    let live = self.flows.live(link.age);
+                    link.spec.inbound || demanded || live.is_some_and(|it| it.shape == *shape)
+                })
+            };
+            let fits = governing == Some(number) && !design.is_bare() && design.iter().all(is_live);
+            fits.then(|| design.inbound())
+        };
+        let of = |age: Age| {
+            if chain.iter().any(|link| link.age == age) {
+                changed()
+            } else {
+                served_by(self.flows, self.sadb, number, age, self.dissolved)
+            }
+        };
+        let pending = self.pending.filter(|(_, pending)| *pending == number);
+        let newest = pending.and_then(|(age, _)| of(age));
+        if newest.is_some() {
+            return newest;
+        }
+        let mut next = 0;
+        while let Some((place, age)) = self.flows.carrying(number, next) {
+            // One that is to carry another inflow does not count any more.
+            let moved = self.pending.is_some_and(|(moved, _)| moved == age);
+            if let Some(wanted) = Some(age).filter(|_| !moved).and_then(of) {
+                return Some(wanted);
+            }
+            next = place + 1;
+        }
+        None
+    }
+
+    /// An eroute is asked for, in the place of one that is there or as a new one.
+    pub fn add_eroute(
+        &mut self,
+        selector: Selector,
+        said: Said,
+        replace: bool,
+    ) -> Result<(), Refusal> {
+        let number = self.flows.by_selector.get(&selector).copied();
+        match number {
+            Some(_) if !replace => return Err(Errno::EEXIST.into()),
+            None if replace => return Err(Errno::ENOENT.into()),
+            None if self.flows.is_full() => return Err(Errno::ENOSPC.into()),
+            _ => self.replaced = number,
+        }
+        let mut floor = Floor::default();
+        let (mut templates, mut action) = (Templates::NONE, Action::Block);
+        if said.proto == Proto::Int {
+            if !(shunt::PASS..=shunt::TRAPSUBNET).contains(&said.spi) {
+                return Err(Errno::EINVAL.into());
+            }
+            if is_pass(&said) {
+                action = Action::Allow;
+            }
+        } else if let Some(sa) = self.sadb.find(&said) {
+            if sa.inext().is_some() {
+                // One state can't be in two modes, and only from the inside on is a chain whole.
+                return Err(Errno::EINVAL.into());
+            }
+            self.demanded = true;
+            let links = self.members(sa.age())?;
+            match self.resolve(&links)? {
+                Ok(design) => {
+                    let protection;
+                    (templates, protection) = design.outbound();
+                    action = Action::Allow;
+                    floor = Floor {
+                        least: protection,
+                        bare: !protection.is_some(),
+                    };
+                }
+                Err(Unusable::NotYet) => (),
+                Err(Unusable::Refused(errno)) => return Err(errno.into()),
+            }
+        }
+        let policy = |action| {
+            let spec = policy_spec(Direction::Out, selector, action, &templates);
+            self.engine.policy_new(&spec)
+        };
+        let claim = if number.is_none() && action == Action::Allow {
+            Some(policy(Action::Block)?)
+        } else {
+            None
+        };
+        let policy = policy(action)?;
+        let by_said = Map::reserve()?;
+        let (nodes, replaces) = match number {
+            Some(number) => (None, Some((number, by_said))),
+            None => (Some((Map::reserve()?, Map::reserve()?, by_said)), None),
+        };
+        self.plan.eroute = Some(NewEroute {
+            selector,
+            said,
+            policy,
+            claim,
+            templates,
+            action,
+            floor,
+            nodes,
+            replaces,
+        });
+        Ok(())
+    }
+
+    /// What may come out of the tunnel that an SA is or that is inside of it.
+    pub fn add_inflow(&mut self, selector: Selector, said: Said) -> Result<(), Refusal> {
+        let sadb = self.sadb;
+        let sa = sadb.find(&said).ok_or(Errno::ENOENT)?;
+        let mut inwards = core::iter::successors(Some(sa), |sa| sadb.get(sa.inext()?));
+        let tunnel = inwards.find(|sa| sa.spec.proto == Proto::Tun);
+        let age = tunnel.ok_or(Errno::ENOENT)?.age();
+        let known = self.flows.inflow_by_selector.get(&selector).copied();
+        if known.is_none() && self.flows.is_full() {
+            return Err(Errno::ENOSPC.into());
+        }
+        let number = known.unwrap_or(self.flows.next);
+        self.pending = Some((age, number));
+        let links = self.members(age)?;
+        let governing = links.iter().find_map(|link| self.inflow_of(link.age));
+        let design = self.resolve(&links)?;
+        let new = match known {
+            Some(_) => None,
+            None => {
+                let wanted = self.wanted_of(number, &links, &design, governing, false);
+                let open = match wanted.filter(|(_, it)| Floor::default().admits(*it)) {
+                    Some(wanted) => Some((
+                        both_policies(self.engine, selector, Action::Allow, &wanted.0)?,
+                        wanted,
+                    )),
+                    None => None,
+                };
+                Some(FirstInflow {
+                    claims: both_policies(self.engine, selector, Action::Block, &Templates::NONE)?,
+                    open,
+                    node: Map::reserve()?,
+                    by_selector: Map::reserve()?,
+                })
+            }
+        };
+        self.plan.inflow = Some(NewInflow {
+            number,
+            selector,
+            age,
+            place: u64::MAX - self.flows.next,
+            carrier: Map::reserve()?,
+            by_inflow: Map::reserve()?,
+            new,
+        });
+        Ok(())
+    }
+
+    /// Makes the policies that let in what comes out of tunnels without an inflow, once there are
+    /// such tunnels.
+    fn catch_all(&mut self) -> Result<(), Refusal> {
+        let is_free = |renewal: &Renewal<E::State>| renewal.live.shape.reqid == REQID_FREE;
+        if !self.flows.catch_all.is_empty() || !self.plan.states.iter().any(is_free) {
+            return Ok(());
+        }
+        for family in [Family::Inet, Family::Inet6] {
+            let any = family.unspecified();
+            let network = Network::of(any, 0).ok_or(Errno::EINVAL)?;
+            let selector = Selector {
+                src: network,
+                dst: network,
+                proto: 0,
+                sport: 0,
+                dport: 0,
+            };
+            let mut templates = Templates::NONE;
+            for transform in [
+                Transform::Esp,
+                Transform::Esp,
+                Transform::Ah,
+                Transform::Comp,
+            ] {
+                let _ = templates.push(Template {
+                    transform,
+                    mode: Mode::Tunnel,
+                    reqid: REQID_FREE,
+                    src: any,
+                    dst: any,
+                    optional: true,
+                });
+            }
+            for direction in [Direction::In, Direction::Forward] {
+                let policy = self.engine.policy_new(&PolicySpec {
+                    priority: PRIORITY_LAST,
+                    ..policy_spec(direction, selector, Action::Allow, &templates)
+                })?;
+                memory::push(&mut self.plan.catch_all, policy)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The plan. What is new among the policies is in the engine from now on; what may still fail
+    /// comes before.
+    pub fn finish(mut self) -> Result<Plan<E>, Refusal> {
+        self.catch_all()?;
+        let plan = self.plan;
+        let eroute = plan.eroute.as_ref().filter(|it| it.replaces.is_none());
+        let eroute = eroute.map(|it| it.claim.as_ref().unwrap_or(&it.policy));
+        let inflow = plan.inflow.as_ref().and_then(|it| it.new.as_ref());
+        let inflow = inflow.map_or(&[][..], |it| &it.claims);
+        let new = || plan.catch_all.iter().chain(eroute).chain(inflow);
+        for (index, policy) in new().enumerate() {
+            if let Err(errno) = self.engine.policy_insert(policy) {
+                for policy in new().take(index) {
+                    self.engine.policy_delete(policy);
+                }
+                return Err(errno.into());
+            }
+        }
+        Ok(plan)
+    }
+}
+
+/// What becomes of policies that are to have such templates, or none.
+fn judge<P, const N: usize>(
+    installed: &Installed<P, N>,
+    floor: Floor,
+    wanted: Option<Wanted>,
+    make: impl FnOnce(&Templates) -> Result<[P; N], Errno>,
+) -> Result<Verdict<P, N>, Errno> {
+    match wanted.filter(|(_, protection)| floor.admits(*protection)) {
+        None => Ok(Verdict::Drop),
+        Some((templates, protection))
+            if installed.is_open() && templates == installed.templates =>
+        {
+            Ok(Verdict::Stay(protection))
+        }
+        Some(wanted) => Ok(Verdict::Replace(make(&wanted.0)?, wanted)),
+    }
+}
+
+fn policy_spec(
+    direction: Direction,
+    selector: Selector,
+    action: Action,
+    templates: &Templates,
+) -> PolicySpec {
+    PolicySpec {
+        direction,
+        selector,
+        priority: selector.priority(),
+        action,
+        templates: *templates,
+    }
+}
+
+/// The policies of an inflow.
+fn both_policies<E: Engine>(
+    engine: &E,
+    selector: Selector,
+    action: Action,
+    templates: &Templates,
+) -> Result<[E::Policy; 2], Errno> {
+    let make = |direction| engine.policy_new(&policy_spec(direction, selector, action, templates));
+    Ok([make(Direction::In)?, make(Direction::Forward)?])
+}

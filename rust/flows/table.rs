@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tables: eroutes by number, selector and SA, inflows by selector and SA, states by SA.
+
+use super::{
+    design,
+    Carrier,
+    Eroute,
+    Inflow,
+    Live, //
+};
+use crate::{
+    engine::Engine,
+    klips_core::{
+        said::{
+            Proto,
+            Said, //
+        },
+        selector::Selector,
+        xfrm::Usage, //
+    },
+    memory::{
+        Map,
+        Vector, //
+    },
+    sadb::{
+        Age,
+        Sa,
+        Sadb, //
+    }, //
+};
+
+/// The eroutes and inflows of a network namespace, and the states of its SAs.
+///
+/// # Invariants
+///
+/// - `by_selector` has the number of each eroute under its selector, `by_said` under the SA that it
+///   names; `inflow_by_selector` has the number of each inflow.
+/// - `carriers` and `by_inflow` say the same of which SA an inflow is set for.
+/// - Every policy and every state here is in the engine, unless somebody else has taken it out.
+/// - A policy that lets packets through has the templates of a chain whose states are all in `live`,
+///   or belongs to a %pass.
+pub struct Flows<E: Engine> {
+    pub(super) eroutes: Map<u64, Eroute<E::Policy>>,
+    pub(super) by_selector: Map<Selector, u64>,
+    pub(super) by_said: Map<(Said, u64), ()>,
+    pub(super) inflows: Map<u64, Inflow<E::Policy>>,
+    pub(super) inflow_by_selector: Map<Selector, u64>,
+    pub(super) carriers: Map<Age, Carrier>,
+    /// By inflow and place.
+    pub(super) by_inflow: Map<(u64, u64), Age>,
+    pub(super) live: Map<Age, Live<E::State>>,
+    /// The policies that let in what comes out of tunnels without an inflow.
+    pub(super) catch_all: Vector<E::Policy>,
+    /// Number of the next eroute or inflow.
+    pub(super) next: u64,
+    pub(super) len: usize,
+    limit: usize,
+}
+
+impl<E: Engine> Flows<E> {
+    /// Without any; allocates nothing.
+    pub fn new() -> Self {
+        Flows {
+            eroutes: Map::new(),
+            by_selector: Map::new(),
+            by_said: Map::new(),
+            inflows: Map::new(),
+            inflow_by_selector: Map::new(),
+            carriers: Map::new(),
+            by_inflow: Map::new(),
+            live: Map::new(),
+            catch_all: Vector::new(),
+            next: 1,
+            len: 0,
+            limit: usize::MAX,
+        }
+    }
+
+    /// Sets how many eroutes and inflows there may be; those that are there stay.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    /// How many eroutes and inflows there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether there are as many as there may be.
+    pub fn is_full(&self) -> bool {
+        self.len >= self.limit
+    }
+
+    /// The number that the next eroute will have: all that are there have lower ones.
+    pub fn next_number(&self) -> u64 {
+        self.next
+    }
+
+    /// The eroute with this number or, failing that, the first one after, and its number.
+    pub fn at_or_after(&self, number: u64) -> Option<(u64, &Eroute<E::Policy>)> {
+        let number = self.eroutes.at_or_after(&number)?;
+        Some((number, self.eroutes.get(&number)?))
+    }
+
+    /// The eroute for these packets.
+    pub fn find(&self, selector: &Selector) -> Option<&Eroute<E::Policy>> {
+        self.eroutes.get(self.by_selector.get(selector)?)
+    }
+
+    /// The state of an SA.
+    pub fn live(&self, age: Age) -> Option<&Live<E::State>> {
+        self.live.get(&age)
+    }
+
+    /// What may come out of the tunnel that an SA is, if that was said.
+    pub fn inflow_of(&self, age: Age) -> Option<Selector> {
+        let carrier = self.carriers.get(&age)?;
+        Some(self.inflows.get(&carrier.inflow)?.selector)
+    }
+
+    /// What the state of an SA has been used for. For a tunnel that is folded into the SA outside of
+    /// it, what that has been used for.
+    pub fn usage(&self, engine: &E, sadb: &Sadb, sa: &Sa) -> Option<Usage> {
+        let folded = || {
+            let outer = sa.onext().filter(|_| sa.spec.proto == Proto::Tun)?;
+            self.live.get(&sadb.get(outer)?.age())
+        };
+        let live = self.live.get(&sa.age()).or_else(folded)?;
+        Some(engine.usage(&live.state))
+    }
+
+    /// How many packets have gone through the SA that an eroute names.
+    pub fn packets(&self, engine: &E, sadb: &Sadb, eroute: &Eroute<E::Policy>) -> u64 {
+        let sa = sadb.find(&eroute.said);
+        let usage = sa.and_then(|sa| self.usage(engine, sadb, sa));
+        usage.map_or(0, |usage| usage.packets)
+    }
+
+    /// The first eroute that names an SA and has this number or a later one.
+    pub(super) fn naming(&self, said: Said, from: u64) -> Option<u64> {
+        let (found, number) = self.by_said.at_or_after(&(said, from))?;
+        (found == said).then_some(number)
+    }
+
+    /// The newest SA that an inflow is set for, of those at `place` and after.
+    pub(super) fn carrying(&self, inflow: u64, place: u64) -> Option<(u64, Age)> {
+        let key = self.by_inflow.at_or_after(&(inflow, place))?;
+        let age = self.by_inflow.get(&key)?;
+        (key.0 == inflow).then_some((key.1, *age))
+    }
+
+    /// Has packets dropped that an eroute is for.
+    fn block(&mut self, engine: &E, number: u64) {
+        if let Some(eroute) = self.eroutes.get_mut(&number) {
+            eroute.out.block(engine);
+        }
+    }
+
+    /// Has packets dropped whose chain is about to go, then takes the states of its SAs out. The SAs
+    /// are still in the table.
+    pub fn remove_chain(&mut self, engine: &E, sadb: &Sadb, sa: &Sa) {
+        for sa in sadb.chain(sa) {
+            let said = sa.spec.said();
+            let mut next = 0;
+            while let Some(number) = self.naming(said, next) {
+                self.block(engine, number);
+                next = number + 1;
+            }
+            self.uncarry(engine, sadb, sa.age());
+        }
+        for sa in sadb.chain(sa) {
+            if let Some(live) = self.live.remove(&sa.age()) {
+                engine.state_delete(&live.state);
+            }
+        }
+    }
+
+    /// Has the state of an SA behind NAT use its ports.
+    pub fn set_ports(&self, engine: &E, sa: &Sa) {
+        if let Some(live) = self.live.get(&sa.age()) {
+            if design::is_encapsulated(&sa.spec, &live.shape) {
+                engine.state_set_ports(&live.state, sa.spec.natt.sport, sa.spec.natt.dport);
+            }
+        }
+    }
+
+    /// Has all packets dropped that eroutes and inflows want transformed, because all SAs are about
+    /// to go. Returns their states, which are to be taken out.
+    pub fn remove_all(&mut self, engine: &E, sadb: &Sadb) -> RemovedStates<E> {
+        let mut next = 0;
+        while let Some((number, eroute)) = self.at_or_after(next) {
+            if eroute.said.proto != Proto::Int {
+                self.block(engine, number);
+            }
+            next = number + 1;
+        }
+        let states = RemovedStates(core::mem::replace(&mut self.live, Map::new()));
+        let mut next = Age::FIRST;
+        while let Some(age) = self.carriers.at_or_after(&next) {
+            self.uncarry(engine, sadb, age);
+            next = age.next();
+        }
+        states
+    }
+
+    /// Takes the inflow of an SA away.
+    pub(super) fn uncarry(&mut self, engine: &E, sadb: &Sadb, age: Age) {
+        let Some(Carrier { inflow, place }) = self.carriers.remove(&age) else {
+            return;
+        };
+        self.by_inflow.remove(&(inflow, place));
+        if let Some(inflow) = self.inflows.get_mut(&inflow) {
+            inflow.carriers -= 1;
+        }
+        self.settle(engine, sadb, inflow);
+    }
+
+    /// Decides what becomes of an inflow when nothing can be made for it: it stays as it is where
+    /// another of its chains has the states that it asks for, and drops otherwise.
+    fn settle(&mut self, engine: &E, sadb: &Sadb, number: u64) {
+        let Some(inflow) = self.inflows.get(&number) else {
+            return;
+        };
+        if inflow.carriers == 0 && inflow.released {
+            self.delete_inflow(engine, number);
+        } else if !design::is_still_served(self, sadb, number) {
+            if let Some(inflow) = self.inflows.get_mut(&number) {
+                inflow.both.block(engine);
+            }
+        }
+    }
+
+    fn delete_inflow(&mut self, engine: &E, number: u64) {
+        if let Some(inflow) = self.inflows.remove(&number) {
+            for policy in &inflow.both.policies {
+                engine.policy_delete(policy);
+            }
+            self.inflow_by_selector.remove(&inflow.selector);
+            self.len -= 1;
+        }
+    }
+
+    /// Has an inflow go with the last of its SAs, which may be now.
+    fn release(&mut self, engine: &E, number: u64) {
+        if let Some(inflow) = self.inflows.get_mut(&number) {
+            inflow.released = true;
+            if inflow.carriers == 0 {
+                self.delete_inflow(engine, number);
+            }
+        }
+    }
+
+    /// Has the inflow go with its SAs that is for what comes back to an eroute.
+    pub(super) fn release_mirrored(&mut self, engine: &E, selector: &Selector) {
+        let number = self.inflow_by_selector.get(&selector.mirrored());
+        if let Some(number) = number.copied() {
+            self.release(engine, number);
+        }
+    }
+
+    /// The inflow for these packets, if no SA has it any more.
+    fn orphan(&self, selector: &Selector) -> Option<u64> {
+        let number = *self.inflow_by_selector.get(selector)?;
+        let inflow = self.inflows.get(&number)?;
+        (inflow.carriers == 0).then_some(number)
+    }
+
+    /// Whether [`Flows::remove`] would remove something.
+    pub fn has(&self, selector: &Selector) -> bool {
+        self.by_selector.get(selector).is_some() || self.orphan(selector).is_some()
+    }
+
+    /// Removes an eroute, or else an inflow that no SA has any more.
+    pub fn remove(&mut self, engine: &E, selector: &Selector) {
+        if let Some(number) = self.by_selector.get(selector).copied() {
+            self.remove_number(engine, number);
+        } else if let Some(number) = self.orphan(selector) {
+            self.delete_inflow(engine, number);
+        }
+    }
+
+    /// Removes an eroute. What comes back to it need not be protected any more either.
+    fn remove_number(&mut self, engine: &E, number: u64) {
+        if let Some(eroute) = self.eroutes.remove(&number) {
+            engine.policy_delete(&eroute.out.policies[0]);
+            self.by_selector.remove(&eroute.selector);
+            self.by_said.remove(&(eroute.said, number));
+            self.len -= 1;
+            self.release_mirrored(engine, &eroute.selector);
+        }
+    }
+
+    /// Removes eroutes whose numbers are lower than `end`, and has such inflows go with their SAs;
+    /// looks at no more than `count` of them, from `position` on. Returns where to go on.
+    pub fn clear_some(&mut self, engine: &E, position: u64, end: u64, count: usize) -> Option<u64> {
+        let mut position = position;
+        for _ in 0..count {
+            let eroute = self.eroutes.at_or_after(&position);
+            let inflow = self.inflows.at_or_after(&position);
+            let number = eroute.into_iter().chain(inflow).min()?;
+            if number >= end {
+                return None;
+            }
+            self.remove_number(engine, number);
+            self.release(engine, number);
+            position = number + 1;
+        }
+        Some(position)
+    }
+
+    /// Takes out what [`Flows::clear_some`] leaves of a namespace that ends.
+    pub fn end(&mut self, engine: &E) {
+        while let Some(policy) = self.catch_all.pop() {
+            engine.policy_delete(&policy);
+        }
+    }
+
+    /// Checks that all tables say the same; for tests.
+    #[cfg(any(test, feature = "check"))]
+    pub fn check(&self, sadb: &Sadb) {
+        let mut count = 0;
+        let mut next = 0;
+        while let Some((number, eroute)) = self.at_or_after(next) {
+            assert_eq!(self.by_selector.get(&eroute.selector), Some(&number));
+            assert_eq!(self.naming(eroute.said, number), Some(number));
+            assert!(number < self.next);
+            if eroute.is_open() && eroute.said.proto != Proto::Int {
+                let sa = sadb.find(&eroute.said).expect("an SA that is there");
+                let templates = &eroute.out.templates;
+                let has_state = |reqid| {
+                    let mut chain = sadb.outwards(sa);
+                    chain.any(|sa| {
+                        let live = self.live(sa.age());
+                        live.is_some_and(|live| live.shape.reqid == reqid)
+                    })
+                };
+                assert!(!templates.is_empty());
+                assert!(templates.iter().all(|template| has_state(template.reqid)));
+            }
+            count += 1;
+            next = number + 1;
+        }
+        let mut carried = 0;
+        let mut next = 0;
+        while let Some(number) = self.inflows.at_or_after(&next) {
+            let inflow = self.inflows.get(&number).expect("just found");
+            assert_eq!(self.inflow_by_selector.get(&inflow.selector), Some(&number));
+            let mut place = 0;
+            let mut of_this = 0;
+            while let Some((at, age)) = self.carrying(number, place) {
+                let carrier = self.carriers.get(&age).expect("both tables");
+                assert_eq!((carrier.inflow, carrier.place), (number, at));
+                assert!(sadb.get(age).is_some(), "an inflow of no SA");
+                of_this += 1;
+                place = at + 1;
+            }
+            assert_eq!(inflow.carriers, of_this);
+            assert!(of_this > 0 || !inflow.both.is_open());
+            carried += of_this;
+            count += 1;
+            next = number + 1;
+        }
+        let mut ages = 0;
+        let mut next = Age::FIRST;
+        while let Some(age) = self.carriers.at_or_after(&next) {
+            ages += 1;
+            next = age.next();
+        }
+        assert_eq!(ages, carried);
+        assert_eq!(count, self.len);
+        let mut next = Age::FIRST;
+        while let Some(age) = self.live.at_or_after(&next) {
+            assert!(sadb.get(age).is_some(), "a state of no SA");
+            next = age.next();
+        }
+    }
+}
+
+/// States that nothing asks for any more.
+pub struct RemovedStates<E: Engine>(Map<Age, Live<E::State>>);
+
+impl<E: Engine> RemovedStates<E> {
+    /// Takes some of them out of the engine. Returns whether there were any.
+    pub fn delete_some(&mut self, engine: &E, count: usize) -> bool {
+        let _hold = engine.hold();
+        for deleted in 0..count {
+            let live = self.0.at_or_after(&Age::FIRST);
+            match live.and_then(|age| self.0.remove(&age)) {
+                Some(live) => engine.state_delete(&live.state),
+                None => return deleted > 0,
+            }
+        }
+        true
+    }
+}
+
+impl<E: Engine> Default for Flows<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

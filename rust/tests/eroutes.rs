@@ -1,0 +1,863 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Eroutes from end to end: what requests about them and about SAs ask of the packet engine, in
+//! which order, and what everybody is told.
+
+use klips::{
+    errno::Errno,
+    klips_core::{
+        fold::Transform,
+        selector::{Network, Selector},
+        xfrm::Direction,
+    },
+    memory,
+    said::Said,
+};
+use testbed::*;
+
+const SRC: &str = "10.0.0.1";
+
+fn tun() -> Said {
+    said("tun.113@10.0.0.2")
+}
+
+fn esp() -> Said {
+    said("esp.115@10.0.0.2")
+}
+
+fn ah() -> Said {
+    said("ah.116@10.0.0.2")
+}
+
+/// From one network to another, any protocol.
+fn nets(src: &str, dst: &str) -> Vec<Vec<u8>> {
+    flow((src, 0), (dst, 0), 0)
+}
+
+fn usual() -> Vec<Vec<u8>> {
+    nets("10.1.0.0/24", "10.2.0.0/24")
+}
+
+fn selector(src: &str, dst: &str) -> Selector {
+    let network = |text: &str| {
+        let (address, prefix) = text.split_once('/').unwrap();
+        Network::of(ip(address), prefix.parse().unwrap()).unwrap()
+    };
+    Selector {
+        src: network(src),
+        dst: network(dst),
+        proto: 0,
+        sport: 0,
+        dport: 0,
+    }
+}
+
+/// A host with the SAs of the manual page's first example, not grouped.
+fn host_with_sas() -> TestHost {
+    let host = TestHost::new();
+    for said in [tun(), esp(), ah()] {
+        host.set_up(&add(said));
+    }
+    host
+}
+
+/// The same, grouped, and with an eroute.
+fn host_with_eroute() -> TestHost {
+    let host = host_with_sas();
+    host.set_up(&list(&[tun(), esp(), ah()]));
+    host.set_up(&add_flow(tun(), 0, &usual()));
+    host
+}
+
+/// States and policies, without what is the same in all of them.
+fn engine(host: &TestHost) -> Vec<String> {
+    host.check();
+    let text = host.engine.listing();
+    let text = text.replace(" reqid 0x8000000", " r");
+    text.lines().map(str::to_owned).collect()
+}
+
+/// What was asked of the engine since the last time, what was only made left out.
+fn calls(host: &TestHost) -> Vec<String> {
+    let calls = host.engine.calls().into_iter();
+    calls
+        .filter(|call| !call.starts_with("new"))
+        .map(|call| call.replace(" reqid 0x8000000", " r"))
+        .collect()
+}
+
+const OPEN: &str = "out 10.1.0.0/24>10.2.0.0/24 allow esp/tunnel r2 ah/transport r3";
+const SHUT: &str = "out 10.1.0.0/24>10.2.0.0/24 block";
+const ESP: &str = "esp/tunnel 0x115 10.0.0.1>10.0.0.2 r2";
+const AH: &str = "ah/transport 0x116 10.0.0.1>10.0.0.2 r3";
+
+// --- Chains that are there ----------------------------------------------------------------------
+
+#[test]
+fn an_eroute_is_a_policy_whose_templates_are_the_chain() {
+    let host = host_with_sas();
+    host.set_up(&list(&[tun(), esp(), ah()]));
+    assert_eq!(engine(&host), [""; 0], "nobody needs states yet");
+    host.engine.calls();
+    host.set_up(&add_flow(tun(), 0, &usual()));
+    assert_eq!(engine(&host), [AH, ESP, OPEN]);
+    // States before the policy opens, and what drops before that.
+    assert_eq!(
+        calls(&host),
+        [
+            format!("insert {SHUT}"),
+            format!("insert {ESP}"),
+            format!("insert {AH}"),
+            format!("replace {SHUT} by {OPEN}"),
+        ]
+    );
+    assert_eq!(
+        host.eroute(),
+        "0          10.1.0.0/24        -> 10.2.0.0/24        => tun0x113@10.0.0.2\n"
+    );
+}
+
+#[test]
+fn an_eroute_may_come_before_its_sas() {
+    let host = TestHost::new();
+    host.set_up(&add_flow(tun(), 0, &usual()));
+    assert_eq!(engine(&host), [SHUT]);
+    host.set_up(&add(tun()));
+    assert_eq!(engine(&host), [SHUT], "a tunnel alone protects nothing");
+    host.set_up(&add(esp()));
+    host.set_up(&add(ah()));
+    assert_eq!(engine(&host), [SHUT]);
+    host.set_up(&pair(tun(), esp()));
+    assert_eq!(
+        engine(&host),
+        [ESP, "out 10.1.0.0/24>10.2.0.0/24 allow esp/tunnel r2"]
+    );
+    host.set_up(&pair(esp(), ah()));
+    assert_eq!(engine(&host), [AH, ESP, OPEN]);
+}
+
+#[test]
+fn an_sa_that_is_only_reserved_is_of_no_use_yet() {
+    let host = TestHost::new();
+    host.set_up(&reserve(esp()));
+    host.set_up(&add_flow(esp(), 0, &usual()));
+    assert_eq!(engine(&host), [SHUT]);
+    let mut update = add(esp());
+    update[1] = msg::UPDATE;
+    host.set_up(&update);
+    assert_eq!(
+        engine(&host),
+        [
+            "esp/transport 0x115 10.0.0.1>10.0.0.2 r1",
+            "out 10.1.0.0/24>10.2.0.0/24 allow esp/transport r1"
+        ]
+    );
+}
+
+#[test]
+fn many_eroutes_may_name_one_sa() {
+    let host = host_with_eroute();
+    host.set_up(&add_flow(tun(), 0, &nets("10.1.0.0/24", "10.3.0.0/24")));
+    assert_eq!(engine(&host).len(), 4, "no more states");
+    host.set_up(&ungroup(ah()));
+    assert_eq!(host.engine.policies().len(), 2);
+    assert!(engine(&host)[2..]
+        .iter()
+        .all(|line| line.ends_with("block")));
+    host.set_up(&list(&[tun(), esp(), ah()]));
+    assert!(!engine(&host)[2..]
+        .iter()
+        .any(|line| line.ends_with("block")));
+}
+
+#[test]
+fn ipv6_in_ipv4_and_the_other_way_round() {
+    for (src, dst, from, to) in [
+        (SRC, "10.0.0.2", "2001:db8:1::/64", "2001:db8:2::/64"),
+        ("2001:db8::1", "2001:db8::2", "10.1.0.0/24", "10.2.0.0/24"),
+        ("2001:db8::1", "2001:db8::2", "::/0", "2001:db8:2::/64"),
+    ] {
+        let host = TestHost::new();
+        let name = |proto, spi| Said {
+            proto,
+            spi,
+            dst: ip(dst),
+        };
+        let [tun, esp] = [name(tun().proto, 0x113), name(esp().proto, 0x115)];
+        for said in [tun, esp] {
+            host.set_up(&from_source(add(said), src));
+        }
+        host.set_up(&pair(tun, esp));
+        host.set_up(&add_flow(tun, 0, &nets(from, to)));
+        assert_eq!(
+            engine(&host),
+            [
+                format!("esp/tunnel 0x115 {src}>{dst} r2"),
+                format!("out {from}>{to} allow esp/tunnel r2"),
+            ]
+        );
+        assert!(
+            host.eroute().contains(&format!("-> {to}")),
+            "{}",
+            host.eroute()
+        );
+    }
+}
+
+// --- Chains that change -------------------------------------------------------------------------
+
+#[test]
+fn ungroup_drops_and_grouping_again_opens_with_the_same_states() {
+    let host = host_with_eroute();
+    host.engine.pass(0x115, 100);
+    host.engine.calls();
+    host.set_up(&ungroup(esp()));
+    assert_eq!(engine(&host), [AH, ESP, SHUT], "states stay");
+    assert_eq!(calls(&host), [format!("block {OPEN}")]);
+    host.set_up(&list(&[tun(), esp(), ah()]));
+    assert_eq!(engine(&host), [AH, ESP, OPEN]);
+    assert_eq!(calls(&host), [format!("replace {SHUT} by {OPEN}")]);
+    let esp = host.engine.states().into_iter().find(|it| it.spi == 0x115);
+    assert_eq!(esp.unwrap().usage.sequence, 1, "sequence numbers go on");
+}
+
+#[test]
+fn a_chain_never_comes_to_protect_less_by_itself() {
+    let host = host_with_eroute();
+    host.set_up(&ungroup(ah()));
+    host.set_up(&pair(tun(), esp()));
+    assert_eq!(engine(&host).last().unwrap(), SHUT, "AH is missing");
+    host.set_up(&pair(esp(), ah()));
+    assert_eq!(engine(&host), [AH, ESP, OPEN]);
+    host.set_up(&ungroup(ah()));
+    host.set_up(&pair(tun(), esp()));
+    // Now somebody says so.
+    host.set_up(&add_flow(tun(), flag::REPLACE, &usual()));
+    assert_eq!(
+        engine(&host).last().unwrap(),
+        "out 10.1.0.0/24>10.2.0.0/24 allow esp/tunnel r2"
+    );
+}
+
+#[test]
+fn a_bare_tunnel_is_for_who_asks_for_it() {
+    let host = host_with_sas();
+    host.set_up(&add_flow(tun(), 0, &usual()));
+    assert_eq!(
+        engine(&host),
+        [
+            "ipip/tunnel 0x113 10.0.0.1>10.0.0.2 r1",
+            "out 10.1.0.0/24>10.2.0.0/24 allow ipip/tunnel r1"
+        ]
+    );
+    host.set_up(&pair(tun(), esp()));
+    assert_eq!(
+        engine(&host)[1..],
+        [
+            "ipip/tunnel 0x113 10.0.0.1>10.0.0.2 r1",
+            "out 10.1.0.0/24>10.2.0.0/24 allow esp/tunnel r2"
+        ]
+    );
+    host.set_up(&ungroup(tun()));
+    assert_eq!(engine(&host).last().unwrap(), SHUT);
+}
+
+#[test]
+fn removal_drops_first_and_takes_states_out_then() {
+    for request in [delete(ah()), flush(0), flush(2)] {
+        let host = host_with_eroute();
+        host.engine.calls();
+        host.set_up(&request);
+        assert_eq!(engine(&host), [SHUT]);
+        let calls = calls(&host);
+        assert_eq!(calls[0], format!("block {OPEN}"));
+        assert_eq!(calls.len(), 3, "{calls:?}");
+        assert!(calls[1..].iter().all(|call| call.starts_with("delete")));
+        // The same SAs again.
+        for said in [tun(), esp(), ah()] {
+            host.set_up(&add(said));
+        }
+        assert_eq!(engine(&host), [SHUT]);
+        host.set_up(&list(&[tun(), esp(), ah()]));
+        assert!(engine(&host).last().unwrap().contains("allow esp/tunnel"));
+    }
+}
+
+#[test]
+fn a_hard_limit_drops_and_a_soft_one_does_not() {
+    let host = TestHost::new();
+    host.set_up(&limited(msg::ADD, esp(), 5, 10));
+    host.set_up(&add_flow(esp(), 0, &usual()));
+    host.sleep(7);
+    assert_eq!(engine(&host).len(), 2);
+    assert!(engine(&host)[1].contains("allow"));
+    host.sleep(10);
+    assert_eq!(engine(&host), [SHUT]);
+}
+
+#[test]
+fn update_renews_the_state_and_carries_on_with_the_same_keys() {
+    let host = host_with_eroute();
+    let mut same = add(esp());
+    same[1] = msg::UPDATE;
+    host.engine.calls();
+    host.set_up(&same);
+    assert_eq!(calls(&host), [format!("swap {ESP} for {ESP}")]);
+    let mut other = same;
+    let last = other.len() - 1;
+    other[last] ^= 0xff;
+    host.set_up(&other);
+    assert_eq!(calls(&host), [format!("swap anew {ESP} for {ESP}")]);
+    assert_eq!(engine(&host), [AH, ESP, OPEN]);
+}
+
+#[test]
+fn a_mode_changes_behind_a_policy_that_drops() {
+    let host = host_with_sas();
+    host.set_up(&add_flow(esp(), 0, &usual()));
+    let transport = "esp/transport 0x115 10.0.0.1>10.0.0.2 r2";
+    let other = nets("10.1.0.0/24", "10.3.0.0/24");
+    assert_eq!(engine(&host)[0], transport);
+    // In the middle of a chain it is in another mode, and of no use to who names it.
+    host.engine.calls();
+    host.set_up(&pair(tun(), esp()));
+    assert_eq!(
+        calls(&host),
+        ["block out 10.1.0.0/24>10.2.0.0/24 allow esp/transport r2"]
+    );
+    host.set_up(&add_flow(tun(), 0, &other));
+    assert_eq!(
+        calls(&host),
+        [
+            "insert out 10.1.0.0/24>10.3.0.0/24 block",
+            "swap esp/transport 0x115 10.0.0.1>10.0.0.2 r2 for esp/tunnel 0x115 10.0.0.1>10.0.0.2 r2",
+            "replace out 10.1.0.0/24>10.3.0.0/24 block by out 10.1.0.0/24>10.3.0.0/24 allow esp/tunnel r2",
+        ]
+    );
+    // Taken apart, the first eroute wants transport mode again, and it drops in between.
+    host.set_up(&ungroup(tun()));
+    let calls = calls(&host);
+    assert_eq!(
+        calls[0],
+        "block out 10.1.0.0/24>10.3.0.0/24 allow esp/tunnel r2"
+    );
+    assert!(calls[1].starts_with("swap"), "{calls:?}");
+    assert!(calls[2].starts_with("replace"), "{calls:?}");
+    assert_eq!(calls.len(), 3);
+}
+
+// --- Requests about eroutes ---------------------------------------------------------------------
+
+#[test]
+fn adding_twice_replacing_and_removing() {
+    let host = host_with_eroute();
+    refused(&host, &add_flow(tun(), 0, &usual()), Errno::EEXIST);
+    // What does not count in an address does not make another eroute.
+    let near = nets("10.1.0.77/24", "10.2.0.0/24");
+    refused(&host, &add_flow(esp(), 0, &near), Errno::EEXIST);
+    let other = nets("10.1.0.0/24", "10.4.0.0/24");
+    refused(
+        &host,
+        &add_flow(tun(), flag::REPLACE, &other),
+        Errno::ENOENT,
+    );
+    refused(&host, &del_flow(&other), Errno::ENOENT);
+    // The new one may name another SA; it takes the place in one go.
+    let new = said("esp.200@10.0.0.2");
+    host.set_up(&add(new));
+    host.engine.calls();
+    host.set_up(&add_flow(new, flag::REPLACE, &usual()));
+    let to = "out 10.1.0.0/24>10.2.0.0/24 allow esp/transport r4";
+    assert_eq!(
+        calls(&host),
+        [
+            "insert esp/transport 0x200 10.0.0.1>10.0.0.2 r4".to_owned(),
+            format!("replace {OPEN} by {to}"),
+        ]
+    );
+    assert!(host.eroute().ends_with("=> esp0x200@10.0.0.2\n"));
+    // What the old one named is none of its business any more.
+    host.set_up(&delete(esp()));
+    assert_eq!(engine(&host).last().unwrap(), to);
+    host.set_up(&del_flow(&usual()));
+    assert_eq!(engine(&host).len(), 1, "the state stays");
+    assert_eq!(host.eroute(), "");
+}
+
+#[test]
+fn clear_removes_all_eroutes() {
+    let host = host_with_eroute();
+    for net in 0..200 {
+        host.set_up(&add_flow(
+            tun(),
+            0,
+            &nets("10.1.0.0/24", &format!("10.5.{net}.0/24")),
+        ));
+    }
+    assert_eq!(host.eroute().lines().count(), 201);
+    let told = answer(&host, &clear_flows());
+    assert_eq!(hex(&told), hex(&clear_flows()));
+    assert_eq!(host.eroute(), "");
+    assert!(host.engine.policies().is_empty());
+    // And with nothing there.
+    answer(&host, &clear_flows());
+}
+
+#[test]
+fn everybody_is_told_what_was_asked_for() {
+    let host = host_with_sas();
+    let mut ports = flow(("10.1.0.0/24", 0), ("10.2.0.0/24", 443), 6);
+    let request = add_flow(esp(), 0, &ports);
+    assert_eq!(hex(&answer(&host, &request)), hex(&request));
+    let again = add_flow(esp(), flag::REPLACE, &ports);
+    assert_eq!(hex(&answer(&host, &again)), hex(&again));
+    // DELFLOW is answered with an SA extension in any case.
+    let told = answer(&host, &del_flow(&ports));
+    ports.insert(0, RawSa::naming(0).ext(ext::SA));
+    assert_eq!(hex(&told), hex(&del_flow(&ports)));
+    // A source is not needed, and algorithms that mean nothing are not echoed.
+    let mut exts = vec![
+        RawSa {
+            auth: 2,
+            encrypt: 3,
+            sa_ref: u32::MAX,
+            ..RawSa::naming(0x113)
+        }
+        .ext(ext::SA),
+        address(ext::ADDRESS_DST, tun().dst, 0),
+    ];
+    exts.extend(usual());
+    let told = answer(&host, &message(msg::ADDFLOW, 9, &exts));
+    exts[0] = RawSa::naming(0x113).ext(ext::SA);
+    assert_eq!(hex(&told), hex(&message(msg::ADDFLOW, 9, &exts)));
+}
+
+#[test]
+fn what_is_left_behind_addresses_is_neither_key_nor_told() {
+    let host = host_with_sas();
+    let clean = add_flow(esp(), 0, &usual());
+    let mut dirty = usual();
+    for ext in &mut dirty {
+        ext[16..24].fill(0x5a);
+    }
+    let told = answer(&host, &add_flow(esp(), 0, &dirty));
+    assert_eq!(hex(&told), hex(&clean));
+    refused(&host, &clean, Errno::EEXIST);
+    host.set_up(&del_flow(&dirty));
+}
+
+#[test]
+fn masks_and_chains_that_can_not_be_are_refused() {
+    let host = host_with_sas();
+    let mut gap = usual();
+    gap[2] = address(ext::ADDRESS_SRC_MASK, ip("255.0.255.0"), 0);
+    refused(&host, &add_flow(esp(), 0, &gap), Errno::EINVAL);
+    let mut mixed = usual();
+    mixed[1] = address(ext::ADDRESS_DST_FLOW, ip("2001:db8::"), 0);
+    mixed[3] = address(ext::ADDRESS_DST_MASK, ip("ffff::"), 0);
+    refused(&host, &add_flow(esp(), 0, &mixed), Errno::EINVAL);
+    host.set_up(&list(&[tun(), esp(), ah()]));
+    // Only from the inside on is a chain whole.
+    refused(&host, &add_flow(esp(), 0, &usual()), Errno::EINVAL);
+    refused(&host, &add_flow(ah(), 0, &usual()), Errno::EINVAL);
+    // Magic SAIDs that are none.
+    let int = |spi| Said {
+        spi,
+        ..said("%trap")
+    };
+    refused(&host, &add_flow(int(255), 0, &usual()), Errno::EINVAL);
+    refused(&host, &add_flow(int(262), 0, &usual()), Errno::EINVAL);
+    // A source that is not that of the tunnel.
+    let other = said("esp.300@10.0.0.2");
+    let tunnel = said("tun.301@10.0.0.2");
+    host.set_up(&from_source(add(other), "10.0.0.77"));
+    host.set_up(&add(tunnel));
+    host.set_up(&pair(tunnel, other));
+    refused(&host, &add_flow(tunnel, 0, &usual()), Errno::EINVAL);
+}
+
+#[test]
+fn six_states_are_too_many_for_packets_and_not_for_a_group() {
+    let host = TestHost::new();
+    let chain: Vec<Said> = (0x201..0x207).map(|spi| Said { spi, ..esp() }).collect();
+    for said in &chain {
+        host.set_up(&add(*said));
+    }
+    for two in chain[..5].windows(2) {
+        host.set_up(&pair(two[0], two[1]));
+    }
+    host.set_up(&add_flow(chain[0], 0, &usual()));
+    assert_eq!(host.engine.states().len(), 5);
+    // The group may grow; then the eroute drops.
+    host.set_up(&pair(chain[4], chain[5]));
+    assert_eq!(engine(&host).last().unwrap(), SHUT);
+    let other = nets("10.1.0.0/24", "10.3.0.0/24");
+    refused(&host, &add_flow(chain[0], 0, &other), Errno::EMLINK);
+}
+
+#[test]
+fn shunts_pass_or_drop_without_an_sa() {
+    let host = TestHost::new();
+    for keyword in ["%drop", "%reject", "%hold", "%trap", "%trapsubnet"] {
+        host.set_up(&add_flow(said(keyword), 0, &usual()));
+        assert_eq!(engine(&host), [SHUT], "{keyword}");
+        assert!(host.eroute().ends_with(&format!("=> {keyword}\n")));
+        host.set_up(&del_flow(&usual()));
+    }
+    host.engine
+        .expect_clear(selector("10.1.0.0/24", "10.2.0.0/24"));
+    host.set_up(&add_flow(said("%pass"), 0, &usual()));
+    assert_eq!(engine(&host), ["out 10.1.0.0/24>10.2.0.0/24 allow"]);
+    host.set_up(&add_flow(said("%trap"), flag::REPLACE, &usual()));
+    assert_eq!(engine(&host), [SHUT]);
+}
+
+#[test]
+fn there_may_be_so_many_and_no_more() {
+    let host = host_with_sas();
+    host.state().flows.set_limit(2);
+    let of = |net: u8| nets("10.1.0.0/24", &format!("10.{net}.0.0/24"));
+    host.set_up(&add_flow(esp(), 0, &of(2)));
+    host.set_up(&add_flow(esp(), 0, &of(3)));
+    refused(&host, &add_flow(esp(), 0, &of(4)), Errno::ENOSPC);
+    refused(&host, &add_flow(tun(), flag::IN, &of(5)), Errno::ENOSPC);
+    host.set_up(&add_flow(ah(), flag::REPLACE, &of(2)));
+    host.set_up(&del_flow(&of(3)));
+    host.set_up(&add_flow(tun(), flag::IN, &of(5)));
+}
+
+#[test]
+fn what_others_have_in_the_engine_is_not_touched() {
+    let host = host_with_sas();
+    host.engine
+        .add_foreign_state(esp().dst, 0x115, Transform::Esp);
+    refused(&host, &add_flow(esp(), 0, &usual()), Errno::EEXIST);
+    let other = selector("10.1.0.0/24", "10.3.0.0/24");
+    host.engine.add_foreign_policy(Direction::Out, other);
+    let other = nets("10.1.0.0/24", "10.3.0.0/24");
+    refused(&host, &add_flow(ah(), 0, &other), Errno::EEXIST);
+    assert_eq!(engine(&host), [""; 0]);
+    // Of the two policies of an inflow, the first is taken back when the second is refused.
+    let third = selector("10.1.0.0/24", "10.4.0.0/24");
+    host.engine.add_foreign_policy(Direction::Forward, third);
+    let third = nets("10.1.0.0/24", "10.4.0.0/24");
+    refused(&host, &add_flow(tun(), flag::IN, &third), Errno::EEXIST);
+}
+
+// --- What comes in ------------------------------------------------------------------------------
+
+/// The same SAs the other way round, with SPIs of their own.
+fn incoming() -> [Said; 3] {
+    ["tun.213@10.0.0.1", "esp.215@10.0.0.1", "ah.216@10.0.0.1"].map(said)
+}
+
+fn back() -> Vec<Vec<u8>> {
+    nets("10.2.0.0/24", "10.1.0.0/24")
+}
+
+/// A host to which 10.0.0.1 belongs.
+fn local_host() -> TestHost {
+    let host = TestHost::new();
+    host.local.borrow_mut().push(ip(SRC));
+    host
+}
+
+fn add_incoming(host: &TestHost, said: Said) {
+    host.set_up(&from_source(add(said), "10.0.0.2"));
+}
+
+/// With an inflow, in pluto's order: before the group.
+fn host_with_inflow() -> TestHost {
+    let host = local_host();
+    let [tun, esp, ah] = incoming();
+    add_incoming(&host, tun);
+    host.set_up(&add_flow(tun, flag::IN, &back()));
+    add_incoming(&host, esp);
+    add_incoming(&host, ah);
+    host.set_up(&list(&[tun, esp, ah]));
+    host
+}
+
+/// The two policies of an inflow.
+fn both(text: &str) -> [String; 2] {
+    ["fwd", "in"].map(|way| format!("{way} 10.2.0.0/24>10.1.0.0/24 {text}"))
+}
+
+const R1: &str = "allow esp/tunnel reqid 0xc0000002 ah/transport reqid 0xc0000002";
+
+#[test]
+fn incoming_sas_have_states_from_the_start() {
+    let host = local_host();
+    let [tun, esp, ah] = incoming();
+    add_incoming(&host, tun);
+    assert_eq!(engine(&host), [""; 0], "nothing vouches for a tunnel");
+    add_incoming(&host, esp);
+    add_incoming(&host, ah);
+    assert_eq!(
+        engine(&host),
+        [
+            "ah/transport 0x216 10.0.0.2>10.0.0.1 r3",
+            "esp/transport 0x215 10.0.0.2>10.0.0.1 r2",
+        ]
+    );
+}
+
+#[test]
+fn an_inflow_wants_what_its_chain_gives() {
+    let host = local_host();
+    let [tun, esp, ah] = incoming();
+    add_incoming(&host, tun);
+    host.set_up(&add_flow(tun, flag::IN, &back()));
+    assert_eq!(engine(&host), both("block"));
+    add_incoming(&host, esp);
+    add_incoming(&host, ah);
+    host.engine.pass(0x215, 100);
+    host.engine.calls();
+    host.set_up(&list(&[tun, esp, ah]));
+    let expected = [
+        "ah/transport 0x216 10.0.0.2>10.0.0.1 reqid 0xc0000002".to_owned(),
+        "esp/tunnel 0x215 10.0.0.2>10.0.0.1 reqid 0xc0000002".to_owned(),
+    ];
+    assert_eq!(engine(&host)[..2], expected);
+    assert_eq!(engine(&host)[2..], both(R1));
+    let esp_state = host.engine.states().into_iter().find(|it| it.spi == 0x215);
+    assert_eq!(esp_state.unwrap().usage.sequence, 1, "the window goes on");
+    assert!(
+        host.spi().contains("policy=10.2.0.0/24->10.1.0.0/24"),
+        "{}",
+        host.spi()
+    );
+    // Taken apart it drops, and grouped again it goes on.
+    host.set_up(&ungroup(esp));
+    assert_eq!(engine(&host)[2..], both("block"));
+    assert_eq!(engine(&host)[..2], expected, "states stay");
+    host.set_up(&list(&[tun, esp, ah]));
+    assert_eq!(engine(&host)[2..], both(R1));
+}
+
+#[test]
+fn an_inflow_may_name_an_sa_outside_of_the_tunnel() {
+    let host = local_host();
+    let [tun, esp, ah] = incoming();
+    for said in [tun, esp, ah] {
+        add_incoming(&host, said);
+    }
+    host.set_up(&list(&[tun, esp, ah]));
+    host.set_up(&add_flow(ah, flag::IN, &back()));
+    assert!(engine(&host).last().unwrap().contains("allow esp/tunnel"));
+    // Without a tunnel there is none to set it for.
+    let lone = said("esp.300@10.0.0.1");
+    refused(&host, &add_flow(lone, flag::IN, &back()), Errno::ENOENT);
+    add_incoming(&host, lone);
+    refused(&host, &add_flow(lone, flag::IN, &back()), Errno::ENOENT);
+}
+
+#[test]
+fn old_and_new_chain_are_good_side_by_side() {
+    let host = host_with_inflow();
+    let new = ["tun.313@10.0.0.1", "esp.315@10.0.0.1", "ah.316@10.0.0.1"].map(said);
+    host.engine.calls();
+    add_incoming(&host, new[0]);
+    host.set_up(&add_flow(new[0], flag::IN, &back()));
+    assert_eq!(engine(&host)[2..], both(R1), "the old one is still there");
+    add_incoming(&host, new[1]);
+    add_incoming(&host, new[2]);
+    host.set_up(&list(&new));
+    let calls = calls(&host);
+    assert!(
+        !calls.iter().any(|call| call.contains("10.2.0.0/24")),
+        "{calls:?}"
+    );
+    assert_eq!(host.engine.states().len(), 4);
+    host.set_up(&delete(incoming()[1]));
+    assert_eq!(host.engine.states().len(), 2);
+    assert_eq!(engine(&host)[2..], both(R1));
+    // With the last one, nothing comes through, not even cleartext.
+    host.set_up(&delete(new[1]));
+    assert_eq!(engine(&host), both("block"));
+}
+
+#[test]
+fn an_inflow_without_sas_goes_when_protection_is_not_wanted_any_more() {
+    // With the eroute the other way.
+    let host = host_with_inflow();
+    host.set_up(&add_flow(said("%trap"), 0, &usual()));
+    host.set_up(&flush(0));
+    assert_eq!(engine(&host).len(), 3);
+    host.set_up(&del_flow(&usual()));
+    assert_eq!(engine(&host), [""; 0]);
+    // With that eroute letting all through.
+    let host = host_with_inflow();
+    host.set_up(&flush(0));
+    host.engine
+        .expect_clear(selector("10.1.0.0/24", "10.2.0.0/24"));
+    host.set_up(&add_flow(said("%pass"), 0, &usual()));
+    assert_eq!(engine(&host), ["out 10.1.0.0/24>10.2.0.0/24 allow"]);
+    // By its own name.
+    let host = host_with_inflow();
+    refused(&host, &del_flow(&back()), Errno::ENOENT);
+    host.set_up(&flush(0));
+    host.set_up(&del_flow(&back()));
+    assert_eq!(engine(&host), [""; 0]);
+    // With all eroutes, before its SAs or after.
+    let host = host_with_inflow();
+    host.set_up(&clear_flows());
+    assert_eq!(engine(&host)[2..], both(R1));
+    host.set_up(&flush(0));
+    assert_eq!(engine(&host), [""; 0]);
+    let host = host_with_inflow();
+    host.set_up(&flush(0));
+    host.set_up(&clear_flows());
+    assert_eq!(engine(&host), [""; 0]);
+}
+
+#[test]
+fn a_tunnel_has_one_inflow() {
+    let host = host_with_inflow();
+    let other = nets("10.7.0.0/24", "10.1.0.0/24");
+    host.set_up(&add_flow(incoming()[0], flag::IN, &other));
+    let listing = engine(&host);
+    let [forward, inside] = both("block");
+    // What the tunnel had before is not let in any more.
+    assert_eq!([&listing[2], &listing[4]], [&forward, &inside]);
+    assert!(listing[3].starts_with("fwd 10.7.0.0/24>10.1.0.0/24 allow esp/tunnel"));
+    // The same once more changes nothing, nor does it drop anything in between.
+    host.engine.calls();
+    host.set_up(&add_flow(incoming()[0], flag::IN, &other));
+    assert_eq!(calls(&host), [""; 0]);
+    assert_eq!(engine(&host), listing);
+}
+
+#[test]
+fn what_comes_out_of_tunnels_without_an_inflow_is_let_in() {
+    let host = local_host();
+    let [tun, esp, _] = incoming();
+    add_incoming(&host, tun);
+    add_incoming(&host, esp);
+    assert_eq!(host.engine.policies().len(), 0);
+    host.set_up(&pair(tun, esp));
+    let listing = engine(&host);
+    assert_eq!(
+        listing[0],
+        "esp/tunnel 0x215 10.0.0.2>10.0.0.1 reqid 0xc0000000"
+    );
+    let free = [
+        "fwd 0.0.0.0/0>0.0.0.0/0",
+        "fwd ::/0>::/0",
+        "in 0.0.0.0/0>0.0.0.0/0",
+        "in ::/0>::/0",
+    ];
+    for (line, beginning) in listing[1..].iter().zip(free) {
+        assert!(line.starts_with(beginning), "{line}");
+        assert_eq!(line.matches(" reqid 0xc0000000 use").count(), 4, "{line}");
+    }
+    assert_eq!(listing.len(), 5);
+}
+
+// --- Memory and the engine's refusals -----------------------------------------------------------
+
+/// Requests that go through all that a plan can consist of, in order.
+fn a_life() -> Vec<Vec<u8>> {
+    let [itun, iesp, iah] = incoming();
+    let inside = |said| from_source(add(said), "10.0.0.2");
+    let mut update = add(esp());
+    update[1] = msg::UPDATE;
+    let new = said("esp.200@10.0.0.2");
+    vec![
+        add_flow(tun(), 0, &usual()),
+        add(tun()),
+        add(esp()),
+        add(ah()),
+        pair(tun(), esp()),
+        pair(esp(), ah()),
+        add_flow(tun(), 0, &nets("10.1.0.0/24", "10.3.0.0/24")),
+        inside(itun),
+        add_flow(itun, flag::IN, &back()),
+        inside(iesp),
+        pair(itun, iesp),
+        inside(iah),
+        pair(iesp, iah),
+        update,
+        ungroup(esp()),
+        list(&[tun(), esp(), ah()]),
+        add(new),
+        add_flow(new, flag::REPLACE, &usual()),
+        add_flow(itun, flag::IN, &nets("10.7.0.0/24", "10.1.0.0/24")),
+        del_flow(&nets("10.1.0.0/24", "10.3.0.0/24")),
+        delete(iah),
+        add_flow(said("%trap"), flag::REPLACE, &usual()),
+        flush(0),
+        clear_flows(),
+    ]
+}
+
+#[test]
+fn whatever_fails_tables_and_engine_are_what_they_were() {
+    let host = local_host();
+    let mut failures = 0;
+    for request in a_life() {
+        for enough in 0.. {
+            let before = seen(&host);
+            memory::fail_after(Some(enough));
+            let result = host.write(&request);
+            memory::fail_after(None);
+            host.check();
+            match result {
+                Ok(()) => break,
+                Err(errno) => assert_eq!(errno, Errno::ENOMEM, "{}", hex(&request)),
+            }
+            assert_eq!(seen(&host), before, "{} after {enough}", hex(&request));
+            failures += 1;
+        }
+        host.drain();
+    }
+    assert!(failures > 150, "{failures}");
+}
+
+// --- The file -----------------------------------------------------------------------------------
+
+#[test]
+fn the_file_has_packets_ports_and_protocols() {
+    let host = host_with_eroute();
+    (0..12).for_each(|_| host.engine.pass(0x115, 100));
+    let ports = flow(("10.1.0.0/24", 1024), ("192.168.100.128/25", 443), 6);
+    host.set_up(&add_flow(said("%drop"), 0, &ports));
+    host.set_up(&add_flow(
+        said("esp:400@2001:db8::2"),
+        0,
+        &nets("2001:db8:1::/64", "2001:db8:2:3:4:5:6:7/128"),
+    ));
+    assert_eq!(
+        host.eroute(),
+        "12         10.1.0.0/24        -> 10.2.0.0/24        => tun0x113@10.0.0.2\n\
+         0          10.1.0.0/24:1024   -> 192.168.100.128/25:443 => %drop:6\n\
+         0          2001:db8:1::/64    -> 2001:db8:2:3:4:5:6:7/128 => esp0x400@2001:db8::2\n"
+    );
+}
+
+#[test]
+fn usage_is_told_where_sas_are() {
+    let host = host_with_eroute();
+    host.engine.pass(0x115, 100);
+    host.engine.pass(0x115, 50);
+    host.engine.pass(0x116, 50);
+    host.engine.pass(0x116, 50);
+    host.engine.pass(0x116, 50);
+    for line in host.spi().lines().take(2) {
+        assert!(line.contains("bytes(150,0,0)"), "{line}");
+        assert!(line.contains("packets(2,0,0)"), "{line}");
+    }
+    assert!(host
+        .spi()
+        .lines()
+        .nth(2)
+        .unwrap()
+        .contains("packets(3,0,0)"));
+    assert_eq!(host.write(&get(esp())), Ok(()));
+    let told = host.read_one(A).expect("the answer");
+    let current = exts_of(&told)
+        .into_iter()
+        .find(|(it, _)| *it == ext::LIFETIME_CURRENT);
+    let current = current.unwrap().1;
+    assert_eq!((u64_at(&current, 8), u32_at(&current, 32)), (150, 2));
+}

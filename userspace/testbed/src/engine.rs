@@ -1,0 +1,499 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A [`TestEngine`] in the place of the kernel's xfrm.
+//!
+//! It fails where the kernel may fail, together with memory ([`memory::fail_after`]), and after
+//! each call that changes it looks whether packets could get through that must not.
+
+use klips::{
+    engine::Engine,
+    errno::Errno,
+    klips_core::{
+        fold::{Mode, Transform},
+        selector::Selector,
+        xfrm::{
+            Action, Algorithms, Direction, Encapsulation, Limit, PolicySpec, StateSpec, Template,
+            Usage,
+        },
+    },
+    memory,
+};
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fmt::{self, Write as _},
+    net::IpAddr,
+    rc::Rc,
+};
+
+/// A state, keys included, which are what tells one that was made anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Protocol.
+    pub transform: Transform,
+    /// SPI.
+    pub spi: u32,
+    /// Mode.
+    pub mode: Mode,
+    /// Source.
+    pub src: IpAddr,
+    /// Destination.
+    pub dst: IpAddr,
+    /// Reqid.
+    pub reqid: u32,
+    /// Replay window.
+    pub replay: u8,
+    /// Both keys.
+    pub keys: [Vec<u8>; 2],
+    /// UDP encapsulation.
+    pub encapsulation: Option<Encapsulation>,
+    /// Soft and hard limits.
+    pub limits: [Limit; 2],
+    /// What it has been used for.
+    pub usage: Usage,
+}
+
+/// A policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// What was asked for.
+    pub spec: PolicySpec,
+}
+
+/// What the engine has, by numbers that are never given twice.
+#[derive(Default)]
+struct Tables {
+    next: u64,
+    /// Made, whether inserted or not, and not given back.
+    states: BTreeMap<u64, State>,
+    policies: BTreeMap<u64, Policy>,
+    inserted_states: BTreeSet<u64>,
+    inserted_policies: BTreeSet<u64>,
+    /// Selectors for which packets may leave as they are.
+    clear: HashSet<Selector>,
+    /// States and policies of others.
+    foreign_states: HashSet<(IpAddr, u32, Transform)>,
+    foreign_policies: HashSet<(Direction, Selector)>,
+    /// Algorithms that the kernel lacks.
+    lacking: HashSet<(u8, u8)>,
+    /// What was called.
+    calls: Vec<String>,
+}
+
+/// The engine.
+#[derive(Clone, Default)]
+pub struct TestEngine {
+    tables: Rc<RefCell<Tables>>,
+    held: Rc<Cell<bool>>,
+}
+
+/// A reference to a state or policy.
+pub struct Handle {
+    number: u64,
+    tables: Rc<RefCell<Tables>>,
+    is_state: bool,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let mut tables = self.tables.borrow_mut();
+        let inserted = if self.is_state {
+            tables.states.remove(&self.number);
+            tables.inserted_states.contains(&self.number)
+        } else {
+            tables.policies.remove(&self.number);
+            tables.inserted_policies.contains(&self.number)
+        };
+        assert!(
+            !inserted || std::thread::panicking(),
+            "what is in the engine is not forgotten"
+        );
+    }
+}
+
+/// Keeps others out.
+pub struct Hold(Rc<Cell<bool>>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+impl TestEngine {
+    /// Whether an eroute may let its packets through as they are.
+    pub fn expect_clear(&self, selector: Selector) {
+        self.tables.borrow_mut().clear.insert(selector);
+    }
+
+    /// Somebody else makes a state.
+    pub fn add_foreign_state(&self, dst: IpAddr, spi: u32, transform: Transform) {
+        let mut tables = self.tables.borrow_mut();
+        tables.foreign_states.insert((dst, spi, transform));
+    }
+
+    /// Somebody else makes a policy.
+    pub fn add_foreign_policy(&self, direction: Direction, selector: Selector) {
+        let mut tables = self.tables.borrow_mut();
+        tables.foreign_policies.insert((direction, selector));
+    }
+
+    /// The kernel lacks these algorithms.
+    pub fn lack(&self, auth: u8, encrypt: u8) {
+        self.tables.borrow_mut().lacking.insert((auth, encrypt));
+    }
+
+    /// The states that are inserted, in the order in which they were made.
+    pub fn states(&self) -> Vec<State> {
+        let tables = self.tables.borrow();
+        let inserted = tables.inserted_states.iter();
+        inserted
+            .map(|number| tables.states[number].clone())
+            .collect()
+    }
+
+    /// The policies that are inserted, likewise.
+    pub fn policies(&self) -> Vec<Policy> {
+        let tables = self.tables.borrow();
+        let inserted = tables.inserted_policies.iter();
+        inserted
+            .map(|number| tables.policies[number].clone())
+            .collect()
+    }
+
+    /// How many states and policies have been made and not been given back.
+    pub fn references(&self) -> (usize, usize) {
+        let tables = self.tables.borrow();
+        (tables.states.len(), tables.policies.len())
+    }
+
+    /// What was called since the last time.
+    pub fn calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.tables.borrow_mut().calls)
+    }
+
+    /// A packet goes through a state.
+    pub fn pass(&self, spi: u32, bytes: u64) {
+        let mut tables = self.tables.borrow_mut();
+        let state = tables.states.values_mut().find(|state| state.spi == spi);
+        let usage = &mut state.expect("a state that is there").usage;
+        usage.bytes += bytes;
+        usage.packets += 1;
+        usage.sequence += 1;
+    }
+
+    /// What `ip xfrm` would show: states, then policies, each sorted, so that two engines can be
+    /// compared.
+    pub fn listing(&self) -> String {
+        let states = self.states();
+        let policies = self.policies();
+        let mut lines: Vec<String> = states.iter().map(describe_state).collect();
+        lines.sort();
+        let mut policies: Vec<String> = policies.iter().map(describe_policy).collect();
+        policies.sort();
+        lines.extend(policies);
+        lines.iter().map(|line| format!("{line}\n")).collect()
+    }
+
+    fn called(&self, call: fmt::Arguments<'_>) {
+        assert!(self.held.get(), "{call} without the lock of others");
+        self.tables.borrow_mut().calls.push(call.to_string());
+    }
+
+    fn fail(&self) -> Result<(), Errno> {
+        // Counts as an allocation.
+        memory::boxed(|| ()).map(drop).map_err(|_| Errno::ENOMEM)
+    }
+
+    fn name_state(&self, number: u64) -> String {
+        describe_state(&self.tables.borrow().states[&number])
+    }
+
+    fn name_policy(&self, number: u64) -> String {
+        describe_policy(&self.tables.borrow().policies[&number])
+    }
+
+    /// What has to be so at any moment.
+    fn check(&self) {
+        let tables = self.tables.borrow();
+        let states: Vec<&State> = tables
+            .inserted_states
+            .iter()
+            .map(|number| &tables.states[number])
+            .collect();
+        let mut seen = HashSet::new();
+        for number in &tables.inserted_policies {
+            let policy = &tables.policies[number];
+            let spec = &policy.spec;
+            assert!(
+                seen.insert((spec.direction, spec.selector)),
+                "two policies: {}",
+                describe_policy(policy)
+            );
+            if spec.action == Action::Block {
+                continue;
+            }
+            if spec.templates.is_empty() {
+                let expected = spec.direction == Direction::Out;
+                assert!(
+                    expected && tables.clear.contains(&spec.selector),
+                    "cleartext: {}",
+                    describe_policy(policy)
+                );
+            }
+            for template in spec.templates.iter().filter(|it| !it.optional) {
+                assert!(
+                    states.iter().any(|state| answers(state, template)),
+                    "a template without a state: {}\n{:?}",
+                    describe_policy(policy),
+                    tables.calls,
+                );
+            }
+        }
+    }
+}
+
+/// Whether a state is what a template asks for.
+fn answers(state: &State, template: &Template) -> bool {
+    let is = |wanted: IpAddr, is: IpAddr| wanted.is_unspecified() || wanted == is;
+    state.transform == template.transform
+        && state.mode == template.mode
+        && state.reqid == template.reqid
+        && is(template.src, state.src)
+        && is(template.dst, state.dst)
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Transport => "transport",
+        Mode::Tunnel => "tunnel",
+    }
+}
+
+fn transform(transform: Transform) -> String {
+    format!("{transform:?}").to_lowercase()
+}
+
+/// `esp/tunnel 0x115 10.0.0.1>10.0.0.2 reqid 0x80000001`.
+pub fn describe_state(state: &State) -> String {
+    format!(
+        "{}/{} {:#x} {}>{} reqid {:#x}",
+        transform(state.transform),
+        mode(state.mode),
+        state.spi,
+        state.src,
+        state.dst,
+        state.reqid
+    )
+}
+
+/// `out 10.1.0.0/24>10.2.0.0/24 allow esp/tunnel reqid 0x80000001, ah/transport …`.
+pub fn describe_policy(policy: &Policy) -> String {
+    let spec = &policy.spec;
+    let mut text = match spec.direction {
+        Direction::In => "in ",
+        Direction::Out => "out ",
+        Direction::Forward => "fwd ",
+    }
+    .to_owned();
+    let selector = &spec.selector;
+    let _ = write!(text, "{}>{}", selector.src_text(), selector.dst_text());
+    if selector.proto != 0 {
+        let _ = write!(text, " proto {}", selector.proto);
+    }
+    text += match spec.action {
+        Action::Allow => " allow",
+        Action::Block => return text + " block",
+    };
+    for template in spec.templates.iter() {
+        let _ = write!(
+            text,
+            " {}/{} reqid {:#x}{}",
+            transform(template.transform),
+            mode(template.mode),
+            template.reqid,
+            if template.optional { " use" } else { "" }
+        );
+    }
+    text
+}
+
+impl Engine for TestEngine {
+    type State = Handle;
+    type Policy = Handle;
+    type Hold<'a> = Hold;
+
+    fn hold(&self) -> Hold {
+        assert!(!self.held.replace(true), "held once at a time");
+        Hold(self.held.clone())
+    }
+
+    fn probe(&self, algorithms: &Algorithms) -> Result<(), Errno> {
+        assert!(!self.held.get(), "modules are not loaded under a lock");
+        self.fail()?;
+        let lacking = &self.tables.borrow().lacking;
+        if lacking.contains(&(algorithms.auth, algorithms.encrypt)) {
+            return Err(Errno::ENOENT);
+        }
+        Ok(())
+    }
+
+    fn state_new(&self, spec: &StateSpec<'_>) -> Result<Handle, Errno> {
+        self.fail()?;
+        let mut tables = self.tables.borrow_mut();
+        tables.next += 1;
+        let number = tables.next;
+        assert_eq!(spec.src.is_ipv4(), spec.dst.is_ipv4(), "one family");
+        assert!(
+            spec.mode == Mode::Transport || !spec.src.is_unspecified(),
+            "a tunnel has a source"
+        );
+        assert_ne!(spec.reqid & 0x8000_0000, 0, "known as ours");
+        let state = State {
+            transform: spec.transform,
+            spi: spec.spi,
+            mode: spec.mode,
+            src: spec.src,
+            dst: spec.dst,
+            reqid: spec.reqid,
+            replay: spec.replay,
+            keys: [spec.key_auth, spec.key_encrypt].map(|key| key.bytes.to_vec()),
+            encapsulation: spec.encapsulation,
+            limits: [spec.soft, spec.hard],
+            usage: Usage::default(),
+        };
+        tables.states.insert(number, state);
+        drop(tables);
+        self.called(format_args!("new {}", self.name_state(number)));
+        Ok(Handle {
+            number,
+            tables: self.tables.clone(),
+            is_state: true,
+        })
+    }
+
+    fn is_taken(&self, dst: IpAddr, spi: u32, transform: Transform) -> bool {
+        assert!(self.held.get());
+        let tables = self.tables.borrow();
+        tables.foreign_states.contains(&(dst, spi, transform))
+    }
+
+    fn state_insert(&self, state: &Handle) {
+        self.called(format_args!("insert {}", self.name_state(state.number)));
+        let mut tables = self.tables.borrow_mut();
+        assert!(tables.inserted_states.insert(state.number), "only once");
+        drop(tables);
+        self.check();
+    }
+
+    fn state_swap(&self, old: &Handle, new: &Handle, carry: bool) {
+        let carried = if carry { "" } else { " anew" };
+        let (from, to) = (self.name_state(old.number), self.name_state(new.number));
+        self.called(format_args!("swap{carried} {from} for {to}"));
+        let mut tables = self.tables.borrow_mut();
+        assert!(tables.inserted_states.remove(&old.number), "it is there");
+        assert!(tables.inserted_states.insert(new.number), "only once");
+        let before = tables.states[&old.number].clone();
+        let after = tables.states.get_mut(&new.number).expect("it was made");
+        let name = |state: &State| (state.dst, state.spi, state.transform);
+        assert_eq!(name(&before), name(after), "of the same name");
+        assert!(
+            !carry || before.keys == after.keys,
+            "sequence numbers go with the key"
+        );
+        after.usage = before.usage;
+        if !carry {
+            after.usage.sequence = 0;
+        }
+        drop(tables);
+        self.check();
+    }
+
+    fn state_delete(&self, state: &Handle) {
+        self.called(format_args!("delete {}", self.name_state(state.number)));
+        let mut tables = self.tables.borrow_mut();
+        assert!(tables.inserted_states.remove(&state.number), "it is there");
+        drop(tables);
+        self.check();
+    }
+
+    fn state_set_ports(&self, state: &Handle, sport: u16, dport: u16) {
+        self.called(format_args!("ports {}", self.name_state(state.number)));
+        let mut tables = self.tables.borrow_mut();
+        let state = tables.states.get_mut(&state.number).expect("it was made");
+        let encapsulation = state.encapsulation.as_mut().expect("encapsulated");
+        (encapsulation.sport, encapsulation.dport) = (sport, dport);
+    }
+
+    fn usage(&self, state: &Handle) -> Usage {
+        self.tables.borrow().states[&state.number].usage
+    }
+
+    fn policy_new(&self, spec: &PolicySpec) -> Result<Handle, Errno> {
+        self.fail()?;
+        let mut tables = self.tables.borrow_mut();
+        tables.next += 1;
+        let number = tables.next;
+        tables.policies.insert(number, Policy { spec: *spec });
+        drop(tables);
+        self.called(format_args!("new {}", self.name_policy(number)));
+        Ok(Handle {
+            number,
+            tables: self.tables.clone(),
+            is_state: false,
+        })
+    }
+
+    fn policy_insert(&self, policy: &Handle) -> Result<(), Errno> {
+        self.called(format_args!("insert {}", self.name_policy(policy.number)));
+        self.fail()?;
+        let mut tables = self.tables.borrow_mut();
+        let spec = tables.policies[&policy.number].spec;
+        if tables
+            .foreign_policies
+            .contains(&(spec.direction, spec.selector))
+        {
+            return Err(Errno::EEXIST);
+        }
+        assert!(tables.inserted_policies.insert(policy.number), "only once");
+        drop(tables);
+        self.check();
+        Ok(())
+    }
+
+    fn policy_replace(&self, old: &Handle, new: &Handle) {
+        let (from, to) = (self.name_policy(old.number), self.name_policy(new.number));
+        self.called(format_args!("replace {from} by {to}"));
+        let mut tables = self.tables.borrow_mut();
+        let key = |policy: &Policy| {
+            let spec = &policy.spec;
+            (spec.direction, spec.selector, spec.priority)
+        };
+        let (before, after) = (&tables.policies[&old.number], &tables.policies[&new.number]);
+        assert_eq!(key(before), key(after), "in the place of the other");
+        assert!(tables.inserted_policies.remove(&old.number), "it is there");
+        assert!(tables.inserted_policies.insert(new.number), "only once");
+        drop(tables);
+        self.check();
+    }
+
+    fn policy_block(&self, policy: &Handle) {
+        self.called(format_args!("block {}", self.name_policy(policy.number)));
+        let mut tables = self.tables.borrow_mut();
+        let policy = tables.policies.get_mut(&policy.number);
+        policy.expect("it was made").spec.action = Action::Block;
+        drop(tables);
+        self.check();
+    }
+
+    fn policy_delete(&self, policy: &Handle) {
+        self.called(format_args!("delete {}", self.name_policy(policy.number)));
+        let mut tables = self.tables.borrow_mut();
+        assert!(
+            tables.inserted_policies.remove(&policy.number),
+            "it is there"
+        );
+        drop(tables);
+        self.check();
+    }
+}
