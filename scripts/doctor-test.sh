@@ -79,8 +79,18 @@ begin
 check "finds everything" doctor
 check "says so line by line" test "$(doctor | grep -c '^ok ')" -eq 21
 
-without "Linux $series, it is 7.2.9" "Linux $series only" write 7.2.9 "$kdir/include/config/kernel.release"
-without "Linux $series, it is 7.30.1" "Linux $series only" write 7.30.1 "$kdir/include/config/kernel.release"
+without "Linux $series" "that directory is 7.2.9, klips is for Linux $series only" write 7.2.9 "$kdir/include/config/kernel.release"
+without "Linux $series" "that directory is 7.30.1, klips is for Linux $series only" write 7.30.1 "$kdir/include/config/kernel.release"
+check "begins with the series" same "$(doctor | head -n 1 | cut -d : -f 1)" "missing  Linux $series"
+check "and says nothing of headers then" fails grep -q headers <(doctor)
+without "Linux $series, it is of unknown version" "of such a kernel" rm "$kdir/include/config/kernel.release"
+# The running one.
+begin
+program uname 6.18.9-amd64
+running() { PATH=$bin "$bin/bash" "$scripts/doctor.sh" '' "$root" 2>&1 || true; }
+check "begins with the running kernel's series" same "$(running | head -n 1 | cut -d , -f 1)" \
+	"missing  Linux $series: you run 6.18.9-amd64"
+check "and says how to get another" has "$(running | head -n 1)" "linux-image-amd64 of $suite"
 for option in MODULES NET INET RUST; do
 	without "CONFIG_$option" "CONFIG_$option=y" drop_option $option
 done
@@ -117,7 +127,7 @@ begin
 for file in "$kdir"/rust/*; do
 	without "the metadata of the kernel's Rust crates" "no ${file#"$kdir/"} in" rm "$file"
 done
-without "a kernel's configuration in $kdir" "linux-headers-$series.77-running" rm "$kdir/.config" "$kdir/include/config/auto.conf"
+without "a kernel's configuration in $kdir" "linux-headers-$series.77-fake" rm "$kdir/.config" "$kdir/include/config/auto.conf"
 
 without "make" "install" rm "$bin/make"
 without "a linker for the tools" "libc6-dev" rm "$bin/cc"

@@ -11,9 +11,12 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=build-dir.sh
 . "$scripts/build-dir.sh"
 
+# What it is called where it is installed.
+command=${KLIPS_DOCTOR:-scripts/doctor.sh}
+
 usage() {
 	cat <<USAGE
-usage: scripts/doctor.sh [KDIR [ROOT]]
+usage: $command [KDIR [ROOT]]
 
   KDIR  the build directory of a kernel; that of the running one if not given
   ROOT  where /etc, /proc and /sys of the computer are, if not there
@@ -80,10 +83,17 @@ want_files() { # WHAT REMEDY FILE...
 	want "$1" "no $list in $kdir; $2" test -z "$list"
 }
 
+# The first thing to know: a kernel of another series can be given nothing that would help.
+wrong_series() {
+	local who='the kernel of that directory is' how
+	how="$(packages "linux-image-amd64 of $suite" "no package has it" "kernel $series" "linux $series")"
+	how+=" and boot it, or build one and give KDIR=DIR"
+	[[ $kdir != "/lib/modules/$(uname -r)/build" ]] || who='you run'
+	want "Linux $series" "$who ${release:-of unknown version}, klips is for Linux $series only; $how" false
+}
+
 configuration() {
 	local option
-	want "Linux $series, it is ${release:-of unknown version}" \
-		"the module is for Linux $series only, boot such a kernel" is_of_series
 	for option in MODULES NET INET; do
 		want "CONFIG_$option" "use a kernel that is configured with CONFIG_$option=y" is_set $option
 	done
@@ -163,13 +173,17 @@ main() {
 	kdir=${1:-/lib/modules/$(uname -r)/build} root=${2:-}
 	find_distribution
 	release=$(cat "$kdir/include/config/kernel.release" 2>/dev/null) || true
-	if find_configuration "$kdir"; then
+	[[ $release || ${1:-} ]] || release=$(uname -r)
+	if [[ $release ]] && ! is_of_series; then
+		wrong_series
+	elif find_configuration "$kdir"; then
+		want "Linux $series, it is ${release:-of unknown version}" "give the directory of such a kernel" is_of_series
 		printf 'ok       a kernel was configured in %s\n' "$kdir"
 		configuration
 		compilers
 		files
 	else
-		release=$(uname -r)
+		release=${release:-$(uname -r)}
 		want "a kernel's configuration in $kdir" "give KDIR=DIR, or $(packages "linux-headers-$release" \
 			"linux-headers-$release" "kernel-devel-$release" linux-headers)" false
 	fi

@@ -36,6 +36,10 @@ for file in libexec/klips/ipsec libexec/klips/spigrp libexec/klips/ipsec_spi sbi
 done
 check "klips is the tool" has "$("$root/usr/local/sbin/klips" --version)" "klips, $version"
 check "it is its own name" has "$("$root/usr/local/sbin/klips" spigrp --help)" "klips spigrp"
+doctor() { "$root/usr/local/sbin/klips" doctor "$@" 2>&1 || true; }
+check "it has a doctor" has "$(doctor /nonexistent)" "missing  a kernel's configuration in /nonexistent"
+check "which begins with the kernel" has "$(doctor | head -n 1)" "Linux $series"
+check "its page has its name" same "$(grep -E '^\.(Dt|Nm ipsec)' "$root/usr/local/share/man/man8/klips.8")" '.Dt KLIPS 8'
 check "the other ipsec is as it was" grep -qx 'of another program' "$root/usr/local/sbin/ipsec"
 check "nobody else reads keys" same "$(stat -c %a "$root/etc/klips" "$root/etc/klips/spi.batch")" $'700\n600'
 check "nothing is left to be filled in" fails grep -rE '@[A-Z]+@' "$root/usr/local/lib" "$root/usr/local/src" --include=dkms.conf --include='*.service'

@@ -82,7 +82,7 @@ put_link() { # TARGET PATH
 
 # A file with what is decided here filled in.
 fill_in() { # TEMPLATE
-	sed "s,@LIBEXEC@,$libexec,g; s,@VERSION@,$version,g; s,@SERIES@,${series//./[.]},g" "$1"
+	sed "s,@LIBEXEC@,$libexec,g; s,@VERSION@,$version,g; s,@SERIES@,${series//./[.]},g; s,@NUMBER@,$series,g" "$1"
 }
 
 put_filled_in() { # TEMPLATE PATH
@@ -93,12 +93,15 @@ put_filled_in() { # TEMPLATE PATH
 # --- What is installed ---------------------------------------------------------
 
 put_tools() {
-	local link
+	local link file
 	put_file 755 "$bin/ipsec" "$libexec/ipsec"
 	find "$bin" -maxdepth 1 -type l -lname ipsec -printf '%f\n' | sort >"$work/links"
 	while read -r link; do
 		put_link ipsec "$libexec/$link"
 	done <"$work/links"
+	for file in doctor common progress build-dir; do
+		put_file "$([[ $file == doctor ]] && echo 755 || echo 644)" "$scripts/$file.sh" "$libexec/doctor/$file.sh"
+	done
 	put_link ../libexec/klips/ipsec "$prefix/sbin/klips"
 	[[ ${INSTALL_IPSEC:-} != 1 ]] || put_link ../libexec/klips/ipsec "$prefix/sbin/ipsec"
 }
@@ -110,7 +113,8 @@ put_manual() {
 		[[ -e $page ]] || continue
 		name=${page##*/}
 		if [[ $name == ipsec.8 ]]; then
-			put_file 644 "$page" "$prefix/share/man/man8/klips.8"
+			sed 's/^\.Dt IPSEC /.Dt KLIPS /; s/^\.Nm ipsec/.Nm klips/; s/(ipsec completions/(klips completions/' "$page" >"$work/klips.8"
+			put_file 644 "$work/klips.8" "$prefix/share/man/man8/klips.8"
 			[[ ${INSTALL_IPSEC:-} == 1 ]] || continue
 		fi
 		put_file 644 "$page" "$prefix/share/man/man${name##*.}/$name"

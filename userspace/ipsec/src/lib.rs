@@ -11,6 +11,7 @@ mod background;
 mod batch;
 mod completions;
 mod console;
+mod doctor;
 mod driver;
 mod entry;
 mod eroute;
@@ -48,7 +49,7 @@ use clap::Arg;
 use std::{ffi::OsString, fmt::Write};
 
 /// All commands, in the order in which they are listed.
-fn table<S: System>() -> [Command<S>; 6] {
+fn table<S: System>() -> [Command<S>; 7] {
     [
         Command {
             name: "spigrp",
@@ -76,6 +77,11 @@ fn table<S: System>() -> [Command<S>; 6] {
             run: klipsdebug::run,
         },
         Command {
+            name: "doctor",
+            definition: doctor::definition,
+            run: |given, program, _, _| doctor::run(given, program),
+        },
+        Command {
             name: COMPLETIONS,
             definition: completions::definition,
             run: |given, program, _, console| {
@@ -85,7 +91,8 @@ fn table<S: System>() -> [Command<S>; 6] {
     ]
 }
 
-/// The command that a program can't be linked to.
+/// The commands that a program can't be linked to.
+const INNER: [&str; 2] = ["doctor", COMPLETIONS];
 const COMPLETIONS: &str = "completions";
 
 /// Commands of KLIPS that are not here yet.
@@ -99,7 +106,7 @@ fn find<S: System>(name: &str) -> Option<Command<S>> {
 /// The command that a program of this name is, under which it may be linked.
 fn linked<S: System>(program: &str) -> Option<Command<S>> {
     let name = word_of(program);
-    find(name).filter(|command| command.name != COMPLETIONS)
+    find(name).filter(|command| !INNER.contains(&command.name))
 }
 
 /// The command that is meant by the name of a program.

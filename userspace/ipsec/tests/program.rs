@@ -72,6 +72,7 @@ fn help_and_suggestions() {
         "eroute",
         "pf_key",
         "klipsdebug",
+        "doctor",
         "completions",
     ] {
         let help = |machine: &mut Machine, line: &str| {
