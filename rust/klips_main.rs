@@ -13,22 +13,26 @@
 
 #![crate_name = "klips"]
 #![deny(unsafe_op_in_unsafe_fn)]
+// Modules are private, so that the compiler finds what the module never calls; what is public in
+// them is so for the crate of the same sources that tools and tests use.
+#![deny(dead_code)]
+#![expect(unreachable_pub)]
 
 use kernel::prelude::*;
 
-pub mod change;
-pub mod engine;
-pub mod flows;
+mod change;
+mod engine;
+mod flows;
 #[path = "core/mod.rs"]
-pub mod klips_core;
-pub mod listing;
+mod klips_core;
+mod listing;
 #[path = "memory/kernel.rs"]
-pub mod memory;
-pub mod netns;
-pub mod post;
-pub mod request;
-pub mod sadb;
-pub mod sys;
+mod memory;
+mod netns;
+mod post;
+mod request;
+mod sadb;
+mod sys;
 
 module! {
     type: Klips,

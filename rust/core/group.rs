@@ -86,6 +86,7 @@ where
 }
 
 /// `sa` and all that are outside of it, inside to outside.
+#[cfg(not(MODULE))]
 pub fn outwards<L: Links>(links: &L, sa: L::Id) -> impl Iterator<Item = L::Id> + '_
 where
     L::Id: 'static,
@@ -94,6 +95,7 @@ where
 }
 
 /// The members of the chain that `sa` is in, inside to outside.
+#[cfg(not(MODULE))]
 pub fn members<L: Links>(links: &L, sa: L::Id) -> impl Iterator<Item = L::Id> + '_
 where
     L::Id: 'static,

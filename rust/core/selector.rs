@@ -79,6 +79,7 @@ impl Network {
     }
 
     /// Whether an address is in it.
+    #[cfg(not(MODULE))]
     #[inline]
     pub fn contains(&self, address: IpAddr) -> bool {
         Network::of(address, self.prefix) == Some(*self)
@@ -107,6 +108,7 @@ pub struct Selector {
 }
 
 /// What of a packet selectors look at. Ports are 0 where the protocol has none.
+#[cfg(not(MODULE))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
     /// Source.
@@ -174,6 +176,7 @@ impl Selector {
     }
 
     /// Whether a packet is one of these.
+    #[cfg(not(MODULE))]
     #[inline]
     pub fn matches(&self, packet: &Packet) -> bool {
         let fits = |wanted: u16, is: u16| wanted == 0 || wanted == is;

@@ -162,6 +162,7 @@ impl Templates {
     }
 
     /// Whether there are none.
+    #[cfg(not(MODULE))]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -162,6 +162,7 @@ impl Listing {
     /// Writes the first line at `position` or after, or nothing if it can't be found in [`STEPS`]
     /// steps. Returns the position to go on at, `None` at the end, and an error if the line could
     /// not be written.
+    #[cfg(not(MODULE))]
     pub fn line<H: Host>(
         self,
         host: &H,

@@ -115,9 +115,4 @@ impl<K: Ord + Copy, V> Map<K, V> {
     pub fn at_or_after(&self, key: &K) -> Option<K> {
         Some(*self.0.cursor_lower_bound(key)?.current().0)
     }
-
-    /// Whether there are no entries.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }

@@ -10,11 +10,15 @@ pub use self::listeners::{
     tell,
     Audience,
     Dump,
-    Listener,
     Listeners,
-    OpenError,
     Search,
     SocketId, //
+};
+
+#[cfg(not(MODULE))]
+pub use self::listeners::{
+    Listener,
+    OpenError, //
 };
 
 use crate::{

@@ -124,6 +124,7 @@ impl Sadb {
     }
 
     /// Whether there are none.
+    #[cfg(not(MODULE))]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -513,6 +514,7 @@ impl RemovedAll {
     }
 
     /// Whether there are none.
+    #[cfg(not(MODULE))]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -13,7 +13,6 @@ mod socket;
 mod xfrm;
 
 pub use self::{
-    netns::Net,
     secret::Secret,
     xfrm::Xfrm, //
 };

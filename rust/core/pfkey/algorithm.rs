@@ -62,6 +62,7 @@ pub mod compress {
     /// DEFLATE (RFC 2394).
     pub const DEFLATE: u8 = 2;
     /// LZS.
+    #[cfg(not(MODULE))]
     pub const LZS: u8 = 3;
 }
 

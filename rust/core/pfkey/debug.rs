@@ -4,6 +4,10 @@
 
 /// A part of KLIPS that can be debugged, in the order of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    MODULE,
+    expect(dead_code, reason = "the message has masks for all, the module asks for some")
+)]
 #[repr(usize)]
 pub enum Part {
     /// Tunnels.

@@ -14,10 +14,7 @@ use crate::klips_core::{
     },
     said::Said, //
 };
-use core::net::{
-    IpAddr,
-    SocketAddr, //
-};
+use core::net::SocketAddr;
 
 /// `sadb_sa`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +86,8 @@ pub struct Address {
 
 impl Address {
     /// An address without port and protocol.
-    pub const fn of(ip: IpAddr) -> Self {
+    #[cfg(not(MODULE))]
+    pub const fn of(ip: core::net::IpAddr) -> Self {
         Address {
             proto: 0,
             socket: SocketAddr::new(ip, 0),
@@ -143,6 +141,7 @@ impl GroupList {
     }
 
     /// Makes a list of one to three SAs.
+    #[cfg(not(MODULE))]
     pub fn new(saids: impl IntoIterator<Item = Said>) -> Option<Self> {
         let mut saids = saids.into_iter();
         let mut list = Self::of(saids.next()?);
