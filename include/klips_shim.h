@@ -26,7 +26,7 @@ int klips_netns_register(void);
 void klips_netns_unregister(void);
 /* For the other C halves: what klips_netns_new has made. */
 void *klips_netns_state(const struct net *net);
-/* Has klips_netns_work called for a namespace after this many jiffies, not at the time set before. */
+/* Has klips_netns_work called after this many jiffies, and not at the time that was set before. */
 void klips_netns_work_after(struct net *net, unsigned long jiffies);
 /* Whether an address in network byte order is one of this namespace's own. */
 bool klips_netns_is_local_v4(struct net *net, const u8 *address);
@@ -57,14 +57,14 @@ void klips_socket_hold(struct sock *sk);
 void klips_socket_put(struct sock *sk);
 
 /*
- * Queues a copy of a message at a socket.  Its memory is charged to the memory control group of who
- * made the socket.  -EPERM if the socket's filter does not want the message.  -ENOMEM without memory
- * and -ENOBUFS if the receive buffer is full: then it counts as dropped.
+ * Queues a copy of a message at a socket.  Its memory is charged to the memory control group of
+ * who made the socket.  -EPERM if the socket's filter does not want the message.  -ENOMEM without
+ * memory and -ENOBUFS if the receive buffer is full: then it counts as dropped.
  */
 int klips_socket_deliver(struct sock *sk, const u8 *message, size_t len);
 /*
- * Makes sure that the next message of up to len bytes can be queued even if there is no memory then;
- * 0 or -ENOMEM.
+ * Makes sure that the next message of up to len bytes can be queued even if there is no memory
+ * then; 0 or -ENOMEM.
  */
 int klips_socket_reserve(struct sock *sk, size_t len);
 /* Has reading and polling tell of an error once. */

@@ -29,6 +29,7 @@ typedef unsigned short umode_t;
 TYPES
 
 # The other C halves' own is left out.
+# shellcheck disable=SC2016 # these are Rust's
 "$bindgen" "$header" --use-core --ctypes-prefix ffi --merge-extern-blocks --no-layout-tests \
 	--formatter none --disable-header-comment --allowlist-file ".*/klips_shim.h" \
 	--blocklist-function klips_netns_state --with-derive-default --rust-target 1.85 \

@@ -3,6 +3,7 @@
 //! Measures PF_KEY modules from inside a virtual machine, and prints what was measured as
 //! comma-separated values.
 
+mod crowd;
 mod measure;
 mod memory;
 mod message;
@@ -48,6 +49,12 @@ enum Task {
         #[arg(long)]
         largest: u32,
     },
+    /// What many sockets cost, and how long they make others wait; klips only
+    Crowd {
+        /// What this machine's clock counts
+        #[arg(long, value_enum)]
+        clock: Clock,
+    },
     /// How much work klips does with all the processors that there are
     Parallel,
     /// Do one thing again and again, for a profiler
@@ -68,6 +75,7 @@ fn main() -> Result<()> {
     match Cli::parse().task {
         Task::Costs { clock, largest } => suite::costs(clock, largest),
         Task::Stalls { clock, largest } => suite::stalls(clock, largest),
+        Task::Crowd { clock } => suite::crowd(clock),
         Task::Parallel => parallel::run(),
         Task::Repeat { module, sas, what } => repeat::run(module, sas, what),
     }

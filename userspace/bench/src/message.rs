@@ -132,6 +132,18 @@ pub(crate) fn add(sa: &Sa) -> Vec<u8> {
     finish(message)
 }
 
+/// ADD of an ESP SA that is over after some seconds.
+pub(crate) fn add_limited(sa: &Sa, seconds: u64) -> Vec<u8> {
+    let mut message = about(MsgType::Add, sa, [3, 12]);
+    let limits = [[0; 8], seconds.to_ne_bytes(), [0; 8]];
+    extension(&mut message, 3, &[&[0; 4], limits.as_flattened()]);
+    for (number, bits) in [(8, 160_u16), (9, 128)] {
+        let key = vec![0x5a; usize::from(bits / 8)];
+        extension(&mut message, number, &[&bits.to_ne_bytes(), &[0; 2], &key]);
+    }
+    finish(message)
+}
+
 /// ADD of an IPIP SA, which has no keys.
 pub(crate) fn add_tunnel(sa: &Sa) -> Vec<u8> {
     let mut message = about(MsgType::Add, sa, [0, 0]);

@@ -11,6 +11,7 @@ use rustix::{
         self, AddressFamily, Protocol, RawProtocol, RecvFlags, SendFlags, SocketFlags, SocketType,
     },
 };
+use socket2::{SockFilter, SockRef};
 
 const PF_KEY_V2: RawProtocol = RawProtocol::new(2).unwrap();
 
@@ -31,6 +32,31 @@ impl Socket {
         .context("cannot open a PF_KEY socket")?;
         let input = vec![0; 1 << 16].into_boxed_slice();
         Ok(Socket { fd, input })
+    }
+
+    /// Opens one whose filter takes nothing.
+    pub(crate) fn open_deaf() -> Result<Self> {
+        let socket = Self::open()?;
+        // BPF_RET | BPF_K: nothing is left of a message.
+        let filter = [SockFilter::new(0x06, 0, 0, 0)];
+        SockRef::from(&socket.fd).attach_filter(&filter)?;
+        Ok(socket)
+    }
+
+    /// Sets the size of the receive buffer.
+    pub(crate) fn set_receive_buffer(&self, size: usize) -> Result<()> {
+        Ok(SockRef::from(&self.fd).set_recv_buffer_size(size)?)
+    }
+
+    /// Whether there is an SA that is asked for by GET. Reads all that there is to read.
+    pub(crate) fn is_there(&mut self, get: &[u8]) -> Result<bool> {
+        let there = match net::send(&self.fd, get, SendFlags::empty()) {
+            Ok(_) => true,
+            Err(Errno::SRCH) => false,
+            Err(errno) => return Err(errno.into()),
+        };
+        self.drain()?;
+        Ok(there)
     }
 
     /// Writes a request that is granted, and reads the answer.
@@ -76,6 +102,11 @@ impl Socket {
     /// too, and all are told.
     pub(crate) fn request_among_others(&mut self, message: &[u8]) -> Result<()> {
         self.send(message)?;
+        self.drain()
+    }
+
+    /// Reads all that there is to read.
+    fn drain(&mut self) -> Result<()> {
         loop {
             match net::recv(&self.fd, &mut *self.input, RecvFlags::DONTWAIT) {
                 // Messages were lost, which are of no interest.

@@ -7,7 +7,7 @@
 //! sections of the kernel that can't be interrupted.
 
 use crate::{
-    measure,
+    measure::{self, Setting},
     memory::Memory,
     message,
     socket::Socket,
@@ -51,14 +51,17 @@ struct Longest {
 /// Measures all requests that take long with a table of this size.
 pub(crate) fn run(table: &Table, sas: u32) -> Result<()> {
     table.fill(0..sas)?;
-    measure_one(table, sas, "nothing", spin)?;
-    measure_one(table, sas, "ADD", || table.fill(sas..sas + 1000).map(drop))?;
-    measure_one(table, sas, "DUMP", || Socket::open()?.dump().map(drop))?;
+    let setting = table.setting(sas, 0);
+    measure_one(table, setting, "nothing", spin)?;
+    measure_one(table, setting, "ADD", || {
+        table.fill(sas..sas + 1000).map(drop)
+    })?;
+    measure_one(table, setting, "DUMP", || Socket::open()?.dump().map(drop))?;
     if table.module.has_groups() {
         let mut reader = ListReader::new();
         for list in [GROUPS, SAS] {
             let name = list.rsplit('/').next().unwrap_or(list);
-            measure_one(table, sas, name, || reader.read(list).map(drop))?;
+            measure_one(table, setting, name, || reader.read(list).map(drop))?;
         }
     }
     for (what, flush) in [
@@ -66,21 +69,21 @@ pub(crate) fn run(table: &Table, sas: u32) -> Result<()> {
         ("FLUSH", message::flush()),
     ] {
         // What the other thread asks for is gone then; all sockets are told that.
-        measure_one(table, sas, what, || {
+        measure_one(table, setting, what, || {
             Socket::open()?.request_among_others(&flush)
         })?;
         table.flush()?;
         table.fill(0..sas)?;
     }
-    measure_one(table, sas, "end of a namespace", || {
+    measure_one(table, setting, "end of a namespace", || {
         in_namespace(table, sas)
     })
 }
 
 /// Asks while `work` is done, and writes what came of it.
-fn measure_one(
+pub(crate) fn measure_one(
     table: &Table,
-    sas: u32,
+    setting: Setting,
     what: &str,
     work: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
@@ -94,8 +97,7 @@ fn measure_one(
             .map_err(|_| anyhow!("the asking thread panicked"))?;
         worked.and(longest)
     })
-    .with_context(|| format!("{what} with {sas} SAs"))?;
-    let setting = table.setting(sas, 0);
+    .with_context(|| format!("{what} at {setting:?}"))?;
     setting.tell_each(&format!("stall by {what}: GET"), longest.answer, 1);
     setting.tell_each(&format!("stall by {what}: due"), longest.due, 1);
     Ok(())

@@ -3,6 +3,7 @@
 //! What is measured, in which order.
 
 use crate::{
+    crowd,
     measure::{COLUMNS, Clock},
     message::Gateways,
     module::Module,
@@ -82,4 +83,17 @@ pub(crate) fn stalls(clock: Clock, largest: u32) -> Result<()> {
         eprintln!("bench: stalls of {} done", module.name());
     }
     Ok(())
+}
+
+/// What many sockets cost, and how long they make others wait.
+pub(crate) fn crowd(clock: Clock) -> Result<()> {
+    println!("{COLUMNS}");
+    let table = Table {
+        clock,
+        module: Module::Klips,
+        gateways: Gateways::Many,
+    };
+    table.module.load()?;
+    crowd::run(&table)?;
+    table.module.unload()
 }

@@ -164,7 +164,7 @@ fn refused(setting: Setting) -> Result<()> {
     Ok(())
 }
 
-fn close(setting: Setting) -> Result<()> {
+pub(crate) fn close(setting: Setting) -> Result<()> {
     let _idle = idle(setting.listeners)?;
     let mut took = 0;
     for _ in 0..CLOSES {

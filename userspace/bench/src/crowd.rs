@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What it costs, and how long others wait, when there are many sockets.
+//!
+//! Some are never read; their small buffers are full after a few messages. Others have a filter that
+//! takes nothing, so that they can be told things for ever.
+
+use crate::{message, socket::Socket, stall, table::Table, workload};
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Numbers of sockets with which another one is closed.
+const CLOSING: [u32; 5] = [10, 100, 1_000, 10_000, 16_000];
+/// How many sockets are open while others wait.
+const CROWD: u32 = 10_000;
+/// How many sockets are closed at once.
+const LEAVING: u32 = 1_000;
+/// Changes that are told to all of them.
+const CHANGES: u32 = 20;
+/// Chains that expire, and how many SAs each has: as many as it may.
+const CHAINS: u32 = 3;
+const CHAIN: u32 = 64;
+/// How long to wait for the kernel's worker.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Measures all of it with an empty table.
+pub(crate) fn run(table: &Table) -> Result<()> {
+    let limit = Some(u64::from(2 * CLOSING[CLOSING.len() - 1]));
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit,
+            maximum: limit,
+        },
+    )?;
+    for listeners in CLOSING {
+        workload::close(table.setting(0, listeners))?;
+    }
+    // What the asking thread asks for.
+    table.fill(0..1)?;
+    for (who, open) in [
+        ("sockets that are full", full as fn() -> Result<Socket>),
+        ("sockets that take nothing", Socket::open_deaf),
+    ] {
+        let crowd: Vec<Socket> = (0..CROWD).map(|_| open()).collect::<Result<_>>()?;
+        let setting = table.setting(1, CROWD);
+        stall::measure_one(table, setting, &format!("ADD, {who}"), || {
+            table.fill(1..1 + CHANGES).map(drop)
+        })?;
+        if table.module.has_groups() {
+            stall::measure_one(table, setting, &format!("expiry of chains, {who}"), || {
+                expire(table)
+            })?;
+        }
+        let leaving = crowd.into_iter().take(LEAVING as usize);
+        stall::measure_one(table, setting, &format!("close, {who}"), || {
+            leaving.for_each(drop);
+            Ok(())
+        })?;
+    }
+    table.flush().map(drop)
+}
+
+/// A socket whose buffer is full after two messages.
+fn full() -> Result<Socket> {
+    let socket = Socket::open()?;
+    socket.set_receive_buffer(1)?;
+    Ok(socket)
+}
+
+/// Makes chains that are over in a second, and waits until they are gone.
+fn expire(table: &Table) -> Result<()> {
+    let first = 1 + CHANGES;
+    let mut socket = Socket::open()?;
+    for chain in 0..CHAINS {
+        let numbers = first + chain * CHAIN..first + (chain + 1) * CHAIN;
+        let sas: Vec<_> = numbers.map(|number| table.sa(number)).collect();
+        for sa in &sas {
+            socket.request_among_others(&message::add_limited(sa, 2))?;
+        }
+        for pair in sas.windows(2) {
+            socket.request_among_others(&message::link(&pair[0], &pair[1]))?;
+        }
+    }
+    let last = message::get(&table.sa(first + CHAINS * CHAIN - 1));
+    let begun = Instant::now();
+    while socket.is_there(&last)? {
+        ensure!(begun.elapsed() < PATIENCE, "SAs do not expire");
+        thread::sleep(Duration::from_millis(100));
+    }
+    // All have been told when a change of one's own has been.
+    table.fill(0..0).map(drop)?;
+    socket
+        .request_among_others(&message::add_limited(&table.sa(first), 1_000_000))
+        .context("after expiry")?;
+    socket.request_among_others(&message::delete(&table.sa(first)))
+}
