@@ -106,7 +106,8 @@ enum Hearing {
         newer: Option<SocketId>,
         older: Option<SocketId>,
     },
-    /// Its buffer was full when so many messages had been meant for it.
+    /// Its buffer was full when so many messages had been meant for it. Differences of such counts,
+    /// which wrap, are what matters: what is meant for it changes with what it has registered for.
     Overrun { meant: u64 },
     /// Reading from it has been shut down.
     Deaf,
@@ -376,7 +377,7 @@ impl<H: Host> Listeners<H> {
     /// How many messages a listener has lost that its socket does not know of yet.
     pub fn lost(&self, listener: &Listener<H>) -> u64 {
         match listener.hearing {
-            Hearing::Overrun { meant } => self.counts.meant_for(listener).saturating_sub(meant),
+            Hearing::Overrun { meant } => self.counts.meant_for(listener).wrapping_sub(meant),
             Hearing::Told { .. } | Hearing::Deaf => 0,
         }
     }
@@ -532,13 +533,14 @@ impl<H: Host> Listeners<H> {
         };
         if let (true, Hearing::Overrun { meant }) = (listener.promiscuous, &mut listener.hearing) {
             // It is counted with what is meant for this one, but not posted to it.
-            *meant += 1;
+            *meant = meant.wrapping_add(1);
         }
         let delivery = host.deliver(&listener.socket, message);
         if let (Hearing::Told { .. }, Delivery::Lost) = (listener.hearing, delivery) {
             if listener.has_lost(host) {
                 // What counts from here on is this message, if it is counted at all.
-                let meant = self.counts.meant_for(listener) + u64::from(listener.promiscuous);
+                let extra = u64::from(listener.promiscuous);
+                let meant = self.counts.meant_for(listener).wrapping_add(extra);
                 self.unlink(id, Hearing::Overrun { meant });
             }
         }
@@ -620,7 +622,10 @@ impl<H: Host> Listeners<H> {
         // CAST: not more than there are in the log.
         let mut posts = self.log.iter_mut().skip(seen as usize);
         let mut hearing = None;
-        while let (None, Some(post)) = (hearing, posts.next()) {
+        while hearing.is_none() {
+            let Some(post) = posts.next() else {
+                break;
+            };
             if *budget == 0 {
                 return false;
             }
@@ -649,7 +654,7 @@ impl<H: Host> Listeners<H> {
             let is_meant =
                 |post: &&mut Post<H>| !matches!(post.relation_to(listener), Relation::None);
             // CAST: lengths fit.
-            *meant -= posts.filter(is_meant).count() as u64;
+            *meant = meant.wrapping_sub(posts.filter(is_meant).count() as u64);
         }
         if let Some(hearing) = hearing {
             self.unlink(id, hearing);
@@ -664,7 +669,7 @@ impl<H: Host> Listeners<H> {
             return false;
         };
         if let Hearing::Overrun { meant } = listener.hearing {
-            let lost = self.counts.meant_for(listener).saturating_sub(meant);
+            let lost = self.counts.meant_for(listener).wrapping_sub(meant);
             host.add_lost(&listener.socket, lost);
             self.link(id);
         }

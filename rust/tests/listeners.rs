@@ -195,6 +195,8 @@ impl World {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
     #[test]
     fn whatever_is_not_heard_is_counted(steps in steps(), room in 1..5_usize) {
         let mut world = World::new();
@@ -306,6 +308,22 @@ fn what_a_killed_process_has_told_reaches_everybody() {
     request::expire_due(&host);
     for socket in 1..=MANY {
         assert_eq!(host.read(socket).len(), 1, "socket {socket}");
+    }
+}
+
+#[test]
+fn what_waits_for_a_socket_that_overruns_counts_as_lost() {
+    let host = crowd();
+    host.room.set(1);
+    // None of these gets to all: each process is killed before.
+    host.killed.set(true);
+    for _ in 0..3 {
+        host.write(&flush(0)).unwrap();
+    }
+    request::expire_due(&host);
+    for socket in 1..=MANY {
+        let heard = host.read(socket).len() as u64;
+        assert_eq!((heard, host.lost(socket)), (1, 2), "socket {socket}");
     }
 }
 

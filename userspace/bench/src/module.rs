@@ -43,6 +43,8 @@ impl Module {
 
     /// Loads it.
     pub(crate) fn load(self) -> Result<()> {
+        // Both take it, and insmod looks for nothing.
+        program::run(&["modprobe", "xfrm_algo"])?;
         program::run(&["insmod", &self.file()?])
     }
 
