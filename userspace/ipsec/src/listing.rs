@@ -72,6 +72,8 @@ pub(crate) struct SaRow {
     pub(crate) is_made: bool,
     /// Source and destination port, where its packets go in UDP.
     pub(crate) udp: Option<(u16, u16)>,
+    /// Whether that is with a non-IKE marker, which no kernel of today knows.
+    pub(crate) has_nonike: bool,
 }
 
 impl SaRow {
@@ -83,16 +85,18 @@ impl SaRow {
             let mut fields = line.split_ascii_whitespace();
             fields.find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
         };
+        let encapsulation = field("natencap");
         let port = |name| field(name).and_then(|port| port.parse().ok()).unwrap_or(0);
         Some(SaRow {
             said,
             src: field("src").and_then(|src| src.parse().ok()),
             // A tunnel has no algorithms in its name, and nothing else that tells.
             is_made: said.proto == Proto::Tun || transform.contains('_'),
-            udp: match field("natencap") {
-                Some("nonesp" | "nonike") => Some((port("natsport"), port("natdport"))),
+            udp: match encapsulation {
+                Some("nonesp") => Some((port("natsport"), port("natdport"))),
                 _ => None,
             },
+            has_nonike: encapsulation == Some("nonike"),
         })
     }
 }

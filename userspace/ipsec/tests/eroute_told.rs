@@ -120,6 +120,9 @@ fn chains() {
         &format!(
             "spi --esp 3des --said esp.302@gw2 --src 10.0.0.1 --enckey {K24} --natt nonesp --sport 4500 --dport 4501"
         ),
+        &format!(
+            "spi --esp 3des --said esp.303@gw2 --src 10.0.0.1 --enckey {K24} --natt nonike --sport 4500 --dport 4501"
+        ),
         &format!("spi --ah md5 --said ah.401@gw2 --src 10.0.0.1 --authkey {K16}"),
         &format!("spi --ah md5 --said ah.402@10.0.0.3 --src 10.0.0.1 --authkey {K16}"),
     ] {
@@ -135,6 +138,7 @@ fn chains() {
         "comp.201@gw2 esp.301@gw2",
         "tun.101@gw2 comp.201@gw2 esp.301@gw2",
         "tun.101@gw2 esp.302@gw2",
+        "tun.101@gw2 esp.303@gw2",
         "tun.101@gw2 esp.301@gw2 tun.102@gw2 ah.401@gw2",
         "tun.103@gw2 esp.301@gw2",
         "tun.104@gw2 esp.301@gw2",
@@ -202,6 +206,7 @@ fn nothing_is_sent_in_a_dry_run() {
         eroute --dry-run --replace --src 10.0.1.0/24 --dst 10.0.2.0/24 --said %trap
         eroute --dry-run --replace --src 10.0.9.0/24 --dst 10.0.2.0/24 --said %trap
         eroute --dry-run --add --src 10.0.9.0/24 --dst 10.0.2.0/24 --said ah.116@gw2
+        eroute --dry-run --add --src 10.0.9.0/24 --dst 10.0.2.0/24 --said int.106@0.0.0.0
         eroute --dry-run --addin --src 10.0.9.0/24 --dst 10.0.2.0/24 --said ah.116@gw2
         eroute --dry-run --addin --src 10.0.9.0/24 --dst 10.0.2.0/24 --said comp.117@gw2
         eroute --dry-run --replacein --src 10.0.9.0/24 --dst 10.0.2.0/24 --said tun.999@gw2

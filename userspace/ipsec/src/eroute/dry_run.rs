@@ -4,7 +4,7 @@
 //! a batch find what those before them would have left.
 
 use super::{
-    path::Sas,
+    path::{Sas, is_word},
     plan::{Eroute, Request},
     refusal,
     selector::Packets,
@@ -18,7 +18,7 @@ use crate::{
     system::System,
     unsent::{Unsent, would_send},
 };
-use klips::{said::Proto, selector::Selector};
+use klips::selector::Selector;
 use pfkey::describe::Description;
 use serde::Serialize;
 use std::collections::HashSet;
@@ -124,7 +124,7 @@ impl Rehearsal {
             _ => (),
         }
         let dropped = match self.sas.path(&eroute.said) {
-            _ if eroute.said.proto == Proto::Int => None,
+            _ if is_word(&eroute.said) => None,
             Ok(_) => None,
             Err(obstacle) if obstacle.is_lasting() => {
                 return Err(refusal::unusable(eroute, &obstacle));

@@ -5,7 +5,7 @@
 
 use super::{
     list::Listed,
-    path::{Header, Sas, Wire, in_clear},
+    path::{Header, Sas, Wire, in_clear, is_word},
     selector::Packets,
     table::{self, Row},
     transport::Name,
@@ -132,8 +132,8 @@ fn answer<'a>(packet: &'a Packet, rows: &'a [Row], sas: &Sas) -> Answer<'a> {
 
 /// What becomes of a packet whose eroute names this SA.
 fn fate(packet: &Packet, said: &Said, sas: &Sas) -> (Vec<Said>, Fate) {
-    if said.proto == Proto::Int {
-        return (vec![*said], magic(packet, said));
+    if is_word(said) {
+        return (vec![*said], word(packet, said));
     }
     let path = match sas.path(said) {
         Ok(path) => path,
@@ -150,7 +150,7 @@ fn fate(packet: &Packet, said: &Said, sas: &Sas) -> (Vec<Said>, Fate) {
 }
 
 /// What becomes of a packet whose eroute names no SA but a keyword.
-fn magic(packet: &Packet, said: &Said) -> Fate {
+fn word(packet: &Packet, said: &Said) -> Fate {
     match said.to_string().as_str() {
         "%pass" => Fate::Clear("the eroute says %pass", in_clear(packet)),
         "%trap" | "%trapsubnet" => Fate::Dropped(

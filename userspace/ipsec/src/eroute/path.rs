@@ -34,6 +34,10 @@ pub(super) enum Obstacle {
     NotInnermost(Said, String),
     /// An SA of its chain is only a reserved SPI.
     NotMade(Said),
+    /// An SA of its chain asks for UDP with a non-IKE marker, which the kernel does not know any more.
+    NonIke(Said),
+    /// It is neither an SA nor a word for what is done without one.
+    NoWord(Said),
     /// An SA of its chain whose name can't be read.
     Unreadable(String),
     /// The module has no way to do what its chain says.
@@ -45,7 +49,13 @@ pub(super) enum Obstacle {
 impl Obstacle {
     /// Whether it is in the way of an eroute too, and not only of its packets.
     pub(super) const fn is_lasting(&self) -> bool {
-        matches!(self, Obstacle::NotInnermost(..) | Obstacle::Refused(_))
+        matches!(
+            self,
+            Obstacle::NotInnermost(..)
+                | Obstacle::NonIke(_)
+                | Obstacle::NoWord(_)
+                | Obstacle::Refused(_)
+        )
     }
 }
 
@@ -59,6 +69,13 @@ impl fmt::Display for Obstacle {
             ),
             Obstacle::NotMade(said) => {
                 write!(f, "{said:#} is not made yet, only its SPI is reserved")
+            }
+            Obstacle::NonIke(said) => write!(
+                f,
+                "{said:#} asks for UDP with a non-IKE marker, which the kernel does not know"
+            ),
+            Obstacle::NoWord(said) => {
+                write!(f, "{said:#} is neither an SA nor a word such as %drop")
             }
             Obstacle::Unreadable(name) => write!(f, "the name of an SA can't be read: {name}"),
             Obstacle::Refused(refusal) => refusal.fmt(f),
@@ -110,6 +127,9 @@ impl Sas {
 
     /// The way through the SA that an eroute names.
     pub(super) fn path(&self, said: &Said) -> Result<Path, Obstacle> {
+        if said.proto == Proto::Int {
+            return Err(Obstacle::NoWord(*said));
+        }
         let saids = self.chain(said)?;
         match saids.first() {
             Some(innermost) if innermost != said => {
@@ -118,11 +138,13 @@ impl Sas {
             _ => (),
         }
         let row = |said: &Said| self.rows.get(said);
-        if let Some(larval) = saids
-            .iter()
-            .find(|said| row(said).is_some_and(|row| !row.is_made))
-        {
+        let first =
+            |is_it: fn(&SaRow) -> bool| saids.iter().find(|said| row(said).is_some_and(is_it));
+        if let Some(larval) = first(|row| !row.is_made) {
             return Err(Obstacle::NotMade(*larval));
+        }
+        if let Some(said) = first(|row| row.has_nonike) {
+            return Err(Obstacle::NonIke(*said));
         }
         let members = saids.iter().map(|said| Member {
             said: *said,
@@ -186,6 +208,11 @@ impl Path {
         }
         Ok(headers)
     }
+}
+
+/// Whether this is no SA but a word for what is done without one, such as %drop.
+pub(super) fn is_word(said: &Said) -> bool {
+    said.proto == Proto::Int && said.to_string().starts_with('%')
 }
 
 /// Whether a state in transport mode is for packets between these ends.

@@ -30,7 +30,7 @@ pub(super) fn explain(
         (Request::Add(eroute), Errno::EMLINK) => {
             unusable(eroute, &Obstacle::Refused(fold::Refusal::TooLong))
         }
-        (Request::Add(eroute), Errno::EINVAL) => {
+        (Request::Add(eroute), Errno::EINVAL | Errno::EPROTONOSUPPORT) => {
             let sas = Sas::read(system).ok()?;
             unusable(eroute, &sas.path(&eroute.said).err()?)
         }
