@@ -4,13 +4,19 @@
 //! it names (reference 6.4).
 
 use crate::klips_core::{
-    said::Said,
+    said::{
+        Proto,
+        Said, //
+    },
     selector::{
         End,
         Selector, //
     }, //
 };
-use core::fmt;
+use core::{
+    fmt,
+    net::IpAddr, //
+};
 
 pub(super) struct Line {
     pub(super) packets: u64,
@@ -56,13 +62,17 @@ impl fmt::Display for Line {
         let (src, dst) = (selector.src_text(), selector.dst_text());
         write!(
             f,
-            "{packets:<10} {} -> {} => {said}",
+            "{packets:<10} {} -> {} => ",
             Padded(src, 18),
             Padded(dst, 18),
         )?;
-        match selector.proto {
-            0 => Ok(()),
-            proto => write!(f, ":{proto}"),
+        match (selector.proto, said.dst) {
+            (0, _) => write!(f, "{said}"),
+            // Without brackets, nobody could tell the protocol from the end of the address.
+            (proto, IpAddr::V6(dst)) if said.proto != Proto::Int => {
+                write!(f, "{}0x{:x}@[{dst}]:{proto}", said.proto.name(), said.spi)
+            }
+            (proto, _) => write!(f, "{said}:{proto}"),
         }
     }
 }

@@ -835,6 +835,26 @@ fn the_file_has_packets_ports_and_protocols() {
     );
 }
 
+/// Of `esp0x400@2001:db8::2:6`, nobody could tell whether it has a protocol behind it.
+#[test]
+fn an_ipv6_address_with_a_protocol_behind_it_stands_in_brackets() {
+    let host = TestHost::new();
+    for (name, listed) in [
+        ("esp:400@2001:db8::2", "esp0x400@[2001:db8::2]:6"),
+        ("tun:ffffffff@::", "tun0xffffffff@[::]:6"),
+        ("esp.400@10.0.0.2", "esp0x400@10.0.0.2:6"),
+        ("%drop", "%drop:6"),
+    ] {
+        host.set_up(&add_flow(
+            said(name),
+            0,
+            &flow(("10.1.0.0/24", 0), ("10.2.0.0/24", 0), 6),
+        ));
+        assert!(host.eroute().ends_with(&format!("=> {listed}\n")), "{name}");
+        host.set_up(&clear_flows());
+    }
+}
+
 #[test]
 fn usage_is_told_where_sas_are() {
     let host = host_with_eroute();
