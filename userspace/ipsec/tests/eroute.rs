@@ -6,23 +6,26 @@ mod common;
 
 use common::{Machine, hex};
 use insta::assert_snapshot;
-use klips::errno::Errno;
+use klips::{
+    errno::Errno,
+    pfkey::{Address, MsgType, SaType, build::request},
+};
+use pfkey::Content;
 
-/// A machine with a group of three and an SA that is in none, whose kernel takes all requests about
-/// eroutes.
+/// A machine with a group of three and an SA that is in none.
 fn machine() -> Machine {
     let mut machine = Machine::with_four();
     machine.quiet("spigrp --said tun.113@gw2 esp.115@gw2 ah.116@gw2");
     machine.kernel.sent.take();
     machine.transcript.clear();
-    machine.kernel.takes_flows.set(true);
     machine
 }
 
 /// The bytes of the message that a command line sends, without its process ID.
 fn message(line: &str) -> String {
     let mut machine = machine();
-    machine.quiet(line);
+    // What comes of it does not matter here.
+    machine.run(line);
     let mut sent = machine.kernel.sent.take();
     assert_eq!(sent.len(), 1, "{line}");
     let bytes = &mut sent[0].bytes;
@@ -317,6 +320,110 @@ fn without_the_module_and_beside_netkey() {
     assert_snapshot!(absent + &machine.session(lines));
 }
 
+/// What a dry run tells of a line is what comes of it.
+#[test]
+fn the_kernel_decides_alike() {
+    let flows = [
+        "--src 10.0.1.0/24 --dst 10.0.2.0/24",
+        "--src 10.0.1.0/24 --dst 10.0.2.0/24:80 --transport-proto tcp",
+        "--src ::/0 --dst 2001:db8::/32",
+    ];
+    let saids = [
+        "tun.113@gw2",
+        "esp.115@gw2",
+        "ah.116@gw2",
+        "comp.117@gw2",
+        "esp.999@gw2",
+        "tun.555@gw2",
+        "esp.666@gw2",
+        "%drop",
+        "%pass",
+        "int.106@0.0.0.0",
+    ];
+    let mut lines = String::new();
+    for (index, said) in saids.iter().enumerate() {
+        for action in ["add", "replace"] {
+            for flow in flows {
+                lines += &format!("--{action} {flow} --said {said}\n");
+            }
+        }
+        // One for all tunnels: of what was said before for one of them, no list tells.
+        for action in ["addin", "replacein"] {
+            lines += &format!("--{action} {} --said {said}\n", flows[0]);
+        }
+        for flow in &flows[index % 2..] {
+            lines += &format!("--del {flow}\n--del {flow}\n");
+        }
+        if index == 5 {
+            lines += "--clear\n";
+        }
+    }
+    let mut machine = machine();
+    // A tunnel that begins nowhere, and an SPI that is only reserved.
+    machine.quiet("spi --ip4 --said tun.555@gw2");
+    let reserve = Content {
+        src: Some(Address::of([10, 0, 0, 1].into())),
+        dst: Some(Address::of([10, 0, 0, 2].into())),
+        spi_range: Some((0x666, 0x666)),
+        ..Content::new(request(MsgType::GetSpi, SaType::Esp as u8, 1, 2))
+    };
+    let mut bytes = vec![0; reserve.size()];
+    reserve.write(&mut bytes).unwrap();
+    machine.kernel.host.set_up(&bytes);
+    machine.files.insert("eroutes".into(), lines.into());
+    let results = |machine: &mut Machine, options: &str| {
+        machine.transcript.clear();
+        machine.run(&format!(
+            "eroute --json --keep-going {options}--batch eroutes"
+        ));
+        let transcript = machine.session("").replace("\"pid\":PID", "\"pid\":0");
+        let objects = transcript.lines().filter(|line| line.starts_with('{'));
+        objects
+            .map(|line| {
+                let object: serde_json::Value = serde_json::from_str(line).unwrap();
+                let error = &object["error"];
+                let result = object["result"].as_str().unwrap();
+                let result = result.replace("would-succeed", "done");
+                (
+                    object["line"].to_string(),
+                    result.replace("would-be-", ""),
+                    [&object["flow"], &error["sa"], &error["reason"]].map(ToString::to_string),
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    machine.kernel.sent.take();
+    let supposed = results(&mut machine, "--dry-run ");
+    assert!(machine.kernel.sent.take().is_empty());
+    let real = results(&mut machine, "");
+    for (supposed, real) in supposed.iter().zip(&real) {
+        assert_eq!(supposed, real);
+    }
+    assert_eq!(supposed.len(), real.len());
+    for result in ["done", "refused"] {
+        let found = real.iter().filter(|(_, found, _)| found == result);
+        assert!(found.count() > 20, "{result}");
+    }
+}
+
+/// What is printed of each change by a monitor is what the module tells.
+#[test]
+fn a_monitor_hears_every_change() {
+    let mut machine = machine();
+    for line in [
+        "eroute --add --src 10.0.1.0/24 --dst 10.0.2.0/24:80 --transport-proto tcp --said tun.113@gw2",
+        "eroute --add --src 10.0.1.0/24 --dst 10.0.2.0/24 --said %trap",
+        "eroute --replace --src 10.0.1.0/24 --dst 10.0.2.0/24 --said tun.113@gw2",
+        "eroute --addin --src 10.0.2.0/24 --dst 10.0.1.0/24 --said ah.116@gw2",
+        "eroute --del --src 10.0.1.0/24 --dst 10.0.2.0/24",
+        "eroute --del --src 10.0.1.0/24 --dst 10.0.2.0/24",
+        "eroute --clear",
+    ] {
+        machine.meanwhile(move |machine| _ = machine.run(line));
+    }
+    assert_snapshot!(machine.session("eroute --monitor"));
+}
+
 /// Answers that a KLIPS of 2.4 does not give are not waited for, others are.
 #[test]
 fn answers() {
@@ -333,6 +440,7 @@ fn answers() {
 fn results_as_json() {
     assert_snapshot!(machine().session(
         "eroute --json --add --src 10.0.1.0/24 --dst 10.0.2.0/24 --said tun.113@gw2
+        eroute --json --add --src ::/0 --dst 2001:db8::/32:53 --transport-proto udp --said %pass
         eroute --json --del --src ::/0 --dst 2001:db8::/32:53 --transport-proto udp
         eroute --json --clear"
     ));

@@ -198,7 +198,6 @@ fn bad_questions() {
 #[test]
 fn nothing_is_sent_in_a_dry_run() {
     let mut machine = machine();
-    machine.kernel.takes_flows.set(true);
     assert_snapshot!(machine.session(
         "eroute --dry-run --add --src 10.0.9.0/24 --dst 10.0.2.0/24 --said tun.113@gw2
         eroute --dry-run --add --src 10.0.9.0/24 --dst 10.0.2.0/24 --said tun.999@gw2

@@ -160,7 +160,6 @@ fn examples_work() {
     pages.extend(with_pages().iter().map(page_of));
     for page in pages {
         let mut machine = Machine::new();
-        machine.kernel.takes_flows.set(true);
         machine.files = [
             ("esp.key", format!("enckey {K24}\n")),
             ("ah.key", format!("authkey {K16}00112233\n")),

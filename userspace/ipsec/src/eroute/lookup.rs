@@ -35,6 +35,11 @@ struct Answer<'a> {
     others: Vec<&'a Row>,
 }
 
+/// What there is to say of packets that are sent through SAs and can be read all the same. The list
+/// does not tell what the eroute found when it was added.
+const UNPROTECTED: &str =
+    "no SA is ESP or AH; dropped instead, if one was or none was there when the eroute was added";
+
 /// How it ends.
 enum Fate {
     /// It is sent in clear, for this reason.
@@ -190,7 +195,7 @@ impl Answer<'_> {
         let (fate, reason, sent) = match &self.fate {
             Fate::Clear(reason, headers) => ("clear", Some(*reason), Some(&headers[..])),
             Fate::Sent(headers, true) => ("protected", None, Some(&headers[..])),
-            Fate::Sent(headers, false) => ("unprotected", None, Some(&headers[..])),
+            Fate::Sent(headers, false) => ("unprotected", Some(UNPROTECTED), Some(&headers[..])),
             Fate::Dropped(reason) => ("dropped", Some(reason.as_str()), None),
         };
         Told {
@@ -230,7 +235,7 @@ impl Answer<'_> {
             Fate::Sent(headers, protects) => {
                 row("sent as", &Wire(headers));
                 if !protects {
-                    row("in clear", &"no SA of the chain is ESP or AH");
+                    row("in clear", &UNPROTECTED);
                 }
             }
             Fate::Dropped(reason) => row("dropped", reason),

@@ -14,7 +14,8 @@ use klips::{
     address::Family,
     errno::Errno,
     listing::Listing,
-    pfkey::{Ext, Header, MsgType},
+    pfkey::{Direction, Ext, Header, Message},
+    selector::Selector,
 };
 use pfkey::{Client, Content, Transport};
 use std::{
@@ -37,8 +38,6 @@ pub struct Kernel {
     /// A KLIPS of old: no extension but its own.
     pub historic: Cell<bool>,
     pub refuse: RefCell<Option<Refuse>>,
-    /// Requests about eroutes are taken and answered by an echo, whatever they say.
-    pub takes_flows: Cell<bool>,
     /// Answers are lost.
     pub mute: Cell<bool>,
     /// The errno of the next read.
@@ -48,6 +47,21 @@ pub struct Kernel {
     /// What was written.
     pub sent: RefCell<Vec<Request>>,
     sockets: Cell<u32>,
+}
+
+impl Kernel {
+    /// Packets of an eroute that says %pass may leave as they are; those of others had better not.
+    fn expect_clear(&self, request: &Request) {
+        let message = Message::parse(request.header(), &request.bytes, Direction::In);
+        let Ok(message) = message else { return };
+        let passes = message
+            .said()
+            .is_some_and(|said| said.to_string() == "%pass");
+        if let (true, Some(flow)) = (passes, message.flow()) {
+            let selector = Selector::of(&flow).unwrap();
+            self.host.engine.expect_clear(selector);
+        }
+    }
 }
 
 /// A message that was written.
@@ -109,17 +123,8 @@ impl Transport for FakeSocket {
                 .as_ref()
                 .and_then(|refuse| refuse(&request)),
         };
-        let is_flow = matches!(
-            request.header().msg_type,
-            MsgType::AddFlow | MsgType::DelFlow
-        );
+        kernel.expect_clear(&request);
         let result = match refused {
-            None if is_flow && kernel.takes_flows.get() => {
-                if !kernel.mute.get() {
-                    self.queue.get_mut().push_back(message.to_vec());
-                }
-                Ok(())
-            }
             None => kernel.host.write_from(self.socket, message),
             Some(errno) => {
                 // As KLIPS tells of it: the header, with the errno.
@@ -234,7 +239,10 @@ impl System for Machine {
                 Some(list) => list.clone(),
                 None => self.kernel.host.spi(),
             },
-            ProcFile::Eroute => self.eroutes.clone().unwrap_or_default(),
+            ProcFile::Eroute => match &self.eroutes {
+                Some(list) => list.clone(),
+                None => self.kernel.host.eroute(),
+            },
             ProcFile::KlipsDebug => match &self.list {
                 Some(list) => list.clone(),
                 None => self.kernel.host.listing(Listing::KlipsDebug),
@@ -342,7 +350,6 @@ impl Machine {
             kernel: Rc::new(Kernel {
                 host: TestHost::new(),
                 historic: Cell::new(false),
-                takes_flows: Cell::new(false),
                 refuse: RefCell::new(None),
                 mute: Cell::new(false),
                 receive_error: Cell::new(None),
