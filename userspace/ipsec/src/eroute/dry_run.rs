@@ -98,10 +98,13 @@ impl Rehearsal {
     fn carry_out(&mut self, request: &Request) -> Result<Consequence, Failure> {
         match request {
             Request::Add(eroute) => self.add(eroute).map(Consequence::Added),
-            Request::Delete { selector, .. } => match self.eroutes.remove(selector) {
-                true => Ok(Consequence::Deleted(1)),
-                false => Err(refusal::no_such(selector)),
-            },
+            Request::Delete { selector, .. } => {
+                if self.eroutes.remove(selector) {
+                    Ok(Consequence::Deleted(1))
+                } else {
+                    Err(refusal::no_such(selector))
+                }
+            }
             Request::Clear => {
                 let count = self.eroutes.len();
                 self.eroutes.clear();
@@ -113,9 +116,10 @@ impl Rehearsal {
     /// Why packets would be dropped, if they would be.
     fn add(&mut self, eroute: &Eroute) -> Result<Option<String>, Failure> {
         if eroute.inbound {
-            return match self.sas.has_tunnel_inside(&eroute.said) {
-                true => Ok(None),
-                false => Err(refusal::no_tunnel(eroute, Some(&self.sas))),
+            return if self.sas.has_tunnel_inside(&eroute.said) {
+                Ok(None)
+            } else {
+                Err(refusal::no_tunnel(eroute, Some(&self.sas)))
             };
         }
         match (self.eroutes.contains(&eroute.selector), eroute.replaces) {

@@ -22,12 +22,11 @@ pub(super) fn print(
     system: &mut impl System,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    match color.aligns(console) {
-        false => listing::print(system, ProcFile::Eroute, console),
-        true => {
-            let lines = table::read(system)?;
-            console.print(&aligned(&lines, color.colors(console)))
-        }
+    if color.aligns(console) {
+        let lines = table::read(system)?;
+        console.print(&aligned(&lines, color.colors(console)))
+    } else {
+        listing::print(system, ProcFile::Eroute, console)
     }
 }
 

@@ -104,12 +104,11 @@ pub(super) fn print(
     let rows = table::rows(system)?;
     let sas = Sas::read(system)?;
     let answer = answer(packet, &rows, &sas);
-    match program.json {
-        true => console.object(&answer.told()),
-        false => {
-            let colors = color.colors(console);
-            console.print(&answer.text(colors))
-        }
+    if program.json {
+        console.object(&answer.told())
+    } else {
+        let colors = color.colors(console);
+        console.print(&answer.text(colors))
     }
 }
 

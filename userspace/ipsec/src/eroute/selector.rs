@@ -127,12 +127,13 @@ fn port(
 }
 
 fn ports_need_a_protocol(proto: u8) -> Result<(), Failure> {
-    match transport::has_ports(proto) {
-        true => Ok(()),
-        false => Err(Failure::usage(
+    if transport::has_ports(proto) {
+        Ok(())
+    } else {
+        Err(Failure::usage(
             "--transport-proto with either UDP or TCP must be specified if --src-port or \
              --dst-port is used",
-        )),
+        ))
     }
 }
 
