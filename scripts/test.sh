@@ -95,7 +95,7 @@ if [[ $parts == *' host '* ]]; then
 fi
 if [[ $parts == *' scripts '* ]]; then
 	step "tests of the scripts"
-	script_tests install-test doctor-test kernel-test
+	script_tests common-test install-test doctor-test kernel-test
 fi
 if [[ $parts == *' guests '* ]]; then
 	step "tests in virtual machines"
