@@ -28,9 +28,9 @@ fn sources() -> BTreeMap<String, String> {
     sources
 }
 
-/// The rows of the second table: what is hoped for, and the tests.
+/// The rows of the second table: a threat, and the tests.
 fn rows(page: &str) -> Vec<(String, Vec<String>)> {
-    let (_, table) = page.split_once("\n| who | hope |").expect("a table");
+    let (_, table) = page.split_once("\n| actor | threat |").expect("a table");
     let lines = table
         .lines()
         .skip(2)
@@ -66,10 +66,10 @@ fn the_page_names_tests_that_there_are() {
     let sources = sources();
     let rows = rows(&page);
     assert!(rows.len() > 10, "{}", rows.len());
-    for (hope, tests) in rows {
-        assert!(!tests.is_empty(), "no test stands against: {hope}");
+    for (threat, tests) in rows {
+        assert!(!tests.is_empty(), "no test stands against: {threat}");
         for test in tests {
-            assert!(exists(&sources, &test), "there is no test {test}: {hope}");
+            assert!(exists(&sources, &test), "there is no test {test}: {threat}");
         }
     }
     assert!(!exists(&sources, "sockets::no_such_test"));
