@@ -106,7 +106,7 @@ check "says that there is no sudo" without_sudo
 
 # reads READER TEXT: what is shown after each line of the text.
 reads() {
-	local line what='' size='' phase='' total=0 steps=0
+	local line what='' size='' phase='' fetched=0 unpacked=0 set_up=0 total=0 steps=0
 	while IFS= read -r line; do
 		"$1"
 		printf '%s/%s %s\n' "$steps" "$total" "$what"
@@ -118,17 +118,17 @@ Need to get 45.1 kB/200 MB of archives.
 Get:1 http://archive/debian trixie/main amd64 one amd64 1.0-1 [20.1 kB]
 Get:2 http://archive/debian trixie/main amd64 two all 2.0 [25.0 kB]
 Unpacking one (1.0-1) ...
-Unpacking two (2.0) ...
 Setting up one (1.0-1) ...
+Unpacking two (2.0) ...
 Setting up two (2.0) ...'
 check "shows what apt installs" same "$(reads read_apt "$apt" | tail -n 6)" '1/6 fetching one (1 of 2, 45.1 kB in all)
 2/6 fetching two (2 of 2, 45.1 kB in all)
 3/6 unpacking one (1 of 2)
-4/6 unpacking two (2 of 2)
-5/6 setting up one (1 of 2)
+4/6 setting up one (1 of 2)
+5/6 unpacking two (2 of 2)
 6/6 setting up two (2 of 2)'
 check "shows whose lists apt reads" same \
-	"$(reads read_apt 'Get:4 http://archive/debian trixie/main amd64 Packages [9,670 kB]')" '1/0 fetching lists of trixie'
+	"$(reads read_apt 'Get:4 http://archive/debian trixie/main amd64 Packages [9,670 kB]')" '0/0 fetching lists of trixie'
 bootstrap='I: Retrieving one 1.0
 I: Validating one 1.0
 I: Retrieving two 2.0

@@ -21,7 +21,7 @@ read_cargo() {
 	what=${BASH_REMATCH[1]}
 }
 
-# Each package is fetched, unpacked and set up.
+# Each package is fetched, unpacked and set up; some are set up before others are unpacked.
 read_apt() {
 	local packages=$((total / 3)) words
 	case $line in
@@ -35,22 +35,23 @@ read_apt() {
 	'Get:'*)
 		# Number, archive, suite, architecture, package; of lists only the first three.
 		IFS=' ' read -ra words <<<"$line"
-		steps=$((steps + 1))
 		if ((total == 0)); then
 			what="fetching lists of ${words[2]%%/*}"
 		else
-			what="fetching ${words[4]} ($steps of $packages${size:+, $size in all})"
+			fetched=$((fetched + 1))
+			what="fetching ${words[4]} ($fetched of $packages${size:+, $size in all})"
 		fi
 		;;
 	'Unpacking '*)
-		steps=$((steps > packages ? steps + 1 : packages + 1)) what=${line#* }
-		what="unpacking ${what%% *} ($((steps - packages)) of $packages)"
+		unpacked=$((unpacked + 1)) what=${line#* }
+		what="unpacking ${what%% *} ($unpacked of $packages)"
 		;;
 	'Setting up '*)
-		steps=$((steps > 2 * packages ? steps + 1 : 2 * packages + 1)) what=${line#Setting up }
-		what="setting up ${what%% *} ($((steps - 2 * packages)) of $packages)"
+		set_up=$((set_up + 1)) what=${line#Setting up }
+		what="setting up ${what%% *} ($set_up of $packages)"
 		;;
 	esac
+	steps=$((fetched + unpacked + set_up))
 }
 
 # How many packages there are is known once all have been fetched.
@@ -91,7 +92,7 @@ readonly full_disk='*@(No space left on device|not enough free space|Disk quota 
 # changes, else in a line every ten seconds; in percent, too, if the number of steps is known.
 # Fails with $disk_is_full if the output says so, or the log cannot be written.
 progress() { # LOG READER [TOTAL [STEPS]]
-	local line what='' size='' phase='' total=${3:-0} steps=${4:-0} percent status full=0
+	local line what='' size='' phase='' fetched=0 unpacked=0 set_up=0 total=${3:-0} steps=${4:-0} percent status full=0
 	local start=$SECONDS last=$SECONDS interval=10
 	[[ ! -t 2 ]] || interval=1
 	while true; do
