@@ -6,7 +6,10 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     MODULE,
-    expect(dead_code, reason = "the message has masks for all, the module asks for some")
+    expect(
+        dead_code,
+        reason = "the message has masks for all, the module asks for some"
+    )
 )]
 #[repr(usize)]
 pub enum Part {
