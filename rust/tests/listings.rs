@@ -427,6 +427,10 @@ fn host_with_all() -> TestHost {
         host.set_up(&add(said));
     }
     host.set_up(&pair(recorded()[1], recorded()[2]));
+    for network in ["10.2.0.0/24", "10.3.0.0/24"] {
+        let eroute = flow(("10.1.0.0/24", 0), (network, 0), 0);
+        host.set_up(&add_flow(recorded()[1], 0, &eroute));
+    }
     for (socket, satype) in [(A, 3), (A, 9), (B, 2)] {
         host.write_from(socket, &message(msg::REGISTER, satype, &[]))
             .unwrap();
