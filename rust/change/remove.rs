@@ -153,7 +153,7 @@ impl<H: Host> Change<H> for RemoveSilently {
     }
 }
 
-/// Removes the SAs of one type that are there now, with the groups that they are in, and answers.
+/// Removes the SAs of one type that are there now, with the groups that they are in.
 ///
 /// It is a change for each group, which goes in one piece; between them others get their turn.
 pub fn remove_type<H: Host>(host: &H, satype: SaType) {

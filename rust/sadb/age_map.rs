@@ -81,8 +81,8 @@ trait Level: Sized {
     /// The first leaf that has values at `age` or later: its part from the first of those on, and
     /// the age that comes after it.
     fn leaf_from(&self, age: u64) -> Option<(&[Slot<Self::Value>], u64)>;
-    /// Drops the values of the first leaf. Returns how many those were.
-    fn drop_first(&mut self) -> usize;
+    /// Frees the values of the first leaf. Returns how many those were.
+    fn free_first(&mut self) -> usize;
     /// Checks that no node is empty but those that are kept for `spare`, if that is in this one.
     #[cfg(any(test, feature = "check"))]
     fn check(&self, spare: Option<u64>);
@@ -176,7 +176,7 @@ impl<T> Level for Leaf<T> {
         Some((rest.get(first..)?, after))
     }
 
-    fn drop_first(&mut self) -> usize {
+    fn free_first(&mut self) -> usize {
         self.0.iter_mut().filter_map(Option::take).count()
     }
 
@@ -261,10 +261,10 @@ impl<L: Level> Level for Inner<L> {
         None
     }
 
-    fn drop_first(&mut self) -> usize {
+    fn free_first(&mut self) -> usize {
         for slot in self.0.iter_mut() {
             if let Some(child) = slot {
-                let dropped = child.drop_first();
+                let dropped = child.free_first();
                 if child.is_empty() {
                     *slot = None;
                 }
@@ -396,10 +396,10 @@ impl<T> AgeMap<T> {
         Some(removed)
     }
 
-    /// Drops some of the first values. Returns whether there were any.
-    pub(crate) fn drop_some(&mut self) -> bool {
-        let dropped = match self.shallow.as_mut().map_or(0, Level::drop_first) {
-            0 => self.deep.as_mut().map_or(0, Level::drop_first),
+    /// Frees some of the first values. Returns whether there were any.
+    pub(crate) fn free_some(&mut self) -> bool {
+        let dropped = match self.shallow.as_mut().map_or(0, Level::free_first) {
+            0 => self.deep.as_mut().map_or(0, Level::free_first),
             dropped => dropped,
         };
         self.len -= dropped;

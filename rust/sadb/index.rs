@@ -155,9 +155,9 @@ impl Index {
         Some(Shrunk { head, into, chunk })
     }
 
-    /// Drops some of the buckets, when none of them is needed any more. Returns whether there were
+    /// Frees some of the buckets, when none of them is needed any more. Returns whether there were
     /// any.
-    pub(super) fn drop_some(&mut self) -> bool {
+    pub(super) fn free_some(&mut self) -> bool {
         self.chunks.pop().is_some()
     }
 

@@ -522,7 +522,7 @@ impl RemovedAll {
     /// Frees a part of it. Returns whether there was anything left.
     pub fn free_some(&mut self) -> bool {
         let RemovedAll(sadb) = self;
-        sadb.sas.drop_some() || sadb.timers.drop_some() || sadb.index.drop_some()
+        sadb.sas.free_some() || sadb.timers.free_some() || sadb.index.free_some()
     }
 }
 

@@ -88,9 +88,9 @@ impl Timers {
         None
     }
 
-    /// Drops some of the seconds. Returns whether there were any.
-    pub(super) fn drop_some(&mut self) -> bool {
-        self.seconds.drop_some()
+    /// Frees some of the seconds. Returns whether there were any.
+    pub(super) fn free_some(&mut self) -> bool {
+        self.seconds.free_some()
     }
 
     /// The earliest second in which something is due.
