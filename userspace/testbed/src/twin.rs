@@ -7,10 +7,11 @@ use klips::{
     errno::Errno,
     memory,
     sadb::{Age, Sadb},
+    said::Said,
 };
 use model::{
     Described, Model, Refusal, Request, Step, Told,
-    wire::{assert_clean, hex, msg, u32_at},
+    wire::{self, assert_clean, hex, ip, msg, u32_at},
 };
 
 /// The socket that reads DUMPs.
@@ -40,6 +41,20 @@ impl Twin {
         Twin { host, model }
     }
 
+    /// The same with an eroute for each of these SAs, be it there or not, and with some of their
+    /// destinations being addresses of this host: SAs in use have states in the engine. What is told
+    /// and listed of SAs and groups is what it is without.
+    pub fn with_packets(pool: &[Said]) -> Self {
+        let twin = Twin::new();
+        twin.host.local.borrow_mut().push(ip("10.0.0.3"));
+        for (index, said) in pool.iter().enumerate() {
+            let network = format!("10.{}.0.0/16", 100 + index);
+            let flow = wire::flow((&network, 0), ("10.9.0.0/16", 0), 0);
+            twin.host.set_up(&wire::add_flow(*said, 0, &flow));
+        }
+        twin
+    }
+
     /// Does the same to both, and compares all that is told.
     ///
     /// # Panics
@@ -60,6 +75,7 @@ impl Twin {
     /// want of memory changes nothing, and succeeds when it is made again; a limit is passed later.
     pub fn step_without_memory(&mut self, step: &Step, enough: u64) {
         self.host.breaths.set(0);
+        let engine = self.host.engine.listing();
         memory::fail_after(Some(enough));
         match step {
             Step::Request(request) => {
@@ -68,6 +84,7 @@ impl Twin {
                 match result {
                     Err(Errno::ENOMEM) => {
                         assert_eq!(self.heard(), [], "nothing has happened");
+                        assert_eq!(self.host.engine.listing(), engine, "nor in the engine");
                         self.compare();
                         self.step(step);
                     }
@@ -75,6 +92,7 @@ impl Twin {
                     Err(errno) => {
                         let expected = self.model.apply(request).map_err(|refusal| refusal.errno);
                         assert_eq!(expected, Err(errno), "{request:?}");
+                        assert_eq!(self.host.engine.listing(), engine, "{request:?}");
                         self.host.drain();
                     }
                     Ok(()) => self.expect(request, result),

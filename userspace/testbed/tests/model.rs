@@ -4,6 +4,7 @@
 //!
 //! A short while in every run; `KLIPS_STEPS=1000000` in the environment makes it that many steps.
 
+use klips::said::Said;
 use model::{CHOICES, Request, Step, pool, step};
 use proptest::{
     prelude::*,
@@ -23,7 +24,20 @@ fn steps() -> u64 {
 /// Takes one in `part` of all steps, in sequences of up to `longest` on so many SAs. `take` gets
 /// a number along with each step.
 fn follow(name: &str, part: u64, sas: usize, longest: usize, take: impl Fn(&mut Twin, &Step, u8)) {
+    follow_from(|_| Twin::new(), name, part, sas, longest, take);
+}
+
+/// The same from somewhere else than the beginning.
+fn follow_from(
+    begin: impl Fn(&[Said]) -> Twin,
+    name: &str,
+    part: u64,
+    sas: usize,
+    longest: usize,
+    take: impl Fn(&mut Twin, &Step, u8),
+) {
     let pool = pool(sas);
+    let saids = pool.clone();
     let chosen = any::<[u8; CHOICES]>().prop_map(move |choices| step(&pool, choices));
     let sequences = prop::collection::vec((chosen, any::<u8>()), 1..longest);
     let average = longest as u64 / 2;
@@ -35,7 +49,7 @@ fn follow(name: &str, part: u64, sas: usize, longest: usize, take: impl Fn(&mut 
     });
     let taken = Cell::new(0u64);
     let result = runner.run(&sequences, |sequence| {
-        let mut twin = Twin::new();
+        let mut twin = begin(&saids);
         for (step, number) in sequence {
             take(&mut twin, &step, number);
             twin.compare();
@@ -82,6 +96,26 @@ fn whatever_memory_fails_the_table_is_as_the_model() {
             _ => twin.step(step),
         },
     );
+}
+
+#[test]
+fn sas_with_packets_behave_as_the_model_whatever_fails() {
+    let engaged = Cell::new(0);
+    follow_from(
+        Twin::with_packets,
+        "with packets",
+        4,
+        12,
+        100,
+        |twin, step, enough| {
+            match enough {
+                0..64 => twin.step_without_memory(step, u64::from(enough)),
+                _ => twin.step(step),
+            }
+            engaged.set(engaged.get().max(twin.host.engine.states().len()));
+        },
+    );
+    assert!(engaged.get() > 4, "{} states at most", engaged.get());
 }
 
 #[test]
