@@ -27,7 +27,8 @@ begin() {
 	rm -rf "$kdir" "$bin" "$root"
 	mkdir -p "$kdir"/{include/config,include/generated,scripts/mod,rust,tools/objtool} "$bin" \
 		"$root"/{etc,proc,sys/module/module/parameters,sys/kernel/security}
-	config 'RUST=y' 'MODULES=y' 'NET=y' 'INET=y' 'NET_KEY=m' 'OBJTOOL=y' 'CC_IS_CLANG=y' 'CLANG_VERSION=770102' \
+	config 'RUST=y' 'MODULES=y' 'NET=y' 'INET=y' 'XFRM=y' 'NET_KEY=m' 'XFRM_ALGO=m' 'IPV6=y' \
+		INET{,6}_{ESP,AH,IPCOMP,XFRM_TUNNEL}=m 'OBJTOOL=y' 'CC_IS_CLANG=y' 'CLANG_VERSION=770102' \
 		'RUSTC_VERSION_TEXT="rustc 7.7.1 (of the kernel)"'
 	echo "$series.77-fake" >"$kdir/include/config/kernel.release"
 	touch "$kdir"/include/{config/auto.conf,generated/{autoconf.h,rustc_cfg}} \
@@ -77,7 +78,7 @@ gcc_kernel() {
 
 begin
 check "finds everything" doctor
-check "says so line by line" test "$(doctor | grep -c '^ok ')" -eq 21
+check "says so line by line" test "$(doctor | grep -c '^ok ')" -eq 25
 
 without "Linux $series" "that directory is 7.2.9, klips is for Linux $series only" write 7.2.9 "$kdir/include/config/kernel.release"
 without "Linux $series" "that directory is 7.30.1, klips is for Linux $series only" write 7.30.1 "$kdir/include/config/kernel.release"
@@ -91,10 +92,20 @@ running() { PATH=$bin "$bin/bash" "$scripts/doctor.sh" '' "$root" 2>&1 || true; 
 check "begins with the running kernel's series" same "$(running | head -n 1 | cut -d , -f 1)" \
 	"missing  Linux $series: you run 6.18.9-amd64"
 check "and says how to get another" has "$(running | head -n 1)" "linux-image-amd64 of $suite"
-for option in MODULES NET INET RUST; do
+for option in MODULES NET INET XFRM RUST; do
 	without "CONFIG_$option" "CONFIG_$option=y" drop_option $option
 done
 without "CONFIG_NET_KEY not built in" "CONFIG_NET_KEY=m" set_option NET_KEY y
+without "xfrm_algo, which klips.ko needs" "no CONFIG_XFRM_ALGO;" drop_option XFRM_ALGO
+for option in ESP AH IPCOMP XFRM_TUNNEL; do
+	without "ESP, AH, IPComp and tunnels for IPv4" "no CONFIG_INET_$option;" drop_option INET_$option
+	without "ESP, AH, IPComp and tunnels for IPv6" "no CONFIG_INET6_$option;" drop_option INET6_$option
+done
+begin
+set_option INET_ESP y
+drop_option IPV6
+drop_option INET6_ESP
+check "wants no IPv6 protocols without IPv6" doctor
 
 mine='rustc 7.7.1 (of the kernel)'
 without "the kernel's $mine" "of release 7.7.1" rm "$bin/rustc"

@@ -66,6 +66,21 @@ packages() { # DEBIAN UBUNTU FEDORA ARCH
 
 is_set() { [[ $(kernel_option "$kconfig" "$1") == y ]]; }
 is_not_built_in() { ! is_set "$1"; }
+
+# Of these options, those that are neither built in nor modules, as one line.
+unavailable() { # OPTION...
+	local option list=''
+	for option in "$@"; do
+		[[ $(kernel_option "$kconfig" "$option") == [ym] ]] || list+=" CONFIG_$option"
+	done
+	printf '%s' "${list# }"
+}
+
+want_options() { # WHAT REMEDY OPTION...
+	local list
+	list=$(unavailable "${@:3}")
+	want "$1" "no $list; $2" test -z "$list"
+}
 is_of_series() { [[ $release == "$series".* ]]; }
 
 # What of these files is not there, as one line.
@@ -94,13 +109,20 @@ wrong_series() {
 
 configuration() {
 	local option
-	for option in MODULES NET INET; do
+	for option in MODULES NET INET XFRM; do
 		want "CONFIG_$option" "use a kernel that is configured with CONFIG_$option=y" is_set $option
 	done
 	want "CONFIG_RUST" "use a kernel that is configured with CONFIG_RUST=y: $(packages \
 		"linux-image of $suite" "linux-image-generic" "kernel" "linux") or build one" is_set RUST
 	want "CONFIG_NET_KEY not built in" \
 		"af_key has the protocol family for itself, use a kernel with CONFIG_NET_KEY=m or without" is_not_built_in NET_KEY
+	want_options "xfrm_algo, which klips.ko needs" "use a kernel that has it, as all with IPsec do" XFRM_ALGO
+	want_protocols 4 INET_ESP INET_AH INET_IPCOMP INET_XFRM_TUNNEL
+	[[ -n $(unavailable IPV6) ]] || want_protocols 6 INET6_ESP INET6_AH INET6_IPCOMP INET6_XFRM_TUNNEL
+}
+
+want_protocols() { # VERSION OPTION...
+	want_options "ESP, AH, IPComp and tunnels for IPv$1" "use a kernel that has them, built in or as modules" "${@:2}"
 }
 
 compilers() {
