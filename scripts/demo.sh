@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # What `make demo` shows, run inside the virtual machine: the examples of ipsec_spigrp(8) to the
-# letter, what they make of the table, and two mistakes. Ends with a failure if anything is not as
-# it should be.
+# letter, what they make of the table, two mistakes, and packets that go through a group to a gateway
+# which knows nothing of klips. Ends with a failure if anything is not as it should be.
 
 failed=0
 
@@ -16,7 +16,8 @@ run_for() {
 	expected=$1
 	shift
 	printf '$ %s\n' "$*"
-	sh -c "$*" 2>&1
+	# busybox's shell has an ip and a ping of its own.
+	sh -c 'ip() { /usr/sbin/ip "$@"; }; ping() { /usr/bin/ping "$@"; }; '"$*" 2>&1
 	code=$?
 	if [ "$code" -ne "$expected" ]; then
 		printf '*** exit code %s, expected %s\n' "$code" "$expected"
@@ -38,7 +39,7 @@ authkey=0x00112233445566778899aabbccddeeff
 
 say 'Load the module: it registers the PF_KEY protocol family'
 run uname -sr
-run insmod "$KLIPS_KO"
+run modprobe klips
 run cat /proc/net/ipsec_version
 run 'ls -l /proc/net/ | grep -E "ipsec|pf_key"'
 run grep gw2 /etc/hosts
@@ -100,7 +101,113 @@ run ipsec spi --del --said esp.115@gw2
 list
 run ipsec spi --clear
 list
+
+# Shows what leaves by eth0 while a command runs, which has to end with this code: each packet as
+# tcpdump, which is told the keys, takes it apart.
+on_the_wire() {
+	tcpdump -Z root --immediate-mode -n -q -t -Q out -i eth0 -E "$keys" ip or ip6 >/tmp/wire 2>/tmp/tcpdump &
+	until grep -q 'listening on' /tmp/tcpdump; do sleep 0.1; done
+	run_for "$@"
+	sleep 0.3
+	kill -INT $!
+	wait $!
+	# What IPv6 says to groups of neighbours, and the lines for what is inside, which come twice.
+	grep -vE '> ff02:|^IP6? [0-9a-f.:]+ > [0-9a-f.:]+: (ICMP|IP)[^|]*$' /tmp/wire >/tmp/packets
+	echo 'On the wire:'
+	sed 's/^/  /' /tmp/packets
+}
+
+# Compares how many packets were on the wire with how many there have to be.
+packets() {
+	found=$(grep -c . /tmp/packets)
+	if [ "$found" -ne "$1" ] || [ "$(grep -c "$2" /tmp/packets)" -ne "$1" ]; then
+		printf '*** %s packets, expected %s like %s\n' "$found" "$1" "$2"
+		failed=1
+	fi
+}
+
+ping='ping -q -n -c 3 -i 0.2 -W 1'
+keys="0x115@10.0.0.2 3des-cbc-hmac96:$enckey,0x235@3049:1::1 3des-cbc-hmac96:$enckey"
+esp="enc 'cbc(des3_ede)' $enckey auth 'hmac(md5)' $authkey"
+ah="auth 'hmac(md5)' $authkey"
+here='src 10.0.0.1 dst 10.0.0.2'
+here6='src 3049:1::2 dst 3049:1::1'
+
+say 'Now packets. Another computer, gw2, and a wire to it; a host behind each of the two'
+run ip netns add gw2
+run ip link add eth0 type veth peer name eth0 netns gw2
+run ip link set eth0 up
+run ip addr add 10.0.0.1/24 dev eth0
+run ip addr add 10.1.0.1/32 dev lo
+run ip -n gw2 link set eth0 up
+run ip -n gw2 link set lo up
+run ip -n gw2 addr add 10.0.0.2/24 dev eth0
+run ip -n gw2 addr add 10.2.0.1/32 dev lo
+run ip route add 10.2.0.1 via 10.0.0.2 src 10.1.0.1
+run ip -n gw2 route add 10.1.0.1 via 10.0.0.1 src 10.2.0.1
+run $ping 10.2.0.1
+
+say 'gw2 knows nothing of klips: it is told of two SAs in the way of iproute2'
+run "ip -n gw2 xfrm state add $here proto esp spi 0x115 reqid 1 mode tunnel replay-window 32 $esp"
+run "ip -n gw2 xfrm state add $here proto ah spi 0x116 reqid 1 mode transport replay-window 32 $ah"
+run "ip -n gw2 xfrm policy add dir in src 10.1.0.1 dst 10.2.0.1 \\
+	tmpl $here proto esp reqid 1 mode tunnel tmpl $here proto ah reqid 1 mode transport"
+
+say 'The SAs of the first example again, their group, and an eroute into it'
+run ipsec spi --ip4 --af inet --edst gw2 --spi 0x113 --proto tun --src 10.0.0.1 --dst gw2
+run ipsec spi --esp 3des-md5-96 --af inet --edst gw2 --spi 0x115 --proto esp --src 10.0.0.1 \
+	--enckey "$enckey" --authkey "$authkey"
+run ipsec spi --ah hmac-md5-96 --af inet --edst gw2 --spi 0x116 --proto ah --src 10.0.0.1 \
+	--authkey "$authkey"
+run ipsec spigrp inet gw2 0x113 tun inet gw2 0x115 esp inet gw2 0x116 ah
+run ipsec eroute --add --src 10.1.0.1/32 --dst 10.2.0.1/32 --said tun.113@gw2
+run ipsec eroute
+on_the_wire 0 "$ping" 10.2.0.1
+packets 3 '10.0.0.1 > 10.0.0.2: AH(spi=0x00000116.*ESP(spi=0x00000115.*10.1.0.1 > 10.2.0.1'
+
+say 'Ungrouped, nothing gets through, and nothing leaves in clear'
+run ipsec spigrp inet gw2 0x115 esp
+on_the_wire 1 "$ping" 10.2.0.1
+packets 0 .
+
+say 'Grouped again, they go on: no sequence number is used twice'
+run ipsec spigrp inet gw2 0x113 tun inet gw2 0x115 esp inet gw2 0x116 ah
+on_the_wire 0 "$ping" 10.2.0.1
+packets 3 'AH(spi=0x00000116,seq=0x[4-6])'
+run ipsec eroute
+
+say 'The same with IPv6: the SAs of the third example'
+run ip addr add 3049:1::2/64 dev eth0 nodad
+run ip addr add 3049:2::1/128 dev lo
+run ip -n gw2 addr add 3049:1::1/64 dev eth0 nodad
+run ip -n gw2 addr add 3049:3::1/128 dev lo
+run ip route add 3049:3::1 via 3049:1::1 src 3049:2::1
+run ip -n gw2 route add 3049:2::1 via 3049:1::2 src 3049:3::1
+run "ip -n gw2 xfrm state add $here6 proto esp spi 0x235 reqid 1 mode tunnel replay-window 32 $esp"
+run "ip -n gw2 xfrm state add $here6 proto ah spi 0x236 reqid 1 mode transport replay-window 32 $ah"
+run "ip -n gw2 xfrm policy add dir in src 3049:2::1 dst 3049:3::1 \\
+	tmpl $here6 proto esp reqid 1 mode tunnel tmpl $here6 proto ah reqid 1 mode transport"
+run ipsec spi --ip6 --af inet6 --edst 3049:1::1 --spi 0x233 --proto tun --src 3049:1::2 \
+	--dst 3049:1::1
+run ipsec spi --esp 3des-md5-96 --af inet6 --edst 3049:1::1 --spi 0x235 --proto esp \
+	--src 3049:1::2 --enckey "$enckey" --authkey "$authkey"
+run ipsec spi --ah hmac-md5-96 --af inet6 --edst 3049:1::1 --spi 0x236 --proto ah \
+	--src 3049:1::2 --authkey "$authkey"
+run ipsec spigrp --said tun:233@3049:1::1 esp:235@3049:1::1 ah:236@3049:1::1
+run ipsec eroute --add --eraf inet6 --src 3049:2::1/128 --dst 3049:3::1/128 --said tun:233@3049:1::1
+run ipsec eroute
+on_the_wire 0 "$ping" 3049:3::1
+packets 3 '3049:1::2 > 3049:1::1: AH(spi=0x00000236.*ESP(spi=0x00000235.*3049:2::1 > 3049:3::1'
+
+say 'What the kernel has of it, and the end'
+run ip -s xfrm state list dst 10.0.0.2
+run ip xfrm policy
+run ipsec eroute --clear
+run ipsec spi --clear
 run rmmod klips
+run ip xfrm state
+run ip xfrm policy
+
 
 if [ "$failed" -ne 0 ]; then
 	say 'Something was not as it should be: see above'

@@ -47,6 +47,9 @@ check_packages() {
 	need_command ip iproute2
 	need_command ping iputils-ping
 	need_command tcpdump
+	# Takes packets apart that guests have sent.
+	need_file /usr/lib/python3/dist-packages/scapy/layers/ipsec.py python3-scapy
+	need_file /usr/lib/python3/dist-packages/cryptography/__init__.py python3-cryptography
 	need_file /usr/include/stdio.h libc6-dev
 	need_file /usr/include/gelf.h libelf-dev
 	need_file "/usr/lib/llvm-$llvm/lib/libclang-$llvm.so.1" "libclang1-$llvm"

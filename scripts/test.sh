@@ -76,6 +76,15 @@ guest_tests() {
 	((bad == 0)) || printf 'the test harness failed (exit status %d, log: %s)\n' "$status" "$log"
 }
 
+# Packets that guests have sent, taken apart by somebody else's IPsec.
+capture_tests() {
+	local log=$logs/captures.log status=0 ok bad
+	[[ -d $logs/guest/files ]] || return 0
+	step "what was on the wire"
+	userspace/guest-tests/captures.py "$logs/guest/files" 2>&1 | tee "$log" || status=$?
+	tally "$log" "$status"
+}
+
 mkdir -p "$logs"
 step dependencies
 scripts/deps.sh <&"$terminal"
@@ -104,5 +113,6 @@ if [[ $parts == *' guests '* ]]; then
 	debug | kcsan) set -- --memory 2048 --timeout 14400 "$@" ;;
 	esac
 	guest_tests "$kernel" "$@"
+	capture_tests
 fi
 step result

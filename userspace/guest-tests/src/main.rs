@@ -27,6 +27,7 @@ mod memory;
 mod messages;
 mod model;
 mod namespaces;
+mod packets;
 mod pf_key;
 mod proc;
 mod requests;
@@ -38,6 +39,7 @@ mod spigrp_tool;
 mod stress;
 mod support;
 mod tools;
+mod wire;
 
 use ktap::Test;
 
@@ -61,6 +63,7 @@ fn tests() -> Vec<Test> {
     tests.extend(pf_key::all());
     tests.extend(golden::all());
     tests.extend(command_lines::all());
+    tests.extend(packets::all());
     tests.extend(messages::waiting());
     tests.extend(leaks::waiting());
     tests.extend(spigrp_tool::waiting());

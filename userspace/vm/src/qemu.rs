@@ -254,6 +254,7 @@ impl Machine {
         let mut control = add_port("control", "klips.ctl", "control.log")?;
         let mut out = add_port("out", job.port(), "output.log")?;
         let mut err = add_port("err", "klips.err", "errors.log")?;
+        let mut files = add_port("files", "klips.files", "files.bin")?;
         let recorder = self
             .record
             .map(|instructions| Recorder::new(directory, instructions));
@@ -316,6 +317,8 @@ impl Machine {
         if let Some(recorder) = recorder.filter(|_| end == End::Recorded) {
             recorder.finish()?;
         }
+        files.read()?;
+        save_files(&files.data, &directory.join("files"))?;
         Ok(Boot {
             end,
             out: out.data,
@@ -460,6 +463,31 @@ impl Tail {
     }
 }
 
+/// Saves the files that a guest has handed over, in a directory that has nothing else: each is a
+/// line with its name and size, and so many bytes.
+fn save_files(mut stream: &[u8], directory: &Path) -> Result<()> {
+    if fs::exists(directory)? {
+        fs::remove_dir_all(directory).with_context(|| directory.display().to_string())?;
+    }
+    while !stream.is_empty() {
+        let end = stream.iter().position(|&byte| byte == b'\n');
+        let (line, rest) = stream.split_at(end.context("a file without a name")?);
+        let line = std::str::from_utf8(line).context("a file's name")?;
+        let (name, size) = line.split_once(' ').context("a file without a size")?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        ensure!(
+            name.chars().all(plain) && !name.starts_with('.') && !name.is_empty(),
+            "no usable file name: {name:?}"
+        );
+        let size = size.parse().context("a file's size")?;
+        let content = rest[1..].get(..size).context("a file that is cut short")?;
+        fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+        fs::write(directory.join(name), content)?;
+        stream = &rest[1 + size..];
+    }
+    Ok(())
+}
+
 fn lines(text: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(text);
     text.lines().map(str::to_owned).collect()
@@ -477,6 +505,31 @@ mod tests {
         assert_eq!(tsc_khz(&cpuinfo.replace("5192.28", "-1")), None);
         assert_eq!(tsc_khz(&cpuinfo.replace("5192.28", "NaN")), None);
         assert_eq!(tsc_khz("BogoMIPS\t: 50.00\nFeatures\t: fp\n"), None);
+    }
+
+    #[test]
+    fn files_come_out_of_a_guest_as_they_were() {
+        let temporary = tempfile::tempdir().unwrap();
+        let directory = temporary.path().join("files");
+        save_files(b"a.pcap 3\n\n\0 b.json 0\nc 1\nx", &directory).unwrap();
+        let read = |name: &str| fs::read(directory.join(name)).unwrap();
+        assert_eq!(read("a.pcap"), b"\n\0 ");
+        assert_eq!(read("b.json"), b"");
+        assert_eq!(read("c"), b"x");
+        // Those of an earlier run must not count.
+        save_files(b"", &directory).unwrap();
+        assert!(!directory.exists());
+        for bad in [
+            "../a 1\nx",
+            ".a 1\nx",
+            " 1\nx",
+            "a 2\nx",
+            "a\n",
+            "a -1\nx",
+            "a 1",
+        ] {
+            assert!(save_files(bad.as_bytes(), &directory).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,769 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Packets through groups of SAs, with another end that was set up by `ip xfrm` alone.
+
+use crate::{
+    ktap::Test,
+    support::{
+        KeySocket, SECRET, add, group, in_own_network, link, make, manual_sas, naming, proc_net,
+        said, ungroup,
+    },
+    tests,
+    wire::{Capture, Expected, Family, Gateways, Layer, Space, V4, V6, expect_pings, join, ping},
+};
+use anyhow::{Context, Result, ensure};
+use klips::{
+    errno::Errno,
+    pfkey::{Address, MsgType},
+    said::{Proto, Said},
+};
+use model::wire::{self, flag};
+use pfkey::Content;
+use std::net::IpAddr;
+
+/// All of them.
+pub fn all() -> Vec<Test> {
+    tests![
+        a1_the_manuals_first_example_carries_packets,
+        a2_every_chain_carries_packets_of_every_family_and_size,
+        a3_an_eroute_without_sas_blocks_until_they_are_there,
+        a4_eroutes_are_added_replaced_and_removed,
+        a5_a_chain_of_six_states_is_refused_as_an_eroute,
+        a7_an_inflow_lets_in_what_has_all_of_its_transforms,
+        a8_new_keys_lose_no_packets,
+        a9_a_tunnel_without_an_inflow_lets_anything_in,
+        a10_packets_are_forwarded,
+        a11_nothing_leaves_in_clear_for_what_an_ungrouped_sa_takes,
+    ]
+}
+
+/// IP protocols.
+pub mod proto {
+    /// IPv4 in IP.
+    pub const IPIP: u8 = 4;
+    /// IPv6 in IP.
+    pub const IPV6: u8 = 41;
+    /// ESP.
+    pub const ESP: u8 = 50;
+    /// AH.
+    pub const AH: u8 = 51;
+    /// IPComp.
+    pub const COMP: u8 = 108;
+}
+
+/// Writes a request that succeeds, and reads what it is answered.
+pub fn ask(bytes: &[u8]) -> Result<()> {
+    let socket = KeySocket::open()?;
+    if let Err(errno) = socket.write(bytes) {
+        anyhow::bail!("refused with {errno:?}");
+    }
+    socket.read_one()?;
+    Ok(())
+}
+
+/// Checks that a request is refused with an errno.
+pub fn expect_refused(bytes: &[u8], expected: Errno) -> Result<()> {
+    let result = KeySocket::open()?.write(bytes);
+    ensure!(result == Err(expected), "expected {expected:?}: {result:?}");
+    Ok(())
+}
+
+/// A host as a network.
+fn host(address: &str) -> String {
+    let bits = if address.contains(':') { 128 } else { 32 };
+    format!("{address}/{bits}")
+}
+
+/// The flow from one host to another.
+pub fn flow(from: &str, to: &str) -> Vec<Vec<u8>> {
+    wire::flow((&host(from), 0), (&host(to), 0), 0)
+}
+
+/// Adds an eroute from one host to another.
+pub fn eroute(from: &str, to: &str, said: &Said) -> Result<()> {
+    ask(&wire::add_flow(*said, 0, &flow(from, to)))
+        .with_context(|| format!("eroute {from} -> {to} => {said}"))
+}
+
+/// Makes SAs and groups them.
+pub fn make_group(saids: &[Said]) -> Result<()> {
+    make(saids)?;
+    join_up(saids)
+}
+
+/// Groups SAs, pair by pair.
+pub fn join_up(saids: &[Said]) -> Result<()> {
+    let socket = KeySocket::open()?;
+    for pair in saids.windows(2) {
+        socket.ask(&link(&pair[0], &pair[1]))?;
+    }
+    Ok(())
+}
+
+fn hex(key: &[u8]) -> String {
+    format!("0x{}", data_encoding::HEXLOWER.encode(key))
+}
+
+/// A request that makes an SA for what comes from the other gateway: its destination is here.
+pub fn inbound(said: &Said) -> Content<'static> {
+    let src = match said.dst {
+        IpAddr::V4(_) => V4.outer.1,
+        IpAddr::V6(_) => V6.outer.1,
+    };
+    Content {
+        src: Some(Address::of(src.parse().expect("an address"))),
+        ..add(said)
+    }
+}
+
+/// Makes SAs for what comes from the other gateway.
+pub fn make_inbound(saids: &[Said]) -> Result<()> {
+    let socket = KeySocket::open()?;
+    for said in saids {
+        socket
+            .ask(&inbound(said))
+            .with_context(|| format!("can't make {said}"))?;
+    }
+    Ok(())
+}
+
+/// Says what may come out of a tunnel.
+pub fn inflow(from: &str, to: &str, said: &Said) -> Result<()> {
+    ask(&wire::add_flow(*said, flag::IN, &flow(from, to)))
+        .with_context(|| format!("inflow {from} -> {to} => {said}"))
+}
+
+/// What `ip xfrm state add` is told of the algorithms of the SAs that [`add`] makes.
+fn algorithms(proto: Proto) -> String {
+    match proto {
+        Proto::Esp => format!(
+            "enc cbc(des3_ede) {} auth-trunc hmac(md5) {} 96",
+            hex(&SECRET[..24]),
+            hex(&SECRET[..16])
+        ),
+        Proto::Ah => format!("auth-trunc hmac(sha1) {} 96", hex(&SECRET[..20])),
+        Proto::Comp => "comp deflate".to_owned(),
+        Proto::Tun | Proto::Int => String::new(),
+    }
+}
+
+/// A state of the other end: protocol, SPI, whether it is in tunnel mode.
+type PeerState = (Proto, u32, bool);
+
+/// What the states of a chain are called for at the other end, inner to outer. A tunnel is part of
+/// what comes after it.
+fn peer_states(saids: &[Said]) -> Vec<PeerState> {
+    let mut states = Vec::new();
+    let mut in_tunnel = false;
+    for said in saids {
+        if said.proto != Proto::Tun {
+            states.push((said.proto, said.spi, in_tunnel));
+        }
+        in_tunnel = said.proto == Proto::Tun;
+    }
+    states
+}
+
+/// Adds what a chain comes to at the other end.
+pub fn add_peer_states(gateways: &Gateways, family: Family, saids: &[Said]) -> Result<()> {
+    let (src, dst) = family.outer;
+    for state in peer_states(saids) {
+        add_state(&gateways.b, (src, dst), state)?;
+    }
+    Ok(())
+}
+
+fn add_state(
+    space: &Space,
+    (src, dst): (&str, &str),
+    (proto, spi, in_tunnel): PeerState,
+) -> Result<()> {
+    let name = proto.name();
+    let mode = if in_tunnel { "tunnel" } else { "transport" };
+    // Compression has no sequence numbers.
+    let window = if proto == Proto::Comp { 0 } else { 32 };
+    space.run(&format!(
+        "ip xfrm state add src {src} dst {dst} proto {name} spi {spi:#x} reqid {spi} mode {mode} \
+         replay-window {window} flag af-unspec {}",
+        algorithms(proto)
+    ))?;
+    Ok(())
+}
+
+/// Has the other end send packets of a flow through a chain: each of its states, by SPI.
+pub fn send_through(
+    gateways: &Gateways,
+    family: Family,
+    flow: (&str, &str),
+    saids: &[Said],
+) -> Result<()> {
+    let (dst, src) = family.outer;
+    for &state in &peer_states(saids) {
+        add_state(&gateways.b, (src, dst), state)?;
+    }
+    switch_to(gateways, family, flow, saids)
+}
+
+/// The same through states that it has.
+fn switch_to(
+    gateways: &Gateways,
+    family: Family,
+    flow: (&str, &str),
+    saids: &[Said],
+) -> Result<()> {
+    let (dst, src) = family.outer;
+    let mut templates = String::new();
+    for (proto, spi, in_tunnel) in peer_states(saids) {
+        let name = proto.name();
+        let mode = if in_tunnel { "tunnel" } else { "transport" };
+        templates += &format!(" tmpl src {src} dst {dst} proto {name} reqid {spi} mode {mode}");
+    }
+    let (from, to) = (host(flow.0), host(flow.1));
+    gateways.b.run(&format!(
+        "ip xfrm policy update dir out src {from} dst {to}{templates}"
+    ))?;
+    Ok(())
+}
+
+/// Has the other end take packets that come through a chain, and no others of this flow.
+pub fn set_up_peer(
+    gateways: &Gateways,
+    family: Family,
+    flow: (&str, &str),
+    saids: &[Said],
+) -> Result<()> {
+    let (src, dst) = family.outer;
+    add_peer_states(gateways, family, saids)?;
+    let mut templates = String::new();
+    for (proto, _, in_tunnel) in peer_states(saids) {
+        let name = proto.name();
+        let mode = if in_tunnel { "tunnel" } else { "transport" };
+        // What compression does not make smaller comes without it.
+        let level = if proto == Proto::Comp {
+            "level use"
+        } else {
+            ""
+        };
+        templates += &format!(" tmpl src {src} dst {dst} proto {name} mode {mode} {level}");
+    }
+    gateways.b.run(&format!(
+        "ip xfrm policy add dir in src {} dst {}{templates}",
+        host(flow.0),
+        host(flow.1)
+    ))?;
+    Ok(())
+}
+
+fn a1_the_manuals_first_example_carries_packets() -> Result<()> {
+    let gateways = Gateways::new()?;
+    let sas = manual_sas();
+    make(&sas)?;
+    KeySocket::open()?.ask(&group(&sas))?;
+    eroute(V4.inner.0, V4.inner.1, &sas[0])?;
+    set_up_peer(&gateways, V4, V4.inner, &sas)?;
+
+    let capture = gateways.capture()?;
+    expect_pings(&gateways.a, V4.inner.0, V4.inner.1, 3)?;
+    let packets = capture.end()?;
+    packets.expect_only(V4.outer, &[proto::AH])?;
+    gateways.b.counters()?.expect(&[])?;
+    packets.hand_over(
+        "a1",
+        &Expected {
+            src: V4.outer.0,
+            packets: 3,
+            layers: &[
+                Layer {
+                    proto: "AH",
+                    spi: 0x116,
+                    encrypt: None,
+                    auth: Some(("HMAC-SHA1-96", &SECRET[..20])),
+                },
+                Layer {
+                    proto: "ESP",
+                    spi: 0x115,
+                    encrypt: Some(("3DES", &SECRET[..24])),
+                    auth: Some(("HMAC-MD5-96", &SECRET[..16])),
+                },
+            ],
+            // The header in front stays: scapy takes off what is behind it.
+            inside: &["IP", "IP", "ICMP"],
+            ends: V4.inner,
+        },
+    )
+}
+
+/// Sizes of what follows the header of an echo request: nothing, little, most of a packet on the
+/// wire, more than that, nearly all that IP can carry.
+const SIZES: [u32; 5] = [0, 56, 1300, 3000, 60_000];
+
+/// A chain, the protocols that the packets on the wire may have, and what the other end needs to take
+/// what `ip xfrm` can't.
+struct Row {
+    protos: &'static [&'static str],
+    on_wire: &'static [u8],
+}
+
+const ROWS: &[Row] = &[
+    Row {
+        protos: &["tun", "esp"],
+        on_wire: &[proto::ESP],
+    },
+    Row {
+        protos: &["tun", "comp"],
+        // What is too short to be compressed is IP in IP.
+        on_wire: &[proto::COMP, proto::IPIP, proto::IPV6],
+    },
+    Row {
+        protos: &["tun", "comp", "esp"],
+        on_wire: &[proto::ESP],
+    },
+    Row {
+        protos: &["tun", "esp", "ah"],
+        on_wire: &[proto::AH],
+    },
+    Row {
+        protos: &["tun", "ah"],
+        on_wire: &[proto::AH],
+    },
+    Row {
+        protos: &["tun", "esp", "tun", "esp"],
+        on_wire: &[proto::ESP],
+    },
+    Row {
+        protos: &["esp", "ah"],
+        on_wire: &[proto::AH],
+    },
+    Row {
+        protos: &["esp"],
+        on_wire: &[proto::ESP],
+    },
+];
+
+fn a2_every_chain_carries_packets_of_every_family_and_size() -> Result<()> {
+    let mut spi = 0x1000;
+    for row in ROWS {
+        for outer in [V4, V6] {
+            for inner in [V4, V6] {
+                let is_tunnel = row.protos[0] == "tun";
+                // Without a tunnel packets keep their header.
+                if !is_tunnel && outer.bits != inner.bits {
+                    continue;
+                }
+                let saids: Vec<Said> = row
+                    .protos
+                    .iter()
+                    .map(|proto| {
+                        spi += 1;
+                        said_of(proto, spi, outer.outer.1)
+                    })
+                    .collect();
+                let ends = if is_tunnel { inner.inner } else { outer.outer };
+                carries(row, outer, ends, &saids)
+                    .with_context(|| format!("{saids:?} for {} > {}", ends.0, ends.1))?;
+            }
+        }
+    }
+    for (outer, inner, number) in [
+        (V4, V4, proto::IPIP),
+        (V4, V6, proto::IPV6),
+        (V6, V4, proto::IPIP),
+        (V6, V6, proto::IPV6),
+    ] {
+        lone_tunnel(outer, inner, number)
+            .with_context(|| format!("a tunnel alone, {} in {}", inner.bits, outer.bits))?;
+    }
+    Ok(())
+}
+
+/// Checks that a tunnel alone puts a header in front. The other end is not asked to take it:
+/// `ip xfrm` has no such states.
+fn lone_tunnel(outer: Family, inner: Family, number: u8) -> Result<()> {
+    in_own_network(|| {
+        let gateways = Gateways::new()?;
+        let tunnel = said_of("tun", 0x113, outer.outer.1);
+        make(&[tunnel])?;
+        eroute(inner.inner.0, inner.inner.1, &tunnel)?;
+        let capture = gateways.capture()?;
+        expect_pings(&gateways.a, inner.inner.0, inner.inner.1, 0)?;
+        let packets = capture.end()?;
+        ensure!(packets.len() == 3, "{:?}", packets.headers());
+        packets.expect_only(outer.outer, &[number])
+    })
+}
+
+fn said_of(proto: &str, spi: u32, dst: &str) -> Said {
+    let dst: IpAddr = dst.parse().expect("an address");
+    let sign = if dst.is_ipv4() { '.' } else { ':' };
+    said(&format!("{proto}{sign}{spi:x}@{dst}"))
+}
+
+/// Checks that packets of all sizes go through a chain, and that none goes around it.
+fn carries(row: &Row, outer: Family, ends: (&str, &str), saids: &[Said]) -> Result<()> {
+    in_own_network(|| {
+        let gateways = Gateways::new()?;
+        make_group(saids)?;
+        eroute(ends.0, ends.1, &saids[0])?;
+        set_up_peer(&gateways, outer, ends, saids)?;
+        let capture = gateways.capture()?;
+        for size in SIZES {
+            let answered = ping(&gateways.a, ends.0, ends.1, 2, size)?;
+            ensure!(
+                answered == 2,
+                "{answered} of 2 answered with {size} bytes: {:?}, {:?}",
+                gateways.a.counters()?,
+                gateways.b.counters()?
+            );
+        }
+        let packets = capture.end()?;
+        packets.expect_only(outer.outer, row.on_wire)?;
+        ensure!(
+            packets.len() >= 2 * SIZES.len(),
+            "{} were sent",
+            packets.len()
+        );
+        gateways.b.counters()?.expect(&[])
+    })
+}
+
+fn a3_an_eroute_without_sas_blocks_until_they_are_there() -> Result<()> {
+    let gateways = Gateways::new()?;
+    let sas = manual_sas();
+    eroute(V4.inner.0, V4.inner.1, &sas[0])?;
+    set_up_peer(&gateways, V4, V4.inner, &sas)?;
+
+    let capture = gateways.capture()?;
+    let blocked = |count| gateways.a.counters()?.expect(&[("XfrmOutPolBlock", count)]);
+    expect_pings(&gateways.a, V4.inner.0, V4.inner.1, 0)?;
+    blocked(3)?;
+    // A tunnel alone is there, but the other SAs are not: still nothing.
+    make(&sas[..2])?;
+    let packets = capture.end()?;
+    ensure!(packets.len() == 0, "sent: {:?}", packets.headers());
+
+    make(&sas[2..])?;
+    KeySocket::open()?.ask(&group(&sas))?;
+    expect_pings(&gateways.a, V4.inner.0, V4.inner.1, 3)?;
+
+    // Ungrouped, what goes through must not be less protected than before.
+    let capture = gateways.capture()?;
+    KeySocket::open()?.ask(&ungroup(&sas[1]))?;
+    expect_pings(&gateways.a, V4.inner.0, V4.inner.1, 0)?;
+    blocked(6)?;
+    let packets = capture.end()?;
+    ensure!(packets.len() == 0, "sent: {:?}", packets.headers());
+
+    // The sequence numbers go on, or the other end drops what it takes for replays.
+    KeySocket::open()?.ask(&group(&sas))?;
+    expect_pings(&gateways.a, V4.inner.0, V4.inner.1, 3)?;
+    gateways.b.counters()?.expect(&[])
+}
+
+fn a4_eroutes_are_added_replaced_and_removed() -> Result<()> {
+    let gateways = Gateways::new()?;
+    let sas = manual_sas();
+    let others = ["tun.213", "esp.215", "ah.216"].map(|name| said(&format!("{name}@10.0.0.2")));
+    make_group(&sas)?;
+    make_group(&others)?;
+    let (from, to) = V4.inner;
+    eroute(from, to, &sas[0])?;
+    set_up_peer(&gateways, V4, V4.inner, &sas)?;
+
+    expect_refused(&wire::add_flow(sas[0], 0, &flow(from, to)), Errno::EEXIST)?;
+    expect_refused(&wire::del_flow(&flow("10.9.9.9", to)), Errno::ENOENT)?;
+
+    // The other chain, too, is taken by the other end.
+    add_peer_states(&gateways, V4, &others)?;
+    let before = (gateways.a.counters()?, gateways.b.counters()?);
+    flood_while(&gateways, from, to, || {
+        for round in 0..20 {
+            let chain = if round % 2 == 0 { others[0] } else { sas[0] };
+            ask(&wire::add_flow(chain, flag::REPLACE, &flow(from, to)))?;
+        }
+        Ok(())
+    })?;
+    gateways.a.counted_since(&before.0)?.expect(&[])?;
+    gateways.b.counted_since(&before.1)?.expect(&[])?;
+
+    ask(&wire::del_flow(&flow(from, to)))?;
+    ensure!(!gateways.a.run("ip xfrm policy")?.contains("dir out"));
+    for n in 1..=5 {
+        eroute(from, &format!("10.2.0.{n}"), &sas[0])?;
+    }
+    ensure!(proc_net("ipsec_eroute")?.lines().count() == 5);
+    ask(&wire::clear_flows())?;
+    ensure!(proc_net("ipsec_eroute")?.is_empty());
+    let left = gateways.a.run("ip xfrm policy")?;
+    ensure!(left.is_empty(), "policies are left: {left}");
+    Ok(())
+}
+
+/// Sends as many packets as there is time for while something is done, and checks that the other end
+/// has had every one of them.
+pub fn flood_while(
+    gateways: &Gateways,
+    from: &str,
+    to: &str,
+    work: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let flood = gateways
+        .a
+        .start(&format!("ping -n -q -f -W 2 -w 600 -I {from} {to}"))?;
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let done = work();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(i32::try_from(flood.id())?),
+        nix::sys::signal::Signal::SIGINT,
+    )?;
+    let output = flood.wait_with_output()?;
+    done?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let numbers = text.lines().find(|line| line.contains("transmitted"));
+    let numbers: Vec<u32> = numbers
+        .with_context(|| format!("ping: {output:?}"))?
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let (sent, answered) = (numbers[0], numbers[1]);
+    ensure!(sent > 100, "only {sent} packets were sent");
+    // The last may have been on its way when the flood ended.
+    ensure!(
+        sent - answered <= 1,
+        "{} of {sent} were lost",
+        sent - answered
+    );
+    Ok(())
+}
+
+fn a5_a_chain_of_six_states_is_refused_as_an_eroute() -> Result<()> {
+    let gateways = Gateways::new()?;
+    let chain: Vec<Said> = (0..6)
+        .map(|n| said_of("esp", 0x500 + n, V4.outer.1))
+        .collect();
+    make_group(&chain)?;
+    let list = proc_net("ipsec_spigrp")?;
+    ensure!(list.lines().count() == 1, "they are one group: {list}");
+    let before = gateways.a.xfrm()?;
+    let request = wire::add_flow(chain[0], 0, &flow(V4.outer.0, V4.outer.1));
+    expect_refused(&request, Errno::EMLINK)?;
+    ensure!(gateways.a.xfrm()? == before, "something is left of it");
+    expect_pings(&gateways.a, V4.outer.0, V4.outer.1, 3)
+}
+
+/// The manual's three SAs for what comes in.
+fn inbound_sas() -> [Said; 3] {
+    ["tun.313", "esp.315", "ah.316"].map(|name| said(&format!("{name}@10.0.0.1")))
+}
+
+fn a7_an_inflow_lets_in_what_has_all_of_its_transforms() -> Result<()> {
+    let gateways = Gateways::new()?;
+    let sas = inbound_sas();
+    let (to, from) = V4.inner;
+    // The order of pluto: the flow when there is no more than the tunnel.
+    make_inbound(&sas[..1])?;
+    inflow(from, to, &sas[0])?;
+    make_inbound(&sas[1..])?;
+    KeySocket::open()?.ask(&group(&sas))?;
+    send_through(&gateways, V4, (from, to), &sas)?;
+    expect_pings(&gateways.b, from, to, 3)?;
+    gateways.a.counters()?.expect(&[])?;
+
+    // Without AH.
+    switch_to(&gateways, V4, (from, to), &sas[..2])?;
+    expect_pings(&gateways.b, from, to, 0)?;
+    gateways
+        .a
+        .counters()?
+        .expect(&[("XfrmInTmplMismatch", 3)])?;
+    // In clear.
+    gateways.b.run("ip xfrm policy flush")?;
+    expect_pings(&gateways.b, from, to, 0)?;
+    gateways
+        .a
+        .counters()?
+        .expect(&[("XfrmInTmplMismatch", 6)])?;
+    // As it should be.
+    switch_to(&gateways, V4, (from, to), &sas)?;
+    expect_pings(&gateways.b, from, to, 3)
+}
+
+fn a8_new_keys_lose_no_packets() -> Result<()> {
+    let gateways = Gateways::new()?;
+    let (here, there) = V4.inner;
+    let chain = |names: [&str; 3], dst| names.map(|name| said(&format!("{name}@{dst}")));
+    let old_out = manual_sas();
+    let new_out = chain(["tun.213", "esp.215", "ah.216"], V4.outer.1);
+    let old_in = inbound_sas();
+    let new_in = chain(["tun.413", "esp.415", "ah.416"], V4.outer.0);
+    make_group(&old_out)?;
+    eroute(here, there, &old_out[0])?;
+    set_up_peer(&gateways, V4, V4.inner, &old_out)?;
+    make_inbound(&old_in)?;
+    join_up(&old_in)?;
+    inflow(there, here, &old_in[0])?;
+    send_through(&gateways, V4, (there, here), &old_in)?;
+    expect_pings(&gateways.a, here, there, 3)?;
+
+    let remove = |said: &Said| {
+        let socket = KeySocket::open()?;
+        let result = socket.send(&naming(MsgType::Delete, said));
+        ensure!(result.is_ok(), "DELETE {said}: {result:?}");
+        Ok(())
+    };
+    flood_while(&gateways, here, there, || {
+        // What comes in: both chains are good until the old one is removed.
+        make_inbound(&new_in)?;
+        join_up(&new_in)?;
+        inflow(there, here, &new_in[0])?;
+        send_through(&gateways, V4, (there, here), &new_in)?;
+        // What leaves.
+        add_peer_states(&gateways, V4, &new_out)?;
+        make_group(&new_out)?;
+        ask(&wire::add_flow(
+            new_out[0],
+            flag::REPLACE,
+            &flow(here, there),
+        ))?;
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        remove(&old_in[1])?;
+        remove(&old_out[1])
+    })?;
+    gateways.a.counters()?.expect(&[])?;
+    gateways.b.counters()?.expect(&[])?;
+    // The old chain is gone for good.
+    switch_to(&gateways, V4, (there, here), &old_in)?;
+    expect_pings(&gateways.a, here, there, 0)?;
+    gateways.a.counters()?.expect(&[("XfrmInNoStates", 3)])
+}
+
+fn a9_a_tunnel_without_an_inflow_lets_anything_in() -> Result<()> {
+    let gateways = Gateways::new()?;
+    let sas = inbound_sas();
+    let (to, from) = V4.inner;
+    make_inbound(&sas)?;
+    KeySocket::open()?.ask(&group(&sas))?;
+    send_through(&gateways, V4, (from, to), &sas)?;
+    expect_pings(&gateways.b, from, to, 3)?;
+    gateways.a.counters()?.expect(&[])?;
+
+    // Somebody else's tunnel needs a policy of theirs, as it does without klips.
+    let foreign = [said("tun.913@10.0.0.1"), said("esp.915@10.0.0.1")];
+    add_state(
+        &gateways.a,
+        (V4.outer.1, V4.outer.0),
+        (Proto::Esp, 0x915, true),
+    )?;
+    send_through(&gateways, V4, (from, to), &foreign)?;
+    expect_pings(&gateways.b, from, to, 0)?;
+    gateways
+        .a
+        .counters()?
+        .expect(&[("XfrmInTmplMismatch", 3)])?;
+    // What is in clear is nobody's.
+    gateways.b.run("ip xfrm policy flush")?;
+    expect_pings(&gateways.b, from, to, 3)
+}
+
+fn a10_packets_are_forwarded() -> Result<()> {
+    let gateways = Gateways::new()?;
+    let c = Space::new()?;
+    join("w1", &gateways.a, &c)?;
+    gateways.a.run("ip addr add 10.1.1.1/24 dev w1")?;
+    c.run("ip addr add 10.1.1.3/24 dev w1")?;
+    c.run("ip route add default via 10.1.1.1")?;
+    gateways
+        .b
+        .run("ip route add 10.1.1.0/24 via 10.0.0.1 src 10.2.0.2")?;
+    gateways
+        .a
+        .within(|| Ok(std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")?))?;
+    let (from, to) = (V4.inner.1, "10.1.1.3");
+
+    let sas = inbound_sas();
+    make_inbound(&sas)?;
+    KeySocket::open()?.ask(&group(&sas))?;
+    inflow(from, to, &sas[0])?;
+    send_through(&gateways, V4, (from, to), &sas)?;
+    expect_pings(&gateways.b, from, to, 3)?;
+
+    // What goes back may take a chain, too.
+    let out = manual_sas();
+    make_group(&out)?;
+    eroute(to, from, &out[0])?;
+    set_up_peer(&gateways, V4, (to, from), &out)?;
+    let capture = gateways.capture()?;
+    expect_pings(&gateways.b, from, to, 3)?;
+    capture.end()?.expect_only(V4.outer, &[proto::AH])?;
+
+    // In clear, or with less than all transforms, nothing gets any further.
+    let leaves = Capture::start(&gateways.a, "w1")?;
+    switch_to(&gateways, V4, (from, to), &sas[..2])?;
+    expect_pings(&gateways.b, from, to, 0)?;
+    gateways
+        .b
+        .run("ip xfrm policy delete dir out src 10.2.0.2/32 dst 10.1.1.3/32")?;
+    expect_pings(&gateways.b, from, to, 0)?;
+    gateways
+        .a
+        .counters()?
+        .expect(&[("XfrmInTmplMismatch", 6)])?;
+    let packets = leaves.end()?;
+    ensure!(packets.len() == 0, "forwarded: {:?}", packets.headers());
+    Ok(())
+}
+
+fn a11_nothing_leaves_in_clear_for_what_an_ungrouped_sa_takes() -> Result<()> {
+    for (outer, inner) in [(V4, V4), (V4, V6), (V6, V4), (V6, V6)] {
+        in_own_network(|| nothing_in_clear(outer, inner))
+            .with_context(|| format!("{} in {} bits", inner.bits, outer.bits))?;
+    }
+    Ok(())
+}
+
+fn nothing_in_clear(outer: Family, inner: Family) -> Result<()> {
+    let gateways = Gateways::new()?;
+    let sas = [
+        said_of("tun", 0x313, outer.outer.0),
+        said_of("esp", 0x315, outer.outer.0),
+    ];
+    let (to, from) = inner.inner;
+    make_inbound(&sas)?;
+    send_through(&gateways, outer, (from, to), &sas)?;
+    let socket = KeySocket::open()?;
+
+    let flood_in_silence = || -> Result<()> {
+        let capture = gateways.capture()?;
+        gateways
+            .b
+            .output(&format!("ping -n -q -i 0.002 -c 200 -W 1 -I {from} {to}"))?;
+        let packets = capture.end()?;
+        ensure!(packets.len() == 0, "sent: {:?}", packets.headers());
+        Ok(())
+    };
+    // ESP in transport mode takes them; what comes out is a tunnel packet that nobody takes.
+    flood_in_silence()?;
+    let dropped = gateways.a.counters()?;
+    // By the handler of bare tunnel packets, which for IPv6 has another name for it.
+    let reason = if outer.bits == 32 {
+        "XfrmInNoStates"
+    } else {
+        "XfrmInHdrError"
+    };
+    dropped.expect(&[(reason, 200)])?;
+
+    socket.ask(&group(&sas))?;
+    inflow(from, to, &sas[0])?;
+    expect_pings(&gateways.b, from, to, 3)?;
+    gateways.a.counted_since(&dropped)?.expect(&[])?;
+
+    socket.ask(&ungroup(&sas[1]))?;
+    flood_in_silence()?;
+    gateways
+        .a
+        .counted_since(&dropped)?
+        .expect(&[("XfrmInPolBlock", 200)])?;
+
+    socket.ask(&group(&sas))?;
+    expect_pings(&gateways.b, from, to, 3)
+}

@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Network namespaces joined by wires, packets on them, and who else takes part: `ip xfrm`.
+
+use crate::support::PROC;
+use anyhow::{Context, Result, bail, ensure};
+use nix::{
+    sched::{CloneFlags, setns, unshare},
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs::{self, File},
+    io::{BufRead, BufReader, Write},
+    net::{Ipv4Addr, Ipv6Addr},
+    os::fd::AsRawFd,
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+use tempfile::NamedTempFile;
+
+/// How long what takes no time may take where processors are emulated.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A network namespace. It is there as long as this is, or a thread in it.
+pub struct Space(File);
+
+impl Space {
+    /// That of this thread.
+    pub fn own() -> Result<Self> {
+        Ok(Space(File::open("/proc/thread-self/ns/net")?))
+    }
+
+    /// A new one, without klips SAs.
+    pub fn new() -> Result<Self> {
+        let space = thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                unshare(CloneFlags::CLONE_NEWNET)?;
+                Self::own()
+            });
+            thread.join().expect("no panic")
+        })?;
+        space.run("ip link set lo up")?;
+        Ok(space)
+    }
+
+    /// Does something in it.
+    pub fn within<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                setns(&self.0, CloneFlags::CLONE_NEWNET)?;
+                work()
+            });
+            thread.join().expect("no panic")
+        })
+    }
+
+    /// Runs a command there, whose words have blanks between them.
+    pub fn output(&self, line: &str) -> Result<Output> {
+        self.within(|| command(line).output().with_context(|| line.to_owned()))
+    }
+
+    /// Runs a command there that has to succeed, and returns what it prints.
+    pub fn run(&self, line: &str) -> Result<String> {
+        let output = self.output(line)?;
+        ensure!(output.status.success(), "{line}: {output:?}");
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Starts a command there.
+    pub fn start(&self, line: &str) -> Result<Child> {
+        self.within(|| {
+            command(line)
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .with_context(|| line.to_owned())
+        })
+    }
+
+    /// Its name for `ip link add … netns`.
+    fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
+    }
+
+    /// What xfrm has counted there, by name: why it dropped packets.
+    pub fn counters(&self) -> Result<Counters> {
+        let text = self.within(|| Ok(fs::read_to_string(format!("{PROC}/xfrm_stat"))?))?;
+        let mut counters = BTreeMap::new();
+        for line in text.lines() {
+            let (name, count) = line.split_once(char::is_whitespace).context("xfrm_stat")?;
+            let count = count.trim().parse()?;
+            if count > 0 {
+                counters.insert(name.to_owned(), count);
+            }
+        }
+        Ok(Counters(counters))
+    }
+
+    /// What xfrm has counted there since.
+    pub fn counted_since(&self, before: &Counters) -> Result<Counters> {
+        let now = self.counters()?;
+        let grown = now.0.into_iter().filter_map(|(name, count)| {
+            let grown = count - before.0.get(&name).copied().unwrap_or(0);
+            (grown > 0).then_some((name, grown))
+        });
+        Ok(Counters(grown.collect()))
+    }
+
+    /// All states and policies there, as `ip xfrm` lists them.
+    pub fn xfrm(&self) -> Result<String> {
+        Ok(self.run("ip xfrm state")? + &self.run("ip xfrm policy")?)
+    }
+}
+
+fn command(line: &str) -> Command {
+    let mut words = line.split_whitespace();
+    let mut command = Command::new(words.next().expect("a command"));
+    command.args(words);
+    command
+}
+
+/// Numbers of `/proc/net/xfrm_stat` that are not 0.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Counters(BTreeMap<String, u64>);
+
+impl Counters {
+    /// Checks that this is what was counted, and nothing else.
+    pub fn expect(&self, expected: &[(&str, u64)]) -> Result<()> {
+        let expected = expected
+            .iter()
+            .map(|&(name, count)| (name.to_owned(), count));
+        let expected = Counters(expected.collect());
+        ensure!(
+            *self == expected,
+            "xfrm_stat: expected {expected:?}, found {self:?}"
+        );
+        Ok(())
+    }
+}
+
+/// Joins two namespaces by a wire, with an end of this name in both.
+///
+/// Nothing is sent on it that a test did not ask for: neighbours know each other's link addresses.
+pub fn join(wire: &str, a: &Space, b: &Space) -> Result<()> {
+    let other = b.path();
+    a.run(&format!(
+        "ip link add {wire} address 02:00:00:00:00:0a type veth \
+         peer name {wire} address 02:00:00:00:00:0b netns {other}"
+    ))?;
+    for space in [a, b] {
+        space.run(&format!("ip link set {wire} addrgenmode none"))?;
+        space.run(&format!("ip link set {wire} up"))?;
+    }
+    Ok(())
+}
+
+/// Gives an end of a wire an address, and the other end's to it: `last` is `a` on one end, `b` on the
+/// other.
+fn address(space: &Space, wire: &str, own: &str, other: &str, last: char) -> Result<()> {
+    let bits = if own.contains(':') { 64 } else { 24 };
+    let nodad = if own.contains(':') { "nodad" } else { "" };
+    space.run(&format!("ip addr add {own}/{bits} dev {wire} {nodad}"))?;
+    space.run(&format!(
+        "ip neigh replace {other} lladdr 02:00:00:00:00:0{last} dev {wire} nud permanent"
+    ))?;
+    Ok(())
+}
+
+/// Two gateways with a wire between them, and a host behind each: `a` is klips's, and this thread's
+/// namespace; `b` is left to `ip xfrm`. The hosts are addresses of the gateways.
+///
+/// | | a | b |
+/// |---|---|---|
+/// | on the wire | 10.0.0.1, 2001:db8::99 | 10.0.0.2, 2001:db8::2 |
+/// | behind | 10.1.0.1, 2001:db8:1::1 | 10.2.0.2, 2001:db8:2::2 |
+pub struct Gateways {
+    /// klips's.
+    pub a: Space,
+    /// The other.
+    pub b: Space,
+}
+
+/// IPv4.
+pub const V4: Family = Family {
+    outer: ("10.0.0.1", "10.0.0.2"),
+    inner: ("10.1.0.1", "10.2.0.2"),
+    bits: 32,
+};
+/// IPv6.
+pub const V6: Family = Family {
+    outer: ("2001:db8::99", "2001:db8::2"),
+    inner: ("2001:db8:1::1", "2001:db8:2::2"),
+    bits: 128,
+};
+
+/// The addresses of the gateways, first klips's, then the other's.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    /// On the wire.
+    pub outer: (&'static str, &'static str),
+    /// Of the networks behind.
+    pub inner: (&'static str, &'static str),
+    /// Length of an address.
+    pub bits: u8,
+}
+
+impl Gateways {
+    /// Sets them up.
+    pub fn new() -> Result<Self> {
+        let (a, b) = (Space::own()?, Space::new()?);
+        a.run("ip link set lo up")?;
+        join("w0", &a, &b)?;
+        for family in [V4, V6] {
+            let (outer, inner) = (family.outer, family.inner);
+            address(&a, "w0", outer.0, outer.1, 'b')?;
+            address(&b, "w0", outer.1, outer.0, 'a')?;
+            a.run(&format!("ip addr add {}/{} dev lo", inner.0, family.bits))?;
+            b.run(&format!("ip addr add {}/{} dev lo", inner.1, family.bits))?;
+            let route = |space: &Space, to, via, src| {
+                space.run(&format!("ip route add {to} via {via} src {src}"))
+            };
+            route(&a, inner.1, outer.1, inner.0)?;
+            route(&b, inner.0, outer.0, inner.1)?;
+        }
+        Ok(Gateways { a, b })
+    }
+
+    /// Records what klips's gateway puts on the wire.
+    pub fn capture(&self) -> Result<Capture> {
+        Capture::start(&self.a, "w0")
+    }
+}
+
+/// Sends echo requests, each of which may take half a second; how many were answered. `size` is that
+/// of what follows the header.
+pub fn ping(space: &Space, from: &str, to: &str, count: u32, size: u32) -> Result<u32> {
+    let output = space.output(&format!(
+        "ping -n -q -i 0.1 -W 0.5 -c {count} -s {size} -I {from} {to}"
+    ))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let received = text
+        .lines()
+        .find_map(|line| line.split_once(" transmitted, ")?.1.split_once(' '));
+    match received {
+        Some((received, _)) => Ok(received.parse()?),
+        None => bail!("ping: {output:?}"),
+    }
+}
+
+/// Checks that all of three echo requests are answered, or none.
+pub fn expect_pings(space: &Space, from: &str, to: &str, answered: u32) -> Result<()> {
+    let received = ping(space, from, to, 3, 56)?;
+    ensure!(
+        received == answered,
+        "{from} > {to}: {received} of 3 answered, expected {answered}"
+    );
+    Ok(())
+}
+
+/// What leaves by a wire, recorded by tcpdump. (What comes in it would see once more when that has been
+/// decrypted.)
+pub struct Capture {
+    tcpdump: Child,
+    file: NamedTempFile,
+}
+
+impl Capture {
+    /// Begins to record; when this returns, nothing is missed.
+    pub fn start(space: &Space, wire: &str) -> Result<Self> {
+        let file = NamedTempFile::new()?;
+        let path = file.path().display();
+        let mut tcpdump = space.start(&format!(
+            "tcpdump -Z root --immediate-mode -U -n -s 0 -B 4096 -Q out -i {wire} -w {path}"
+        ))?;
+        let said = tcpdump.stderr.take().context("tcpdump's standard error")?;
+        let mut said = BufReader::new(said);
+        let mut line = String::new();
+        said.read_line(&mut line)?;
+        ensure!(line.contains("listening on"), "tcpdump: {line}");
+        // It goes on to count, to somebody who reads that.
+        thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+        Ok(Capture { tcpdump, file })
+    }
+
+    /// Ends, and gives what was recorded.
+    pub fn end(mut self) -> Result<Packets> {
+        kill(
+            Pid::from_raw(i32::try_from(self.tcpdump.id())?),
+            Signal::SIGINT,
+        )?;
+        let start = Instant::now();
+        while self.tcpdump.try_wait()?.is_none() {
+            ensure!(start.elapsed() < PATIENCE, "tcpdump does not end");
+            thread::sleep(Duration::from_millis(10));
+        }
+        Packets::parse(fs::read(self.file.path())?)
+    }
+}
+
+/// Packets as they were on a wire, each from its IP header on.
+pub struct Packets {
+    pcap: Vec<u8>,
+    packets: Vec<Vec<u8>>,
+}
+
+impl Packets {
+    /// Reads the file format of tcpdump: a header of 24 bytes, then records with a header of 16.
+    fn parse(pcap: Vec<u8>) -> Result<Self> {
+        const MAGIC: [u8; 4] = 0xa1b2_c3d4_u32.to_le_bytes();
+        ensure!(pcap.starts_with(&MAGIC), "no pcap file");
+        let mut packets = Vec::new();
+        let mut rest = pcap.get(24..).context("a pcap file that is cut short")?;
+        while !rest.is_empty() {
+            let len = rest.get(8..12).context("a record that is cut short")?;
+            let len = u32::from_le_bytes(len.try_into()?) as usize;
+            let frame = rest
+                .get(16..16 + len)
+                .context("a frame that is cut short")?;
+            rest = &rest[16 + len..];
+            // Ethernet: two addresses and the type.
+            let (link, packet) = frame.split_at_checked(14).context("a short frame")?;
+            // What IPv6 says about groups of listeners on a link carries nothing of anybody's.
+            let is_ip = matches!(link[12..], [0x08, 0x00] | [0x86, 0xdd]);
+            let goes_far = |(_, dst, _): (_, String, _)| !dst.starts_with("ff02:");
+            if is_ip && header(packet).is_none_or(goes_far) {
+                packets.push(packet.to_vec());
+            }
+        }
+        Ok(Packets { pcap, packets })
+    }
+
+    /// What is in the first header of each packet: source, destination and protocol.
+    pub fn headers(&self) -> Vec<(String, String, u8)> {
+        let headers = self.packets.iter().filter_map(|packet| header(packet));
+        headers.collect()
+    }
+
+    /// Checks that every packet is from one address to another, and has one of these protocols, or is
+    /// a fragment of IPv6 (protocol 44).
+    ///
+    /// That is so if nothing left without its transforms: what is inside has other addresses or
+    /// another protocol.
+    pub fn expect_only(&self, ends: (&str, &str), protocols: &[u8]) -> Result<()> {
+        for (src, dst, proto) in self.headers() {
+            ensure!(
+                (&*src, &*dst) == ends && (proto == 44 || protocols.contains(&proto)),
+                "in clear: {src} > {dst}, protocol {proto}"
+            );
+        }
+        Ok(())
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.packets.len()
+    }
+
+    /// Gives the packets to the build machine, where scapy takes them apart: the module
+    /// `captures.py` says what has to be found in them.
+    pub fn hand_over(&self, name: &str, expected: &Expected<'_>) -> Result<()> {
+        hand_over(&format!("{name}.pcap"), &self.pcap)?;
+        hand_over(&format!("{name}.json"), expected.json()?.as_bytes())
+    }
+}
+
+/// Source, destination and protocol of an IP packet.
+fn header(packet: &[u8]) -> Option<(String, String, u8)> {
+    match packet.first()? >> 4 {
+        4 => {
+            let address = |at: usize| -> Option<Ipv4Addr> {
+                let bytes: [u8; 4] = packet.get(at..at + 4)?.try_into().ok()?;
+                Some(bytes.into())
+            };
+            let (src, dst) = (address(12)?, address(16)?);
+            Some((src.to_string(), dst.to_string(), *packet.get(9)?))
+        }
+        6 => {
+            let address = |at: usize| -> Option<Ipv6Addr> {
+                let bytes: [u8; 16] = packet.get(at..at + 16)?.try_into().ok()?;
+                Some(bytes.into())
+            };
+            let (src, dst) = (address(8)?, address(24)?);
+            Some((src.to_string(), dst.to_string(), *packet.get(6)?))
+        }
+        _ => None,
+    }
+}
+
+/// An SA as scapy has it.
+pub struct Layer<'a> {
+    /// `AH` or `ESP`.
+    pub proto: &'a str,
+    /// SPI.
+    pub spi: u32,
+    /// scapy's name of the cipher, and the key.
+    pub encrypt: Option<(&'a str, &'a [u8])>,
+    /// scapy's name of what authenticates, and the key.
+    pub auth: Option<(&'a str, &'a [u8])>,
+}
+
+/// What has to be found in a capture.
+pub struct Expected<'a> {
+    /// Who sends them; what others send is passed over.
+    pub src: &'a str,
+    /// How many packets.
+    pub packets: usize,
+    /// What to take off, outside to inside.
+    pub layers: &'a [Layer<'a>],
+    /// What is left then: the names of scapy's layers.
+    pub inside: &'a [&'a str],
+    /// Source and destination of the innermost header.
+    pub ends: (&'a str, &'a str),
+}
+
+impl Expected<'_> {
+    fn json(&self) -> Result<String> {
+        let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
+        let algorithm = |algorithm: &Option<(&str, &[u8])>| match algorithm {
+            Some((name, key)) => format!("[\"{name}\", \"{}\"]", hex(key)),
+            None => "null".to_owned(),
+        };
+        let mut layers = Vec::new();
+        for layer in self.layers {
+            layers.push(format!(
+                "{{\"proto\": \"{}\", \"spi\": {}, \"encrypt\": {}, \"auth\": {}}}",
+                layer.proto,
+                layer.spi,
+                algorithm(&layer.encrypt),
+                algorithm(&layer.auth)
+            ));
+        }
+        let mut json = String::new();
+        write!(
+            json,
+            "{{\"src\": {:?}, \"packets\": {}, \"layers\": [{}], \"inside\": {:?}, \"ends\": [{:?}, {:?}]}}",
+            self.src,
+            self.packets,
+            layers.join(", "),
+            self.inside,
+            self.ends.0,
+            self.ends.1
+        )?;
+        Ok(json)
+    }
+}
+
+/// Writes a file to the virtio port for files, where there is one: name and size in a line, then the
+/// bytes.
+fn hand_over(name: &str, content: &[u8]) -> Result<()> {
+    let Some(port) = files_port()? else {
+        return Ok(());
+    };
+    let mut port = File::options().write(true).open(port)?;
+    writeln!(port, "{name} {}", content.len())?;
+    port.write_all(content)?;
+    Ok(())
+}
+
+fn files_port() -> Result<Option<String>> {
+    for port in fs::read_dir("/sys/class/virtio-ports")? {
+        let port = port?;
+        if fs::read_to_string(port.path().join("name"))?.trim() == "klips.files" {
+            return Ok(Some(format!("/dev/{}", port.file_name().display())));
+        }
+    }
+    Ok(None)
+}
