@@ -228,7 +228,8 @@ inet gw2 0x113 tun   # another name of the group
 fn batches_come_from_files_and_pipes() -> Result<()> {
     make_ipv4()?;
     let file = Batch::new("lines", LINES)?;
-    let refusal = ":3: tun.113@10.0.0.2 is already in the group ah.116@10.0.0.2";
+    let refusal = ":3: tun.113@10.0.0.2 is already in the group ah.116@10.0.0.2.  Ungroup it and \
+                   name all SAs in one call, or use --join.";
     batch("", &file, 1, &[refusal, ": 1 done, 1 failed, 2 not tried"])?;
     expect_spigrp(&["esp0x115@10.0.0.2", "ah0x116@10.0.0.2 tun0x113@10.0.0.2"])?;
     quiet("ipsec spigrp --ungroup ah.116@gw2")?;
