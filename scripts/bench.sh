@@ -105,6 +105,8 @@ step "the same again (up to 10000 SAs)"
 measure again icount 1 costs --clock instructions --largest 10000
 step "stalls (up to $largest SAs)"
 measure stalls icount 1 stalls --clock instructions --largest $largest
+step "many sockets"
+measure crowd icount 1 crowd --clock instructions
 step "times (up to $largest_timed SAs)"
 measure times auto 1 costs --clock nanoseconds --largest $largest_timed
 step "where the instructions go"
@@ -118,5 +120,5 @@ done
 
 step "report ($results)"
 mapfile -t facts < <(about)
-build/cargo-bench/release/bench-report "$raw"/{costs,stalls,times,processors-{1,2,4}}.csv \
+build/cargo-bench/release/bench-report "$raw"/{costs,stalls,crowd,times,processors-{1,2,4}}.csv \
 	--again "$raw/again.csv" "${profiles[@]/#/--profile=$raw/profile/}" --logs build/log --out "$results" "${facts[@]}"

@@ -58,6 +58,7 @@ impl Display for Report<'_> {
             section(f, &title, text, &sections::listeners(self.figures, module))?;
         }
         section(f, "Stalls", STALLS, &sections::stalls(self.figures))?;
+        section(f, "Many sockets", CROWD, &sections::crowd(self.figures))?;
         section(f, "Memory", MEMORY, &sections::memory(self.figures))?;
         let table = sections::processors(self.figures);
         section(f, "Processors", PROCESSORS, &table)?;
@@ -172,6 +173,11 @@ While something takes long, a thread of real-time priority sleeps 20 µs and the
 again and again. On one processor it waits only for locks and for what the kernel doesn't
 interrupt. The longest wait from its request to the answer (\"GET\"), and from the moment when it was
 to wake up (\"since due\"), in instructions.";
+
+const CROWD: &str = "\
+What it takes to close one more socket, and how long the same thread waits while there are many: some
+whose receive buffers are full, some whose filter takes nothing, so that they are told all there is.
+The chains that expire have 64 SAs each. Of klips alone.";
 
 const MEMORY: &str = "\
 What the slab allocator takes for an SA, and what is missing from the free memory.";

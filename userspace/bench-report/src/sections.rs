@@ -106,7 +106,15 @@ pub fn comparison(figures: &Figures, unit: &str) -> Table {
 pub fn listeners(figures: &Figures, module: &str) -> Table {
     let gateways = "many";
     let sas = figures.sizes(module, gateways, INSTRUCTIONS).pop();
-    let counts = figures.all(INSTRUCTIONS, |figure| figure.listeners);
+    let mut counts = figures.all(INSTRUCTIONS, |figure| figure.listeners);
+    // Crowds have a table of their own.
+    counts.retain(|listeners| {
+        let at = sas.map(|sas| At {
+            listeners: *listeners,
+            ..At::new(module, gateways, sas)
+        });
+        at.is_some_and(|at| REQUESTS.iter().any(|what| figures.get(at, what).is_some()))
+    });
     let mut head = vec![String::new()];
     head.extend(counts.iter().map(|count| format!("{count} listeners")));
     let mut table = Table::new(head);
@@ -156,6 +164,21 @@ pub fn memory(figures: &Figures) -> Table {
             }
         }
         table.row(what, cells);
+    }
+    table
+}
+
+/// The beginning of the names of figures about many sockets.
+const CROWD: &str = "crowd: ";
+
+/// What many sockets cost, and how long they make others wait.
+pub fn crowd(figures: &Figures) -> Table {
+    let mut table = Table::new(["", "sockets", "instructions"]);
+    for figure in &figures.0 {
+        if let Some(what) = figure.what.strip_prefix(CROWD) {
+            let sockets = number(Some(f64::from(figure.listeners)));
+            table.row(what, [sockets, number(Some(figure.value))]);
+        }
     }
     table
 }

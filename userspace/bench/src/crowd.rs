@@ -38,7 +38,7 @@ pub(crate) fn run(table: &Table) -> Result<()> {
         },
     )?;
     for listeners in CLOSING {
-        workload::close(table.setting(0, listeners))?;
+        workload::close(table.setting(0, listeners), "crowd: close one more")?;
     }
     // What the asking thread asks for.
     table.fill(0..1)?;
@@ -48,16 +48,19 @@ pub(crate) fn run(table: &Table) -> Result<()> {
     ] {
         let crowd: Vec<Socket> = (0..CROWD).map(|_| open()).collect::<Result<_>>()?;
         let setting = table.setting(1, CROWD);
-        stall::measure_one(table, setting, &format!("ADD, {who}"), || {
+        stall::measure_one(table, setting, &format!("crowd: ADD, {who}"), || {
             table.fill(1..1 + CHANGES).map(drop)
         })?;
         if table.module.has_groups() {
-            stall::measure_one(table, setting, &format!("expiry of chains, {who}"), || {
-                expire(table)
-            })?;
+            stall::measure_one(
+                table,
+                setting,
+                &format!("crowd: expiry of chains, {who}"),
+                || expire(table),
+            )?;
         }
         let leaving = crowd.into_iter().take(LEAVING as usize);
-        stall::measure_one(table, setting, &format!("close, {who}"), || {
+        stall::measure_one(table, setting, &format!("crowd: close, {who}"), || {
             leaving.for_each(drop);
             Ok(())
         })?;

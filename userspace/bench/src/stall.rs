@@ -52,16 +52,20 @@ struct Longest {
 pub(crate) fn run(table: &Table, sas: u32) -> Result<()> {
     table.fill(0..sas)?;
     let setting = table.setting(sas, 0);
-    measure_one(table, setting, "nothing", spin)?;
-    measure_one(table, setting, "ADD", || {
+    measure_one(table, setting, "stall by nothing", spin)?;
+    measure_one(table, setting, "stall by ADD", || {
         table.fill(sas..sas + 1000).map(drop)
     })?;
-    measure_one(table, setting, "DUMP", || Socket::open()?.dump().map(drop))?;
+    measure_one(table, setting, "stall by DUMP", || {
+        Socket::open()?.dump().map(drop)
+    })?;
     if table.module.has_groups() {
         let mut reader = ListReader::new();
         for list in [GROUPS, SAS] {
             let name = list.rsplit('/').next().unwrap_or(list);
-            measure_one(table, setting, name, || reader.read(list).map(drop))?;
+            measure_one(table, setting, &format!("stall by {name}"), || {
+                reader.read(list).map(drop)
+            })?;
         }
     }
     for (what, flush) in [
@@ -69,18 +73,18 @@ pub(crate) fn run(table: &Table, sas: u32) -> Result<()> {
         ("FLUSH", message::flush()),
     ] {
         // What the other thread asks for is gone then; all sockets are told that.
-        measure_one(table, setting, what, || {
+        measure_one(table, setting, &format!("stall by {what}"), || {
             Socket::open()?.request_among_others(&flush)
         })?;
         table.flush()?;
         table.fill(0..sas)?;
     }
-    measure_one(table, setting, "end of a namespace", || {
+    measure_one(table, setting, "stall by end of a namespace", || {
         in_namespace(table, sas)
     })
 }
 
-/// Asks while `work` is done, and writes what came of it.
+/// Asks while `work` is done, and writes what came of it under the name `what`.
 pub(crate) fn measure_one(
     table: &Table,
     setting: Setting,
@@ -98,8 +102,8 @@ pub(crate) fn measure_one(
         worked.and(longest)
     })
     .with_context(|| format!("{what} at {setting:?}"))?;
-    setting.tell_each(&format!("stall by {what}: GET"), longest.answer, 1);
-    setting.tell_each(&format!("stall by {what}: due"), longest.due, 1);
+    setting.tell_each(&format!("{what}: GET"), longest.answer, 1);
+    setting.tell_each(&format!("{what}: due"), longest.due, 1);
     Ok(())
 }
 

@@ -129,7 +129,7 @@ fn requests(table: &Table, setting: Setting) -> Result<()> {
         requests_of(setting, "ungroup of 4", ungroup)?;
     }
     delete(table, setting)?;
-    close(setting)
+    close(setting, "close")
 }
 
 /// Measures DELETE of the SAs that were added last, with what workers of the kernel do: the median
@@ -164,7 +164,7 @@ fn refused(setting: Setting) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn close(setting: Setting) -> Result<()> {
+pub(crate) fn close(setting: Setting, what: &str) -> Result<()> {
     let _idle = idle(setting.listeners)?;
     let mut took = 0;
     for _ in 0..CLOSES {
@@ -174,7 +174,7 @@ pub(crate) fn close(setting: Setting) -> Result<()> {
             Ok(())
         })?;
     }
-    setting.tell_each("close", took, CLOSES);
+    setting.tell_each(what, took, CLOSES);
     Ok(())
 }
 
