@@ -2,8 +2,8 @@
 /*
  * What rust/sys/xfrm.c and the Rust code of klips.ko know of each other.
  *
- * rust/sys/xfrm.rs declares the same for Rust. The C part makes states and policies of the kernel's
- * xfrm of what it is told. It decides nothing.
+ * The C part makes states and policies of the kernel's xfrm of what it is told. It decides nothing.
+ * rust/sys/bindings.rs is made of this file by scripts/bindings.sh.
  *
  * Addresses are in network order, an IPv4 address being the first four bytes; all other numbers are
  * in host order. A family is AF_INET or AF_INET6.

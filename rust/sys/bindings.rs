@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `include/klips_shim.h` declares; made of it by `scripts/bindings.sh`.
+//! What `include/klips_shim.h` and `klips_xfrm.h` declare; made of them by `scripts/bindings.sh`.
 
 #![expect(non_camel_case_types)]
 
 use kernel::ffi;
 
+pub(super) const KLIPS_XFRM_TEMPLATES: u32 = 5;
 pub(super) type u8_ = ffi::c_uchar;
+pub(super) type u16_ = ffi::c_ushort;
 pub(super) type u32_ = ffi::c_uint;
 pub(super) type u64_ = ffi::c_ulonglong;
+pub(super) type s64 = ffi::c_longlong;
 pub(super) type umode_t = ffi::c_ushort;
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -45,6 +48,115 @@ pub(super) struct klips_socket_info {
     pub(super) type_: u32_,
     pub(super) state: u32_,
     pub(super) drops: u32_,
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub(super) struct xfrm_state {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub(super) struct klips_xfrm_algorithm {
+    pub(super) name: *const ffi::c_char,
+    pub(super) key: *const u8_,
+    pub(super) key_bits: u32_,
+    pub(super) icv_bits: u32_,
+}
+impl Default for klips_xfrm_algorithm {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub(super) struct klips_xfrm_limits {
+    pub(super) bytes: u64_,
+    pub(super) packets: u64_,
+    pub(super) use_seconds: u64_,
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub(super) struct klips_xfrm_sa {
+    pub(super) auth: klips_xfrm_algorithm,
+    pub(super) encrypt: klips_xfrm_algorithm,
+    pub(super) aead: klips_xfrm_algorithm,
+    pub(super) compress: klips_xfrm_algorithm,
+    pub(super) soft: klips_xfrm_limits,
+    pub(super) hard: klips_xfrm_limits,
+    pub(super) src: [u8_; 16usize],
+    pub(super) dst: [u8_; 16usize],
+    pub(super) original: [u8_; 16usize],
+    pub(super) spi: u32_,
+    pub(super) reqid: u32_,
+    pub(super) family: u16_,
+    pub(super) encap: u16_,
+    pub(super) sport: u16_,
+    pub(super) dport: u16_,
+    pub(super) proto: u8_,
+    pub(super) mode: u8_,
+    pub(super) window: u8_,
+    pub(super) hide_dscp: u8_,
+}
+impl Default for klips_xfrm_sa {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub(super) struct klips_xfrm_template {
+    pub(super) src: [u8_; 16usize],
+    pub(super) dst: [u8_; 16usize],
+    pub(super) reqid: u32_,
+    pub(super) family: u16_,
+    pub(super) proto: u8_,
+    pub(super) mode: u8_,
+    pub(super) optional: u8_,
+    pub(super) unused: [u8_; 7usize],
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub(super) struct klips_xfrm_flow {
+    pub(super) templates: [klips_xfrm_template; 5usize],
+    pub(super) src: [u8_; 16usize],
+    pub(super) dst: [u8_; 16usize],
+    pub(super) priority: u32_,
+    pub(super) family: u16_,
+    pub(super) sport: u16_,
+    pub(super) dport: u16_,
+    pub(super) src_prefix: u8_,
+    pub(super) dst_prefix: u8_,
+    pub(super) proto: u8_,
+    pub(super) dir: u8_,
+    pub(super) action: u8_,
+    pub(super) template_count: u8_,
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub(super) struct klips_xfrm_usage {
+    pub(super) bytes: u64_,
+    pub(super) packets: u64_,
+    pub(super) use_time: u64_,
+    pub(super) last_used: u64_,
+    pub(super) received: u64_,
+    pub(super) sent_seq: u32_,
+    pub(super) received_seq: u32_,
+    pub(super) alive: u8_,
+    pub(super) dying: u8_,
+    pub(super) unused: [u8_; 6usize],
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub(super) struct klips_xfrm_policy {
+    _unused: [u8; 0],
 }
 unsafe extern "C" {
     pub(super) fn klips_netns_register() -> ffi::c_int;
@@ -112,4 +224,38 @@ unsafe extern "C" {
     ) -> bool;
     pub(super) fn klips_proc_remove(parent: *mut proc_dir_entry, name: *const ffi::c_char);
     pub(super) fn klips_proc_open(file: *mut file, data: *mut ffi::c_void) -> ffi::c_int;
+    pub(super) fn klips_xfrm_register();
+    pub(super) fn klips_xfrm_unregister();
+    pub(super) fn klips_xfrm_hold(net: *mut net);
+    pub(super) fn klips_xfrm_release(net: *mut net);
+    pub(super) fn klips_xfrm_state_new(
+        net: *mut net,
+        sa: *const klips_xfrm_sa,
+        err: *mut ffi::c_int,
+    ) -> *mut xfrm_state;
+    pub(super) fn klips_xfrm_state_put(x: *mut xfrm_state);
+    pub(super) fn klips_xfrm_state_insert(x: *mut xfrm_state);
+    pub(super) fn klips_xfrm_state_swap(old: *mut xfrm_state, new: *mut xfrm_state, carry: bool);
+    pub(super) fn klips_xfrm_state_delete(x: *mut xfrm_state);
+    pub(super) fn klips_xfrm_state_set_ports(x: *mut xfrm_state, sport: u16_, dport: u16_);
+    pub(super) fn klips_xfrm_state_usage(x: *mut xfrm_state, usage: *mut klips_xfrm_usage);
+    pub(super) fn klips_xfrm_reqid(
+        net: *mut net,
+        family: u16_,
+        dst: *const u8_,
+        spi: u32_,
+        proto: u8_,
+    ) -> s64;
+    pub(super) fn klips_xfrm_policy_new(
+        net: *mut net,
+        flow: *const klips_xfrm_flow,
+    ) -> *mut klips_xfrm_policy;
+    pub(super) fn klips_xfrm_policy_put(policy: *mut klips_xfrm_policy);
+    pub(super) fn klips_xfrm_policy_insert(policy: *mut klips_xfrm_policy) -> ffi::c_int;
+    pub(super) fn klips_xfrm_policy_replace(
+        old: *mut klips_xfrm_policy,
+        new: *mut klips_xfrm_policy,
+    ) -> ffi::c_int;
+    pub(super) fn klips_xfrm_policy_block(policy: *mut klips_xfrm_policy) -> ffi::c_int;
+    pub(super) fn klips_xfrm_policy_delete(policy: *mut klips_xfrm_policy);
 }

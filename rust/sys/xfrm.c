@@ -25,21 +25,6 @@ static_assert(XFRM_POLICY_IN == 0 && XFRM_POLICY_OUT == 1 && XFRM_POLICY_FWD == 
 static_assert(XFRM_POLICY_ALLOW == 0 && XFRM_POLICY_BLOCK == 1);
 static_assert(KLIPS_XFRM_TEMPLATES < XFRM_MAX_DEPTH);
 
-/* As rust/sys/xfrm.rs has them. */
-static_assert(sizeof(struct klips_xfrm_algorithm) == 24);
-static_assert(sizeof(struct klips_xfrm_sa) == 216);
-static_assert(offsetof(struct klips_xfrm_sa, soft) == 96);
-static_assert(offsetof(struct klips_xfrm_sa, src) == 144);
-static_assert(offsetof(struct klips_xfrm_sa, spi) == 192);
-static_assert(offsetof(struct klips_xfrm_sa, proto) == 208);
-static_assert(sizeof(struct klips_xfrm_template) == 48);
-static_assert(offsetof(struct klips_xfrm_template, optional) == 40);
-static_assert(sizeof(struct klips_xfrm_flow) == 288);
-static_assert(offsetof(struct klips_xfrm_flow, priority) == 272);
-static_assert(offsetof(struct klips_xfrm_flow, template_count) == 287);
-static_assert(sizeof(struct klips_xfrm_usage) == 56);
-static_assert(offsetof(struct klips_xfrm_usage, alive) == 48);
-
 void klips_xfrm_hold(struct net *net)
 {
 	mutex_lock(&net->xfrm.xfrm_cfg_mutex);

@@ -3,7 +3,36 @@
 //! The packet engine of a network namespace: states and policies of the kernel's xfrm, by way of
 //! `xfrm.c`, as `include/klips_xfrm.h` declares it.
 
-use super::bindings::net as NetNs;
+use super::bindings::{
+    self,
+    klips_xfrm_algorithm as RawAlgorithm,
+    klips_xfrm_flow as RawFlow,
+    klips_xfrm_hold,
+    klips_xfrm_limits as RawLimits,
+    klips_xfrm_policy as RawPolicy,
+    klips_xfrm_policy_block,
+    klips_xfrm_policy_delete,
+    klips_xfrm_policy_insert,
+    klips_xfrm_policy_new,
+    klips_xfrm_policy_put,
+    klips_xfrm_policy_replace,
+    klips_xfrm_register,
+    klips_xfrm_release,
+    klips_xfrm_reqid,
+    klips_xfrm_sa as RawSa,
+    klips_xfrm_state_delete,
+    klips_xfrm_state_insert,
+    klips_xfrm_state_new,
+    klips_xfrm_state_put,
+    klips_xfrm_state_set_ports,
+    klips_xfrm_state_swap,
+    klips_xfrm_state_usage,
+    klips_xfrm_template as RawTemplate,
+    klips_xfrm_unregister,
+    klips_xfrm_usage as RawUsage,
+    net as NetNs,
+    xfrm_state as RawState, //
+};
 use crate::{
     engine::Engine,
     klips_core::{
@@ -31,12 +60,7 @@ use crate::{
     }, //
 };
 use core::{
-    ffi::c_char,
     marker::PhantomData,
-    mem::{
-        offset_of,
-        size_of, //
-    },
     net::{
         IpAddr,
         Ipv4Addr,
@@ -68,152 +92,7 @@ const TEMPLATES: usize = crate::klips_core::fold::MAX_STATES;
 /// What C calls `XFRM_INF`: no limit.
 const UNLIMITED: u64 = u64::MAX;
 
-/// `struct xfrm_state`, of which only addresses are ever seen here.
-#[repr(C)]
-struct RawState {
-    _opaque: [u8; 0],
-}
-
-/// `struct klips_xfrm_policy`, likewise.
-#[repr(C)]
-struct RawPolicy {
-    _opaque: [u8; 0],
-}
-
-/// `struct klips_xfrm_algorithm`.
-#[repr(C)]
-struct RawAlgorithm {
-    name: *const c_char,
-    key: *const u8,
-    key_bits: u32,
-    icv_bits: u32,
-}
-
-/// `struct klips_xfrm_limits`.
-#[repr(C)]
-struct RawLimits {
-    bytes: u64,
-    packets: u64,
-    use_seconds: u64,
-}
-
-/// `struct klips_xfrm_sa`. The keys and names that it points to are borrowed for `'a`.
-#[repr(C)]
-struct RawSa<'a> {
-    auth: RawAlgorithm,
-    encrypt: RawAlgorithm,
-    aead: RawAlgorithm,
-    compress: RawAlgorithm,
-    soft: RawLimits,
-    hard: RawLimits,
-    src: [u8; 16],
-    dst: [u8; 16],
-    original: [u8; 16],
-    spi: u32,
-    reqid: u32,
-    family: u16,
-    encap: u16,
-    sport: u16,
-    dport: u16,
-    proto: u8,
-    mode: u8,
-    window: u8,
-    hide_dscp: u8,
-    _keys: PhantomData<&'a [u8]>,
-}
-
-/// `struct klips_xfrm_template`.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct RawTemplate {
-    src: [u8; 16],
-    dst: [u8; 16],
-    reqid: u32,
-    family: u16,
-    proto: u8,
-    mode: u8,
-    optional: u8,
-    unused: [u8; 7],
-}
-
-/// `struct klips_xfrm_flow`.
-#[repr(C)]
-struct RawFlow {
-    templates: [RawTemplate; TEMPLATES],
-    src: [u8; 16],
-    dst: [u8; 16],
-    priority: u32,
-    family: u16,
-    sport: u16,
-    dport: u16,
-    src_prefix: u8,
-    dst_prefix: u8,
-    proto: u8,
-    dir: u8,
-    action: u8,
-    template_count: u8,
-}
-
-/// `struct klips_xfrm_usage`.
-#[derive(Default)]
-#[repr(C)]
-struct RawUsage {
-    bytes: u64,
-    packets: u64,
-    use_time: u64,
-    last_used: u64,
-    received: u64,
-    sent_seq: u32,
-    received_seq: u32,
-    alive: u8,
-    dying: u8,
-    unused: [u8; 6],
-}
-
-// `xfrm.c` asserts the same of the structures in C.
-const _: () = {
-    assert!(size_of::<RawAlgorithm>() == 24);
-    assert!(size_of::<RawSa<'_>>() == 216);
-    assert!(offset_of!(RawSa<'_>, soft) == 96);
-    assert!(offset_of!(RawSa<'_>, src) == 144);
-    assert!(offset_of!(RawSa<'_>, spi) == 192);
-    assert!(offset_of!(RawSa<'_>, proto) == 208);
-    assert!(size_of::<RawTemplate>() == 48);
-    assert!(offset_of!(RawTemplate, optional) == 40);
-    assert!(size_of::<RawFlow>() == 288);
-    assert!(offset_of!(RawFlow, priority) == 272);
-    assert!(offset_of!(RawFlow, template_count) == 287);
-    assert!(size_of::<RawUsage>() == 56);
-    assert!(offset_of!(RawUsage, alive) == 48);
-};
-
-extern "C" {
-    fn klips_xfrm_register();
-    fn klips_xfrm_unregister();
-
-    fn klips_xfrm_hold(net: *mut NetNs);
-    fn klips_xfrm_release(net: *mut NetNs);
-
-    fn klips_xfrm_state_new(
-        net: *mut NetNs,
-        sa: *const RawSa<'_>,
-        err: *mut c_int,
-    ) -> *mut RawState;
-    fn klips_xfrm_state_put(x: *mut RawState);
-    fn klips_xfrm_state_insert(x: *mut RawState);
-    fn klips_xfrm_state_swap(old: *mut RawState, new: *mut RawState, carry: bool);
-    fn klips_xfrm_state_delete(x: *mut RawState);
-    fn klips_xfrm_state_set_ports(x: *mut RawState, sport: u16, dport: u16);
-    fn klips_xfrm_state_usage(x: *mut RawState, usage: *mut RawUsage);
-    fn klips_xfrm_reqid(net: *mut NetNs, family: u16, dst: *const u8, spi: u32, proto: u8) -> i64;
-
-    fn klips_xfrm_policy_new(net: *mut NetNs, flow: *const RawFlow) -> *mut RawPolicy;
-    fn klips_xfrm_policy_put(policy: *mut RawPolicy);
-    fn klips_xfrm_policy_insert(policy: *mut RawPolicy) -> c_int;
-    fn klips_xfrm_policy_replace(old: *mut RawPolicy, new: *mut RawPolicy) -> c_int;
-    fn klips_xfrm_policy_block(policy: *mut RawPolicy) -> c_int;
-    fn klips_xfrm_policy_delete(policy: *mut RawPolicy);
-}
+const _: () = assert!(bindings::KLIPS_XFRM_TEMPLATES as usize == TEMPLATES);
 
 /// An address as xfrm has it: in network order, an IPv4 address in front.
 fn raw_address(ip: IpAddr) -> [u8; 16] {
@@ -282,8 +161,9 @@ impl From<&Limit> for RawLimits {
     }
 }
 
-impl<'a> RawSa<'a> {
-    fn new(spec: &StateSpec<'a>) -> Result<Self, Errno> {
+impl RawSa {
+    /// Points to names, and to the keys of `spec`.
+    fn new(spec: &StateSpec<'_>) -> Result<Self, Errno> {
         let names = match spec.transform {
             Transform::IpIp | Transform::Ipv6 => Names::default(),
             Transform::Esp | Transform::Ah | Transform::Comp => {
@@ -323,7 +203,6 @@ impl<'a> RawSa<'a> {
                 0
             },
             hide_dscp: (spec.mode == Mode::Tunnel).into(),
-            _keys: PhantomData,
         })
     }
 }
