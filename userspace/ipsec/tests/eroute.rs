@@ -259,8 +259,17 @@ fn refusals_have_reasons_and_ways_out() {
         machine.run(line);
     };
     let flow = "--src 10.0.1.0/24 --dst 10.0.2.0/24";
+    // Not listed, so that it is somebody else's.
+    refuse(
+        &mut machine,
+        Errno::EEXIST,
+        &format!("eroute --add --said tun.113@gw2 {flow}"),
+    );
+    *machine.kernel.refuse.borrow_mut() = None;
+    machine.run(&format!("eroute --add --said %drop {flow}"));
     for (errno, line) in [
         (Errno::EEXIST, "--add --said tun.113@gw2"),
+        (Errno::EEXIST, "--replace --said tun.113@gw2"),
         (Errno::ENOENT, "--replace --said tun.113@gw2"),
         (Errno::ENOENT, "--addin --said tun.999@gw2"),
         (Errno::ENOENT, "--replacein --said comp.117@gw2"),

@@ -7,6 +7,7 @@ use super::{
     path::{Obstacle, Sas},
     plan::{Eroute, Request},
     selector::Packets,
+    table::{self, Row},
 };
 use crate::{
     failure::{Failure, Reason},
@@ -21,12 +22,20 @@ pub(super) fn explain(
     system: &mut impl System,
 ) -> Option<Failure> {
     let failure = match (request, errno) {
+        (Request::Add(eroute), Errno::EEXIST) if is_of_others(eroute, system) => {
+            Failure::refused(format!(
+                "another key manager has a policy for {}, or a state in the place of an SA's.  See 'ip \
+                 xfrm policy' and 'ip xfrm state'.",
+                Packets(&eroute.selector)
+            ))
+            .because(Reason::Exists)
+        }
         (Request::Add(eroute), Errno::EEXIST) => exists(eroute),
         (Request::Delete { selector, .. }, Errno::ENOENT) => no_such(selector),
         (Request::Add(eroute), Errno::ENOENT) if eroute.inbound => {
             no_tunnel(eroute, Sas::read(system).ok().as_ref())
         }
-        (Request::Add(eroute), Errno::ENOENT) => absent(eroute),
+        (Request::Add(eroute), Errno::ENOENT) if eroute.replaces => absent(eroute),
         (Request::Add(eroute), Errno::EMLINK) => {
             unusable(eroute, &Obstacle::Refused(fold::Refusal::TooLong))
         }
@@ -40,6 +49,12 @@ pub(super) fn explain(
         _ => return None,
     };
     Some(failure.prefixed(&format!("pfkey write failed (errno={}): ", errno.0)))
+}
+
+/// Whether what is in the way is none of the eroutes that are listed.
+fn is_of_others(eroute: &Eroute, system: &mut impl System) -> bool {
+    let is_it = |row: &Row| row.selector == eroute.selector;
+    table::rows(system).is_ok_and(|rows| eroute.replaces || !rows.iter().any(is_it))
 }
 
 /// There is one for the same packets.
