@@ -14,6 +14,7 @@
 
 mod command_lines;
 mod cve;
+mod eroute_tool;
 mod fuzz;
 mod golden;
 mod helper;
@@ -60,6 +61,7 @@ fn tests() -> Vec<Test> {
     tests.extend(tools::all());
     tests.extend(spi_tool::all());
     tests.extend(spigrp_tool::all());
+    tests.extend(eroute_tool::all());
     tests.extend(pf_key::all());
     tests.extend(golden::all());
     tests.extend(command_lines::all());
