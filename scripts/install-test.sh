@@ -29,7 +29,7 @@ begin() {
 
 begin
 check "installs" run install
-for file in libexec/klips/ipsec libexec/klips/spigrp libexec/klips/ipsec_spi sbin/klips include/klips/klips.h \
+for file in libexec/klips/ipsec libexec/klips/spigrp libexec/klips/ipsec_spi libexec/klips/eroute sbin/klips include/klips/klips.h \
 	share/bash-completion/completions/klips share/zsh/site-functions/_klips share/fish/vendor_completions.d/klips.fish \
 	lib/systemd/system/klips.service "src/klips-$version/Kbuild" "src/klips-$version/rust/sys/socket.c"; do
 	check "there is $file" test -e "$root/usr/local/$file"
@@ -41,6 +41,11 @@ check "it has a doctor" has "$(doctor /nonexistent)" "missing  a kernel's config
 check "which begins with the kernel" has "$(doctor | head -n 1)" "Linux $series"
 check "its page has its name" same "$(grep -E '^\.(Dt|Nm ipsec)' "$root/usr/local/share/man/man8/klips.8")" '.Dt KLIPS 8'
 check "the other ipsec is as it was" grep -qx 'of another program' "$root/usr/local/sbin/ipsec"
+for name in spi spigrp eroute; do
+	check "there is $name.batch" test -e "$root/etc/klips/$name.batch"
+	check "the service runs it" grep -q "^ExecStart=.*/ipsec $name --batch /etc/klips/$name.batch$" \
+		"$root/usr/local/lib/systemd/system/klips.service"
+done
 check "nobody else reads keys" same "$(stat -c %a "$root/etc/klips" "$root/etc/klips/spi.batch")" $'700\n600'
 check "nothing is left to be filled in" fails grep -rE '@[A-Z]+@' "$root/usr/local/lib" "$root/usr/local/src" --include=dkms.conf --include='*.service'
 check "DKMS gets the version" grep -qx "PACKAGE_VERSION=\"$version\"" "$root/usr/local/src/klips-$version/dkms.conf"

@@ -155,6 +155,7 @@ put_everything() {
 	make_dir /etc/klips 700
 	put_setting 600 "$templates/spi.batch" /etc/klips/spi.batch
 	put_setting 600 "$templates/spigrp.batch" /etc/klips/spigrp.batch
+	put_setting 600 "$templates/eroute.batch" /etc/klips/eroute.batch
 	put_setting 644 "$templates/modprobe.conf" /etc/modprobe.d/klips.conf
 	put_source
 }

@@ -21,11 +21,14 @@ project=${scripts%/*}
 # What the batch files make, as /proc lists it.
 readonly want='tun0x113@192.0.2.2 esp0x115@192.0.2.2
 tun0x117@192.0.2.2'
+readonly want_eroutes='10.0.1.0/24 -> 10.0.2.0/24 => tun0x113@192.0.2.2'
 
 # --- Inside --------------------------------------------------------------------
 
 # What /proc lists, without the blanks at the ends of lines.
 groups() { sed 's/ *$//' /proc/net/ipsec_spigrp; }
+# Without how many packets they took.
+eroutes() { awk '{ print $2, $3, $4, $5, $6 }' /proc/net/ipsec_eroute; }
 state() { systemctl show --value -p "$1" klips; }
 is_loaded() { grep -q '^klips ' /proc/modules; }
 
@@ -45,13 +48,15 @@ inside() {
 	check "it ran at boot" same "$(state ActiveState) $(state Result)" 'active success'
 	check "the module is loaded" is_loaded
 	check "SAs and groups are there" same "$(groups)" "$want"
+	check "and eroutes" same "$(eroutes)" "$want_eroutes"
 	check "before there is a network" before klips.service network-pre.target
 
 	check "starts anew" systemctl restart klips
 	check "with the same SAs and groups" same "$(groups)" "$want"
+	check "and the same eroutes" same "$(eroutes)" "$want_eroutes"
 
 	check "stops" systemctl stop klips
-	check "the table is empty" same "$(groups)" ''
+	check "the tables are empty" same "$(groups) $(eroutes)" ' '
 	check "the module stays" is_loaded
 
 	cp /etc/klips/spigrp.batch /root
@@ -60,8 +65,10 @@ inside() {
 	check "systemd knows" same "$(state ActiveState) $(state Result)" 'failed exit-code'
 	check "and says why" has "$(journalctl -b -o cat -u klips)" '/etc/klips/spigrp.batch:2: '
 	check "what there was before is left alone" same "$(groups)" "$want"
+	check "eroutes are there all the same, and drop what has no SAs" same "$(eroutes)" "$want_eroutes"
 	cp /root/spigrp.batch /etc/klips
 	klips spi --clear
+	klips eroute --clear
 	check "starts when that is mended" systemctl start klips
 	check "they are there again" same "$(groups)" "$want"
 
@@ -126,6 +133,7 @@ make_root() {
 		--ip4 --said tun.117@192.0.2.2 --src 192.0.2.1 --dst 192.0.2.2
 	SAS
 	echo '--said tun.113@192.0.2.2 esp.115@192.0.2.2' >"$root/etc/klips/spigrp.batch"
+	echo '--add --src 10.0.1.0/24 --dst 10.0.2.0/24 --said tun.113@192.0.2.2' >"$root/etc/klips/eroute.batch"
 	put_unit
 	chroot "$root" systemctl enable klips service-test
 	# There is nobody to log in.
