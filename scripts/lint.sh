@@ -90,7 +90,6 @@ source=$(scripts/kernel.sh source)
 check "module: CLIPPY=1 W=1" module
 check "module: rustfmt" kernel_rustfmt
 check "module: imports" kernel_imports
-check "module: bindings" scripts/bindings.sh --check
 check "module: checkpatch" kernel_checkpatch
 check "module: bindings are what the header says" scripts/bindings.sh --check
 check "userspace: clippy" user_clippy
