@@ -39,7 +39,14 @@ use crate::{
     }, //
 };
 
+/// Memory to find an eroute by the SA that it names.
+type NamedNode = Node<(Said, u64), ()>;
+
 /// What becomes of the policies of an eroute or inflow.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of it at a time, on the stack"
+)]
 pub(super) enum Verdict<P, const N: usize> {
     Drop,
     /// They are open, and ask for what they are to ask for.
@@ -57,11 +64,7 @@ pub(super) struct Renewal<S> {
     pub(super) carry: bool,
 }
 
-pub(super) type Nodes<P> = (
-    Node<u64, Eroute<P>>,
-    Node<Selector, u64>,
-    Node<(Said, u64), ()>,
-);
+pub(super) type Nodes<P> = (Node<u64, Eroute<P>>, Node<Selector, u64>, NamedNode);
 
 /// An eroute that is asked for.
 pub(super) struct NewEroute<P> {
@@ -76,7 +79,7 @@ pub(super) struct NewEroute<P> {
     /// For one that takes nobody's place.
     pub(super) nodes: Option<Nodes<P>>,
     /// For one that does, and its number.
-    pub(super) replaces: Option<(u64, Node<(Said, u64), ()>)>,
+    pub(super) replaces: Option<(u64, NamedNode)>,
 }
 
 /// An inflow that is asked for.

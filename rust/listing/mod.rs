@@ -264,7 +264,7 @@ fn pf_key<H: Host>(
             "    sock   pid   socket     next     prev e n p sndbf    Flags     Type St  lost";
         return Some(writeln!(out, "{head}").map(|()| 1));
     }
-    let listener = state.listeners.from_number(position)?;
+    let listener = state.listeners.by_number(position)?;
     let info = host.socket_info(&listener.socket);
     let written = writeln!(
         out,
@@ -295,7 +295,7 @@ fn pf_key_registered<H: Host>(
     };
     let (mut number, mut satype) = (start / SA_TYPES, start % SA_TYPES);
     for _ in 0..STEPS {
-        let listener = state.listeners.from_number(number)?;
+        let listener = state.listeners.by_number(number)?;
         if listener.number() != number {
             satype = 0;
         }

@@ -369,7 +369,7 @@ impl<H: Host> Listeners<H> {
     }
 
     /// The socket with this number or, failing that, the first that was opened after it.
-    pub fn from_number(&self, number: u64) -> Option<&Listener<H>> {
+    pub fn by_number(&self, number: u64) -> Option<&Listener<H>> {
         let id = SocketId::from_number(number).map_or(Age::FIRST, |id| id.0);
         self.sockets.at_or_after(id)
     }

@@ -78,7 +78,7 @@ impl Secret {
 
 impl Drop for Secret {
     fn drop(&mut self) {
-        if self.bytes.len() > 0 {
+        if !self.bytes.is_empty() {
             // SAFETY: By the type invariant this is memory of `kvmalloc`, of that size, and ours.
             unsafe { kvfree_sensitive(self.bytes.as_ptr().cast(), self.bytes.len()) };
         }

@@ -75,19 +75,16 @@ fn flowing(text: &str) -> String {
 fn cited(text: &str, word: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (start, _) in text.match_indices(word) {
-        let own_word = text[..start]
-            .chars()
-            .next_back()
-            .is_none_or(|before| !before.is_alphanumeric());
+        let before = text[..start].chars().next_back();
+        if before.is_some_and(char::is_alphanumeric) {
+            continue;
+        }
         let mut rest = &text[start + word.len()..];
-        while own_word {
-            let Some(number) = [", ", " and ", " to ", " "]
-                .iter()
-                .find_map(|between| rest.strip_prefix(between))
-                .filter(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
-            else {
-                break;
-            };
+        while let Some(number) = [", ", " and ", " to ", " "]
+            .iter()
+            .find_map(|between| rest.strip_prefix(between))
+            .filter(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+        {
             let end = number
                 .find(|next: char| !next.is_ascii_digit() && next != '.')
                 .unwrap_or(number.len());

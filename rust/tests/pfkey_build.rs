@@ -705,9 +705,11 @@ fn any_owned() -> impl Strategy<Value = Owned> {
 /// Every type of message that can be written, in both directions: there is nobody who writes
 /// interfaces, nor what X_PCHANGE would need.
 fn kinds() -> Vec<(MsgType, Direction)> {
-    let unwritten = |kind: &(MsgType, Direction)| match kind {
-        (MsgType::PlumbIf | MsgType::UnplumbIf | MsgType::PChange, _) => true,
-        _ => false,
+    let unwritten = |kind: &(MsgType, Direction)| {
+        matches!(
+            kind.0,
+            MsgType::PlumbIf | MsgType::UnplumbIf | MsgType::PChange
+        )
     };
     let directions = [Direction::In, Direction::Out];
     let all = MsgType::ALL

@@ -129,7 +129,7 @@ fn scribbled(bytes: &[u8], garbage: &[u8]) -> Vec<u8> {
         let (len, number) = (usize::from(field(at)) * 8, field(at + 2));
         let places: &[std::ops::Range<usize>] = match (number, len) {
             // sin_zero.
-            (21..=24, 24) => &[16..24],
+            (21..=24, 24) => &[16..20, 20..24],
             // Flow information, scope and padding.
             (21..=24, 40) => &[12..16, 32..36, 36..40],
             _ => &[],

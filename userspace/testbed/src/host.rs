@@ -189,7 +189,7 @@ impl TestHost {
     /// How many messages an open socket has lost.
     pub fn lost(&self, socket: Socket) -> u64 {
         let state = self.state();
-        let listener = state.listeners.from_number(self.id(socket).number());
+        let listener = state.listeners.by_number(self.id(socket).number());
         let unknown = listener.map_or(0, |listener| state.listeners.lost(listener));
         let known = self.lost.borrow().get(&socket).copied().unwrap_or(0);
         unknown + known
