@@ -754,6 +754,109 @@ fn what_comes_out_of_tunnels_without_an_inflow_is_let_in() {
     assert_eq!(listing.len(), 5);
 }
 
+#[test]
+fn small_packets_may_come_in_uncompressed() {
+    let host = local_host();
+    let [tun, esp, _] = incoming();
+    let comp = said("comp.217@10.0.0.1");
+    for said in [tun, comp, esp] {
+        add_incoming(&host, said);
+    }
+    host.set_up(&add_flow(tun, flag::IN, &back()));
+    host.set_up(&list(&[tun, comp, esp]));
+    assert_eq!(
+        engine(&host)[2..],
+        both("allow comp/tunnel reqid 0xc0000002 use esp/transport reqid 0xc0000002")
+    );
+    // Compression alone vouches for nothing: cleartext would come in with it.
+    let other = ["tun.313@10.0.0.1", "comp.314@10.0.0.1"].map(said);
+    for said in other {
+        add_incoming(&host, said);
+    }
+    host.set_up(&list(&other));
+    host.set_up(&add_flow(
+        other[0],
+        flag::IN,
+        &nets("10.7.0.0/24", "10.1.0.0/24"),
+    ));
+    assert!(engine(&host).contains(&"in 10.7.0.0/24>10.1.0.0/24 block".to_owned()));
+}
+
+// --- What states are made of --------------------------------------------------------------------
+
+#[test]
+fn a_state_has_keys_window_and_limits_of_its_sa() {
+    let host = TestHost::new();
+    let mut request = add(esp());
+    request[16 + 8] = 64;
+    request.extend(lifetime(ext::LIFETIME_HARD, [0, 20, 1000, 0, 30]));
+    request.extend(lifetime(ext::LIFETIME_SOFT, [0, 10, 900, 0, 15]));
+    fix_len(&mut request);
+    host.set_up(&request);
+    host.set_up(&add_flow(esp(), 0, &usual()));
+    let state = host.engine.states().remove(0);
+    assert_eq!(state.replay, 64);
+    assert_eq!(state.keys.map(|key| key.len()), [16, 24]);
+    let [soft, hard] = state.limits;
+    assert_eq!((soft.bytes, soft.usetime, soft.packets), (900, 15, 10));
+    assert_eq!((hard.bytes, hard.usetime, hard.packets), (1000, 30, 20));
+    // Where there are no sequence numbers there is no window.
+    for said in [tun(), said("comp.300@10.0.0.2")] {
+        let host = TestHost::new();
+        let mut request = add(said);
+        request[16 + 8] = 64;
+        host.set_up(&request);
+        host.set_up(&add_flow(said, 0, &usual()));
+        assert_eq!(host.engine.states().remove(0).replay, 0);
+    }
+}
+
+#[test]
+fn packets_behind_nat_go_in_udp() {
+    let natt = |kind: u8| {
+        let mut request = add(esp());
+        request.extend(extension(ext::NAT_T_TYPE, &[kind, 0, 0, 0]));
+        for (number, port) in [(ext::NAT_T_SPORT, 4500_u16), (ext::NAT_T_DPORT, 1024)] {
+            let [a, b] = port.to_ne_bytes();
+            request.extend(extension(number, &[a, b, 0, 0]));
+        }
+        fix_len(&mut request);
+        request
+    };
+    let host = TestHost::new();
+    host.set_up(&natt(2));
+    host.set_up(&add_flow(esp(), 0, &usual()));
+    let ports = |host: &TestHost| {
+        let state = host.engine.states().remove(0);
+        state.encapsulation.map(|it| (it.kind, it.sport, it.dport))
+    };
+    assert_eq!(ports(&host), Some((2, 4500, 1024)));
+    let mut update = add(esp());
+    update[1] = msg::UPDATE;
+    let [a, b] = 1111_u16.to_ne_bytes();
+    update.extend(extension(ext::NAT_T_DPORT, &[a, b, 0, 0]));
+    fix_len(&mut update);
+    host.set_up(&update);
+    assert_eq!(ports(&host), Some((2, 4500, 1111)));
+    // The marker of old is gone from the kernel: such an SA is kept, and no packet goes through it.
+    let host = TestHost::new();
+    host.set_up(&natt(1));
+    refused(&host, &add_flow(esp(), 0, &usual()), Errno::EPROTONOSUPPORT);
+}
+
+#[test]
+fn an_algorithm_that_the_kernel_lacks_is_enoent_at_add() {
+    let host = TestHost::new();
+    let (auth, encrypt) = algorithms(esp().proto);
+    host.engine.lack(auth, encrypt);
+    refused(&host, &add(esp()), Errno::ENOENT);
+    host.set_up(&add(ah()));
+    host.set_up(&reserve(esp()));
+    let mut update = add(esp());
+    update[1] = msg::UPDATE;
+    refused(&host, &update, Errno::ENOENT);
+}
+
 // --- Memory and the engine's refusals -----------------------------------------------------------
 
 /// Requests that go through all that a plan can consist of, in order.
