@@ -367,10 +367,15 @@ fn parameters() -> Result<()> {
         .filter_map(|text| text.split('\0').next())
         .collect();
     ensure!(
-        described == ["max_sas:u32", "max_sockets:u32"],
+        described == ["max_sas:u32", "max_sockets:u32", "max_flows:u32"],
         "{described:?}"
     );
-    for value in ["max_sas=0", "max_sas=4294967295", "max_sockets=4294967295"] {
+    for value in [
+        "max_sas=0",
+        "max_sas=4294967295",
+        "max_sockets=4294967295",
+        "max_flows=4294967295",
+    ] {
         load_with(value)?;
         let inside = fs::read_dir("/sys/module/klips/parameters");
         ensure!(inside.is_err(), "it can be changed: {inside:?}");

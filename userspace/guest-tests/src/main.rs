@@ -30,6 +30,7 @@ mod model;
 mod namespaces;
 mod packets;
 mod pf_key;
+mod pluto;
 mod proc;
 mod requests;
 mod running;
@@ -64,6 +65,7 @@ fn tests() -> Vec<Test> {
     tests.extend(eroute_tool::all());
     tests.extend(pf_key::all());
     tests.extend(golden::all());
+    tests.extend(pluto::all());
     tests.extend(command_lines::all());
     tests.extend(packets::all());
     tests.extend(messages::waiting());
