@@ -5,6 +5,7 @@
 //! the kernel says no, a [`Refusal`].
 
 use crate::{
+    change,
     engine::Engine,
     flows::{
         Flows,
@@ -55,6 +56,8 @@ pub struct State<H: Host> {
     pub flows: Flows<H::Engine>,
     /// The open sockets.
     pub listeners: Listeners<H>,
+    /// The second since boot in which the states of SAs are looked at, if there are any.
+    pub(crate) look: Option<u64>,
     /// What is logged.
     pub debug: Masks,
     /// Sequence number of the last message that the kernel sent of its own accord.
@@ -67,10 +70,23 @@ impl<H: Host> State<H> {
         State {
             sadb: Sadb::new(hash_key),
             flows: Flows::new(),
+            look: None,
             listeners: Listeners::new(),
             debug: Masks::NONE,
             seq: 0,
         }
+    }
+
+    /// The second since boot in which something is to be looked at.
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        let deadlines = [self.sadb.next_deadline(), self.look];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// States have just been looked at.
+    pub(crate) fn look_again(&mut self, now: Moment) {
+        let next = now.boot.checked_add(change::LOOK_SECONDS);
+        self.look = next.filter(|_| !self.flows.is_idle());
     }
 
     /// What an SA has been used for.

@@ -43,7 +43,10 @@ pub use self::{
         Link,
         Ungroup, //
     },
-    limits::PassLimit,
+    limits::{
+        look_at_states,
+        PassLimit, //
+    },
     remove::{
         remove_all,
         remove_type,
@@ -65,6 +68,10 @@ use crate::{
     },
     post::Audience, //
 };
+
+/// How often states are looked at. The engine itself keeps packets from states that are used up or
+/// taken out; this is how soon that is told.
+pub(crate) const LOOK_SECONDS: u64 = 1;
 
 /// A change that is wanted. What it holds has been prepared before the lock.
 pub trait Change<H: Host>: Sized {
@@ -107,15 +114,18 @@ pub fn make<H: Host, C: Change<H>>(host: &H, change: C) -> Result<C::Removed, Re
     // Nobody else changes the engine between what a plan found there and what it does.
     let hold = host.engine().hold();
     let plan = change.plan(host, &mut state)?;
-    let deadline = state.sadb.next_deadline();
+    let deadline = state.next_deadline();
     let Done {
         answer,
         others,
         removed,
     } = C::commit(plan, host, &mut state);
     drop(hold);
-    if state.sadb.next_deadline() != deadline {
-        host.wake_at(state.sadb.next_deadline());
+    if state.look.is_none() && !state.flows.is_idle() {
+        state.look = host.now().boot.checked_add(LOOK_SECONDS);
+    }
+    if state.next_deadline() != deadline {
+        host.wake_at(state.next_deadline());
     }
     for message in answer.into_iter().chain(others) {
         state.listeners.send(host, message, Audience::All);

@@ -183,6 +183,18 @@ pub struct PolicySpec {
     pub templates: Templates,
 }
 
+/// Whether a state can be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// It can.
+    #[default]
+    Alive,
+    /// It can, and a soft limit is passed.
+    Dying,
+    /// A hard limit is passed, or somebody has taken it out.
+    Dead,
+}
+
 /// What a state has been used for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -198,4 +210,6 @@ pub struct Usage {
     pub sequence: u32,
     /// Window of those that came in, the lowest bit being the highest number.
     pub window: u64,
+    /// Whether it can be used still.
+    pub health: Health,
 }

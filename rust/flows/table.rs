@@ -120,6 +120,16 @@ impl<E: Engine> Flows<E> {
         self.live.get(&age)
     }
 
+    /// The first SA of this age or a later one that has a state.
+    pub fn live_at_or_after(&self, age: Age) -> Option<Age> {
+        self.live.at_or_after(&age)
+    }
+
+    /// Whether no SA has a state.
+    pub fn is_idle(&self) -> bool {
+        self.live.is_empty()
+    }
+
     /// What may come out of the tunnel that an SA is, if that was said.
     pub fn inflow_of(&self, age: Age) -> Option<Selector> {
         let carrier = self.carriers.get(&age)?;

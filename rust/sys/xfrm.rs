@@ -50,6 +50,7 @@ use crate::{
         xfrm::{
             Algorithms,
             Encapsulation,
+            Health,
             Key,
             Limit,
             PolicySpec,
@@ -521,6 +522,11 @@ impl Engine for Xfrm {
             last_used: raw.last_used,
             sequence: raw.sent_seq.max(raw.received_seq),
             window: raw.received,
+            health: match (raw.alive, raw.dying) {
+                (0, _) => Health::Dead,
+                (_, 0) => Health::Alive,
+                _ => Health::Dying,
+            },
         }
     }
 

@@ -857,6 +857,101 @@ fn an_algorithm_that_the_kernel_lacks_is_enoent_at_add() {
     refused(&host, &update, Errno::ENOENT);
 }
 
+// --- What packets do to an SA, and others to its state -----------------------------------------
+
+/// A group of ESP with such limits and AH, with an eroute.
+fn host_with_limits(hard: [u64; 5], soft: [u64; 5]) -> TestHost {
+    let host = TestHost::new();
+    let mut request = add(esp());
+    request.extend(lifetime(ext::LIFETIME_HARD, hard));
+    request.extend(lifetime(ext::LIFETIME_SOFT, soft));
+    fix_len(&mut request);
+    host.set_up(&request);
+    host.set_up(&add(ah()));
+    host.set_up(&pair(esp(), ah()));
+    host.set_up(&add_flow(esp(), 0, &usual()));
+    host
+}
+
+/// What both sockets were told: type, satype and which extension of a limit there was.
+fn told(host: &TestHost) -> Vec<(u8, u8, Option<u16>)> {
+    let read = host.read(A);
+    assert_eq!(host.read(B), read);
+    let kind = |message: &Vec<u8>| {
+        let exts = exts_of(message).into_iter().map(|(number, _)| number);
+        let limit = exts
+            .filter(|it| matches!(*it, ext::LIFETIME_HARD | ext::LIFETIME_SOFT))
+            .next();
+        (message[1], message[3], limit)
+    };
+    read.iter().map(kind).collect()
+}
+
+#[test]
+fn packets_pass_limits_and_everybody_is_told() {
+    // Packets 2 and 4: more than that.
+    let host = host_with_limits([0, 4, 0, 0, 0], [0, 2, 0, 0, 0]);
+    (0..3).for_each(|_| host.engine.pass(0x115, 100));
+    host.sleep(2);
+    assert_eq!(told(&host), []);
+    host.engine.pass(0x115, 100);
+    host.sleep(1);
+    let soft = (msg::EXPIRE, 3, Some(ext::LIFETIME_SOFT));
+    assert_eq!(told(&host), [soft]);
+    host.engine.pass(0x115, 100);
+    host.sleep(5);
+    assert_eq!(told(&host), [], "once");
+    assert_eq!(engine(&host).len(), 3);
+    host.engine.pass(0x115, 100);
+    host.sleep(1);
+    let hard = (msg::EXPIRE, 3, Some(ext::LIFETIME_HARD));
+    assert_eq!(told(&host), [hard, (msg::DELETE, 2, None)]);
+    assert_eq!(engine(&host), [SHUT]);
+    assert_eq!(host.spigrp(), "");
+    host.sleep(60);
+    assert_eq!(host.wake.get(), None, "nothing is left to look at");
+}
+
+#[test]
+fn bytes_pass_limits_as_well() {
+    let host = host_with_limits([0, 0, 1000, 0, 0], [0; 5]);
+    (0..2).for_each(|_| host.engine.pass(0x115, 600));
+    host.engine.pass(0x115, 600);
+    host.sleep(1);
+    let hard = (msg::EXPIRE, 3, Some(ext::LIFETIME_HARD));
+    assert_eq!(told(&host), [hard, (msg::DELETE, 2, None)]);
+}
+
+#[test]
+fn what_others_take_out_is_told_as_deleted_with_its_group() {
+    let host = host_with_eroute();
+    host.engine.take(0x116);
+    host.sleep(1);
+    assert_eq!(
+        told(&host),
+        [
+            (msg::DELETE, 2, None),
+            (msg::DELETE, 9, None),
+            (msg::DELETE, 3, None)
+        ]
+    );
+    assert_eq!(engine(&host), [SHUT]);
+}
+
+#[test]
+fn without_memory_limits_are_passed_later() {
+    let host = host_with_limits([0, 4, 0, 0, 0], [0; 5]);
+    (0..6).for_each(|_| host.engine.pass(0x115, 100));
+    memory::fail_after(Some(0));
+    host.sleep(1);
+    memory::fail_after(None);
+    assert_eq!(told(&host), []);
+    assert_eq!(host.engine.states().len(), 2);
+    host.sleep(1);
+    assert_eq!(told(&host).len(), 2);
+    assert_eq!(engine(&host), [SHUT]);
+}
+
 // --- Memory and the engine's refusals -----------------------------------------------------------
 
 /// Requests that go through all that a plan can consist of, in order.

@@ -12,7 +12,7 @@ use klips::{
         fold::{Mode, Transform},
         selector::Selector,
         xfrm::{
-            Action, Algorithms, Direction, Encapsulation, Limit, PolicySpec, StateSpec, Template,
+            Action, Algorithms, Direction, Encapsulation, Health, Limit, PolicySpec, StateSpec, Template,
             Usage,
         },
     },
@@ -176,10 +176,32 @@ impl TestEngine {
     pub fn pass(&self, spi: u32, bytes: u64) {
         let mut tables = self.tables.borrow_mut();
         let state = tables.states.values_mut().find(|state| state.spi == spi);
-        let usage = &mut state.expect("a state that is there").usage;
+        let state = state.expect("a state that is there");
+        let (usage, limits) = (&mut state.usage, state.limits);
+        // Looked at before the packet counts, as in the kernel.
+        let over = |limit: &Limit| {
+            limit.packets != 0 && usage.packets > limit.packets
+                || limit.bytes != 0 && usage.bytes > limit.bytes
+        };
+        let [soft, hard] = &limits;
+        if over(hard) {
+            usage.health = Health::Dead;
+        } else if over(soft) {
+            usage.health = Health::Dying;
+        }
+        if usage.health == Health::Dead {
+            return;
+        }
         usage.bytes += bytes;
         usage.packets += 1;
         usage.sequence += 1;
+    }
+
+    /// Somebody else takes a state out.
+    pub fn take(&self, spi: u32) {
+        let mut tables = self.tables.borrow_mut();
+        let state = tables.states.values_mut().find(|state| state.spi == spi);
+        state.expect("a state that is there").usage.health = Health::Dead;
     }
 
     /// What `ip xfrm` would show: states, then policies, each sorted, so that two engines can be
