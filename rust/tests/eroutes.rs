@@ -346,6 +346,29 @@ fn a_mode_changes_behind_a_policy_that_drops() {
     assert_eq!(calls.len(), 3);
 }
 
+#[test]
+fn an_open_policy_drops_while_a_state_of_its_chain_changes() {
+    let host = TestHost::new();
+    host.set_up(&add(tun()));
+    host.set_up(&from_source(add(esp()), "0.0.0.0"));
+    host.set_up(&pair(tun(), esp()));
+    host.set_up(&add_flow(tun(), 0, &usual()));
+    let mut update = from_source(add(tun()), "10.0.0.9");
+    update[1] = msg::UPDATE;
+    host.engine.calls();
+    host.set_up(&update);
+    let open = "out 10.1.0.0/24>10.2.0.0/24 allow esp/tunnel r2";
+    let state = |src| format!("esp/tunnel 0x115 {src}>10.0.0.2 r2");
+    assert_eq!(
+        calls(&host),
+        [
+            format!("block {open}"),
+            format!("swap {} for {}", state("10.0.0.1"), state("10.0.0.9")),
+            format!("replace {SHUT} by {open}"),
+        ]
+    );
+}
+
 // --- Requests about eroutes ---------------------------------------------------------------------
 
 #[test]

@@ -12,8 +12,8 @@ use klips::{
         fold::{Mode, Transform},
         selector::Selector,
         xfrm::{
-            Action, Algorithms, Direction, Encapsulation, Health, Limit, PolicySpec, StateSpec, Template,
-            Usage,
+            Action, Algorithms, Direction, Encapsulation, Health, Limit, PolicySpec, StateSpec,
+            Template, Usage,
         },
     },
     memory,
