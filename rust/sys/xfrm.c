@@ -256,9 +256,7 @@ struct xfrm_state *klips_xfrm_state_new(struct net *net, const struct klips_xfrm
 	x->props.family = sa->family;
 	x->props.mode = sa->mode;
 	x->props.reqid = sa->reqid;
-	/* Without a family in its selector, a tunnel takes packets of both. */
-	if (sa->mode == XFRM_MODE_TRANSPORT)
-		x->sel.family = sa->family;
+	/* No family in its selector: what is inside, or inside of that, may be of the other. */
 	if (sa->hide_dscp)
 		x->props.extra_flags |= XFRM_SA_XFLAG_DONT_ENCAP_DSCP;
 	klips_set_limits(&x->lft, sa);

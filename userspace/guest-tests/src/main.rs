@@ -92,6 +92,7 @@ fn main() -> std::process::ExitCode {
             };
         }
     }
+    support::load_what_klips_needs();
     if argument == keys::ARGUMENT {
         return keys::main();
     }
