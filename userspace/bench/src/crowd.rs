@@ -40,12 +40,12 @@ pub(crate) fn run(table: &Table) -> Result<()> {
     for listeners in CLOSING {
         workload::close(table.setting(0, listeners), "crowd: close one more")?;
     }
-    // What the asking thread asks for.
-    table.fill(0..1)?;
     for (who, open) in [
         ("sockets that are full", full as fn() -> Result<Socket>),
         ("sockets that take nothing", Socket::open_deaf),
     ] {
+        // What the asking thread asks for.
+        table.fill(0..1)?;
         let crowd: Vec<Socket> = (0..CROWD).map(|_| open()).collect::<Result<_>>()?;
         let setting = table.setting(1, CROWD);
         stall::measure_one(table, setting, &format!("crowd: ADD, {who}"), || {
@@ -64,8 +64,9 @@ pub(crate) fn run(table: &Table) -> Result<()> {
             leaving.for_each(drop);
             Ok(())
         })?;
+        table.flush()?;
     }
-    table.flush().map(drop)
+    Ok(())
 }
 
 /// A socket whose buffer is full after two messages.

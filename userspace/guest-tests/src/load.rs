@@ -111,6 +111,9 @@ fn family_is_free() -> Result<()> {
 fn taken_family() -> Result<()> {
     let output = insmod(GRAB)?;
     ensure!(output.status.success(), "{GRAB}: {output:?}");
+    // What the module needs is not what is missing.
+    let needed = Command::new("modprobe").arg("xfrm_algo").output()?;
+    ensure!(needed.status.success(), "{needed:?}");
     // Not with insmod: it tries a second time when the first way is refused.
     let file = fs::File::open(klips_ko())?;
     let result = finit_module(&file, c"", ModuleInitFlags::empty());
@@ -357,7 +360,7 @@ pub fn three_sockets() -> Result<String> {
     Ok("ok".to_owned())
 }
 
-/// There are two parameters, they can't be changed later, and whatever it is says nothing of who may do
+/// There are three parameters, they can't be changed later, and whatever it is says nothing of who may do
 /// what.
 fn parameters() -> Result<()> {
     let module = fs::read(klips_ko())?;
