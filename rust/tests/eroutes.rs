@@ -701,6 +701,33 @@ fn old_and_new_chain_are_good_side_by_side() {
 }
 
 #[test]
+fn a_group_with_one_inflow_in_two_of_its_tunnels_is_taken_apart_all_the_same() {
+    let host = local_host();
+    let chain = [
+        "tun.213@10.0.0.1",
+        "esp.215@10.0.0.1",
+        "tun.223@10.0.0.1",
+        "esp.225@10.0.0.1",
+    ]
+    .map(said);
+    for said in chain {
+        add_incoming(&host, said);
+    }
+    host.set_up(&list(&chain));
+    host.set_up(&add_flow(chain[0], flag::IN, &back()));
+    host.set_up(&add_flow(chain[2], flag::IN, &back()));
+    let policies = |host: &TestHost| {
+        let policies = engine(host).into_iter();
+        let of_it = policies.filter(|line| line.contains("10.2.0.0/24>"));
+        of_it.collect::<Vec<_>>()
+    };
+    let open = "allow esp/tunnel reqid 0xc0000002 esp/tunnel reqid 0xc0000002";
+    assert_eq!(policies(&host), both(open));
+    host.set_up(&ungroup(chain[1]));
+    assert_eq!(policies(&host), both("block"));
+}
+
+#[test]
 fn an_inflow_without_sas_goes_when_protection_is_not_wanted_any_more() {
     // With the eroute the other way.
     let host = host_with_inflow();
