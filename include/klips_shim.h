@@ -32,6 +32,11 @@ void klips_netns_work_after(struct net *net, unsigned long jiffies);
 bool klips_netns_is_local_v4(struct net *net, const u8 *address);
 bool klips_netns_is_local_v6(struct net *net, const u8 *address);
 
+/* Parameters, which root can change: the most of each in every namespace but the first. */
+extern unsigned int klips_max_sas;
+extern unsigned int klips_max_sockets;
+extern unsigned int klips_max_flows;
+
 /* Lets others run; called without locks. */
 void klips_cond_resched(void);
 /* Whether the calling process has been sent SIGKILL. */

@@ -41,37 +41,6 @@ module! {
     description: "KLIPS: PF_KEYv2 sockets and grouping of IPsec Security Associations",
     license: "GPL",
     alias: ["net-pf-15"],
-    params: {
-        max_sas: u32 {
-            default: 65536,
-            description: "Most SAs in a network namespace that the first user namespace does not own",
-        },
-        max_sockets: u32 {
-            default: 1024,
-            description: "Most open sockets in a network namespace, for all but the first",
-        },
-        max_flows: u32 {
-            default: 16384,
-            description: "Most eroutes in a network namespace, for all but the first",
-        },
-    },
-}
-
-/// How many SAs there may be in a network namespace whose owner is not trusted with the memory of
-/// the whole machine: anybody may become one who can make user namespaces.
-fn max_sas() -> usize {
-    usize::try_from(module_parameters::max_sas.value()).unwrap_or(usize::MAX)
-}
-
-/// How many sockets may be open in a network namespace other than the first.
-fn max_sockets() -> usize {
-    usize::try_from(module_parameters::max_sockets.value()).unwrap_or(usize::MAX)
-}
-
-/// How many eroutes there may be in a network namespace other than the first. Each takes one policy of
-/// the kernel's or two, whose memory nobody is charged for.
-fn max_flows() -> usize {
-    usize::try_from(module_parameters::max_flows.value()).unwrap_or(usize::MAX)
 }
 
 /// The loaded module.

@@ -106,12 +106,39 @@ impl<H: Host> State<H> {
         plan.commit(host.engine(), &self.sadb, &mut self.flows);
     }
 
+    /// Sets how much there may be; what is there stays.
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.sadb.set_limit(limits.sas);
+        self.listeners.set_limit(limits.sockets);
+        self.flows.set_limit(limits.flows);
+    }
+
     /// Logs a line if the mask of its part is on.
     pub(crate) fn trace(&self, host: &H, part: Part, line: fmt::Arguments<'_>) {
         if self.debug.of(part) != 0 {
             host.log(line);
         }
     }
+}
+
+/// How much there may be in a network namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// SAs.
+    pub sas: usize,
+    /// Open sockets.
+    pub sockets: usize,
+    /// Eroutes, those for packets that come in included.
+    pub flows: usize,
+}
+
+impl Limits {
+    /// No limits.
+    pub const NONE: Self = Limits {
+        sas: usize::MAX,
+        sockets: usize::MAX,
+        flows: usize::MAX,
+    };
 }
 
 /// What a request needs of the world around it.
@@ -125,7 +152,7 @@ pub trait Host: Clock + Post + Sized {
 
     /// The packet engine of the namespace.
     fn engine(&self) -> &Self::Engine;
-    /// Locks the state of the namespace.
+    /// Locks the state of the namespace, with the limits that it has now.
     fn lock(&self) -> Self::Guard<'_>;
     /// A random number.
     fn random(&self) -> u64;

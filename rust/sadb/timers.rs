@@ -43,9 +43,10 @@ impl Timers {
         }
     }
 
-    /// Whether a second can be kept; those that can't are some millions of years away.
+    /// Whether a second is kept. Those that are not are 136 years away: the farther apart seconds may
+    /// be, the more nodes each of them can take.
     pub(super) const fn can_keep(at: NonZeroU64) -> bool {
-        at.get() < AgeMap::<Second>::LIMIT
+        at.get() < 1 << 32
     }
 
     /// Takes all the memory that [`Timers::set_head`] at this second can need.

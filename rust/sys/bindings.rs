@@ -164,6 +164,9 @@ unsafe extern "C" {
     pub(super) fn klips_netns_work_after(net: *mut net, jiffies: ffi::c_ulong);
     pub(super) fn klips_netns_is_local_v4(net: *mut net, address: *const u8_) -> bool;
     pub(super) fn klips_netns_is_local_v6(net: *mut net, address: *const u8_) -> bool;
+    pub(super) static mut klips_max_sas: ffi::c_uint;
+    pub(super) static mut klips_max_sockets: ffi::c_uint;
+    pub(super) static mut klips_max_flows: ffi::c_uint;
     pub(super) fn klips_cond_resched();
     pub(super) fn klips_is_killed() -> bool;
     pub(super) fn klips_netns_new(net: *mut net) -> *mut ffi::c_void;

@@ -4,6 +4,7 @@
  */
 #include <linux/in6.h>
 #include <linux/ipv6.h>
+#include <linux/moduleparam.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/workqueue.h>
@@ -13,6 +14,18 @@
 #include <net/route.h>
 
 #include "klips_shim.h"
+
+unsigned int klips_max_sas = 65536;
+module_param_named(max_sas, klips_max_sas, uint, 0644);
+MODULE_PARM_DESC(max_sas, "Most SAs in a network namespace, for all but the first");
+
+unsigned int klips_max_sockets = 1024;
+module_param_named(max_sockets, klips_max_sockets, uint, 0644);
+MODULE_PARM_DESC(max_sockets, "Most open sockets in a network namespace, for all but the first");
+
+unsigned int klips_max_flows = 16384;
+module_param_named(max_flows, klips_max_flows, uint, 0644);
+MODULE_PARM_DESC(max_flows, "Most eroutes in a network namespace, for all but the first");
 
 /* What is kept for a namespace. */
 struct klips_netns {
@@ -48,7 +61,9 @@ bool klips_netns_is_local_v6(struct net *net, const u8 *address)
 
 	memcpy(&in6, address, sizeof(in6));
 	/* With ipv6.disable=1 there are no tables to look into. */
-	return ipv6_mod_enabled() && ipv6_chk_addr(net, &in6, NULL, 0);
+	/* An address that is only just being tried is one, unless somebody else has it. */
+	return ipv6_mod_enabled() &&
+	       ipv6_chk_addr_and_flags(net, &in6, NULL, true, 0, IFA_F_DADFAILED);
 #else
 	return false;
 #endif

@@ -13,6 +13,7 @@ use crate::{
     netns::{
         Clock,
         Host,
+        Limits,
         State, //
     },
     request,
@@ -33,7 +34,6 @@ use kernel::{
     bindings::{
         get_random_bytes,
         init_net,
-        init_user_ns,
         ktime_get_coarse_with_offset,
         ktime_get_real_seconds,
         ns_capable,
@@ -92,15 +92,7 @@ impl Net {
     ///
     /// `net` is valid as long as the object that is made.
     unsafe fn new(net: NonNull<bindings::net>) -> impl PinInit<Self> {
-        let mut state = State::new(HashKey([random(), random()]));
-        // SAFETY: The caller promises that `net` is valid.
-        if !unsafe { is_trusted(net) } {
-            state.sadb.set_limit(crate::max_sas());
-        }
-        if !is_first(net) {
-            state.listeners.set_limit(crate::max_sockets());
-            state.flows.set_limit(crate::max_flows());
-        }
+        let state = State::new(HashKey([random(), random()]));
         // SAFETY: The caller promises that `net` is valid.
         let engine = unsafe { Xfrm::of(net) };
         // INVARIANT: The caller promises that `net` is valid.
@@ -115,6 +107,27 @@ impl Net {
     /// The namespace, for functions in C.
     pub(super) fn as_ptr(&self) -> *mut bindings::net {
         self.net.as_ptr()
+    }
+
+    /// Whether this is the host's own network namespace. Whoever rules that may have as much of the
+    /// machine as there is; all others are bounded, whoever owns them.
+    fn is_first(&self) -> bool {
+        ptr::eq(self.net.as_ptr().cast(), &raw const init_net)
+    }
+
+    /// How much there may be in it, as the parameters say now.
+    fn limits(&self) -> Limits {
+        if self.is_first() {
+            return Limits::NONE;
+        }
+        Limits {
+            // SAFETY: It is a parameter.
+            sas: unsafe { parameter(&raw const bindings::klips_max_sas) },
+            // SAFETY: It is a parameter.
+            sockets: unsafe { parameter(&raw const bindings::klips_max_sockets) },
+            // SAFETY: It is a parameter.
+            flows: unsafe { parameter(&raw const bindings::klips_max_flows) },
+        }
     }
 
     /// Whether the current process may administer this namespace (contract 12).
@@ -135,19 +148,15 @@ unsafe fn owner(net: NonNull<bindings::net>) -> *mut kernel::bindings::user_name
     unsafe { (*net.as_ptr().cast::<kernel::bindings::net>()).user_ns }
 }
 
-/// Whether the first user namespace owns a network namespace.
+/// A parameter of the module.
 ///
 /// # Safety
 ///
-/// `net` is valid.
-unsafe fn is_trusted(net: NonNull<bindings::net>) -> bool {
-    // SAFETY: The caller promises that `net` is valid.
-    ptr::eq(unsafe { owner(net) }, &raw const init_user_ns)
-}
-
-/// Whether this is the host's own network namespace.
-fn is_first(net: NonNull<bindings::net>) -> bool {
-    ptr::eq(net.as_ptr().cast(), &raw const init_net)
+/// It is one, and nothing but the kernel's own functions for parameters writes to it.
+unsafe fn parameter(parameter: *const c_uint) -> usize {
+    // SAFETY: The caller promises that it is valid. It may be written to meanwhile, in one piece.
+    let value = unsafe { ptr::read_volatile(parameter) };
+    usize::try_from(value).unwrap_or(usize::MAX)
 }
 
 fn random() -> u64 {
@@ -166,7 +175,9 @@ impl Host for Net {
     }
 
     fn lock(&self) -> Self::Guard<'_> {
-        self.state.lock()
+        let mut state = self.state.lock();
+        state.set_limits(&self.limits());
+        state
     }
 
     fn random(&self) -> u64 {
@@ -182,9 +193,9 @@ impl Host for Net {
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {
-        // The log is the host's, not for any namespace's owner to fill.
-        // SAFETY: By the type invariant the namespace is valid.
-        if unsafe { is_trusted(self.net) } {
+        // The log is the host's, not for those to fill who rule a namespace of their own: a container
+        // may have one that belongs to the first user namespace.
+        if self.is_first() {
             pr_info!("{}\n", line);
         }
     }
@@ -245,7 +256,7 @@ impl Clock for Net {
 
     fn may_go_on(&self) -> bool {
         // What others' namespaces have the worker do takes it a part of the time only.
-        is_first(self.net)
+        self.is_first()
     }
 }
 

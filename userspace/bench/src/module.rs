@@ -45,7 +45,15 @@ impl Module {
     pub(crate) fn load(self) -> Result<()> {
         // Both take it, and insmod looks for nothing.
         program::run(&["modprobe", "xfrm_algo"])?;
-        program::run(&["insmod", &self.file()?])
+        program::run(&["insmod", &self.file()?])?;
+        if self == Module::Klips {
+            // It has limits in namespaces other than the first.
+            for parameter in ["max_sas", "max_sockets"] {
+                let path = format!("/sys/module/klips/parameters/{parameter}");
+                fs::write(&path, u32::MAX.to_string()).context(path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Unloads it.

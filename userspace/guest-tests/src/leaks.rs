@@ -10,7 +10,10 @@
 use crate::{
     kinds::{self, Audience, Heard, Kind, limit, rich, timeless},
     ktap::Test,
-    support::{EVENTUALLY, LATER, PROC, SECRET, SOON, add, bytes_of, group, manual_sas, proc_net},
+    support::{
+        EVENTUALLY, LATER, PROC, SECRET, SOON, add, bytes_of, group, in_first_network, manual_sas,
+        proc_net,
+    },
     tests,
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -147,25 +150,27 @@ fn no_message_file_or_line_of_the_log_tells_a_key() -> Result<()> {
     let mut heard = 0;
     let mut made = BTreeSet::new();
     for kind in kinds::all() {
-        unshare(CloneFlags::CLONE_NEWNET)?;
-        let audience = Audience::of(&kind)?;
-        // All there is to be logged.
-        ensure!(audience.writer().write(&kinds::debug(u32::MAX)) == Ok(()));
-        let _ = audience.writer().write(&kind.request);
-        for Heard { messages, .. } in audience.hear()? {
-            for message in messages {
-                ensure!(!is_key(&message), "{}: {}", kind.name, hex(&message));
-                heard += 1;
+        in_first_network(|| {
+            let audience = Audience::of(&kind)?;
+            // All there is to be logged.
+            ensure!(audience.writer().write(&kinds::debug(u32::MAX)) == Ok(()));
+            let _ = audience.writer().write(&kind.request);
+            for Heard { messages, .. } in audience.hear()? {
+                for message in messages {
+                    ensure!(!is_key(&message), "{}: {}", kind.name, hex(&message));
+                    heard += 1;
+                }
             }
-        }
-        for file in files()? {
-            let text = proc_net(&file)?;
-            made.extend((!text.is_empty()).then(|| file.clone()));
-            ensure!(
-                !readings(&text).iter().any(|it| is_key(it)),
-                "{file}: {text}"
-            );
-        }
+            for file in files()? {
+                let text = proc_net(&file)?;
+                made.extend((!text.is_empty()).then(|| file.clone()));
+                ensure!(
+                    !readings(&text).iter().any(|it| is_key(it)),
+                    "{file}: {text}"
+                );
+            }
+            Ok(())
+        })?;
     }
     let log = Command::new("dmesg").output()?.stdout;
     let log = String::from_utf8_lossy(&log);

@@ -7,11 +7,12 @@ use crate::{
     ktap::Test,
     memory::{self, FILES},
     support::{
-        KeySocket, PROC, Slab, in_own_network, insmod, is_loaded, klips_ko, make, manual_sas,
-        number, open_raw, rmmod, said,
+        KeySocket, PROC, Slab, add, in_own_network, insmod, is_loaded, klips_ko, make, manual_sas,
+        naming, number, open_raw, rmmod, said,
     },
 };
 use anyhow::{Context, Result, bail, ensure};
+use klips::pfkey::MsgType;
 use nix::{
     errno::Errno,
     kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module},
@@ -19,6 +20,7 @@ use nix::{
 use std::{
     fs,
     io::Read,
+    os::unix::fs::MetadataExt,
     process::Command,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
@@ -55,7 +57,7 @@ pub fn before() -> Vec<Test> {
             memory::loading,
         ),
         Test::step(
-            "load::a_limit_on_sas_holds_where_others_are_the_owners",
+            "load::a_limit_on_sas_holds_in_all_namespaces_but_the_first",
             limited,
         ),
         Test::step(
@@ -329,11 +331,38 @@ fn limited() -> Result<()> {
         told == "ok",
         "in a network namespace of somebody else's: {told}"
     );
+    // The host's root, too, is bound in namespaces other than the host's own.
+    in_own_network(helper::fill_table).context("in one of the host's")?;
     let sas: Vec<_> = (0..6)
         .map(|spi| said(&format!("tun.{:x}@10.0.0.2", 0x200 + spi)))
         .collect();
     make(&sas).context("in the first network namespace")?;
+    // It can be changed, and counts from then on, where there is a table already as well.
+    in_own_network(|| {
+        helper::fill_table()?;
+        fs::write(parameter("max_sas"), "5")?;
+        let socket = KeySocket::open()?;
+        let more = ["tun.500@10.0.0.2", "tun.501@10.0.0.2"].map(said);
+        ensure!(
+            socket.send(&add(&more[0])) == Ok(()),
+            "there is room for it"
+        );
+        let result = socket.send(&add(&more[1]));
+        ensure!(
+            result == Err(klips::errno::Errno::ENOSPC),
+            "beyond what it is now: {result:?}"
+        );
+        // What is there stays.
+        fs::write(parameter("max_sas"), "0")?;
+        ensure!(socket.send(&naming(MsgType::Get, &more[0])) == Ok(()));
+        Ok(())
+    })?;
     unload()
+}
+
+/// The file of a parameter.
+fn parameter(name: &str) -> String {
+    format!("/sys/module/klips/parameters/{name}")
 }
 
 fn limited_sockets() -> Result<()> {
@@ -360,7 +389,7 @@ pub fn three_sockets() -> Result<String> {
     Ok("ok".to_owned())
 }
 
-/// There are three parameters, they can't be changed later, and whatever it is says nothing of who may do
+/// Parameters can be read by all and changed by root, and whatever they are says nothing of who may do
 /// what.
 fn parameters() -> Result<()> {
     let module = fs::read(klips_ko())?;
@@ -369,10 +398,7 @@ fn parameters() -> Result<()> {
     let described: Vec<&str> = described
         .filter_map(|text| text.split('\0').next())
         .collect();
-    ensure!(
-        described == ["max_sas:u32", "max_sockets:u32", "max_flows:u32"],
-        "{described:?}"
-    );
+    let mut files = Vec::new();
     for value in [
         "max_sas=0",
         "max_sas=4294967295",
@@ -380,8 +406,24 @@ fn parameters() -> Result<()> {
         "max_flows=4294967295",
     ] {
         load_with(value)?;
-        let inside = fs::read_dir("/sys/module/klips/parameters");
-        ensure!(inside.is_err(), "it can be changed: {inside:?}");
+        files.clear();
+        for file in fs::read_dir("/sys/module/klips/parameters")? {
+            let file = file?;
+            let name = file.file_name().to_string_lossy().into_owned();
+            let metadata = file.metadata()?;
+            ensure!(
+                metadata.mode() & 0o7777 == 0o644 && metadata.uid() == 0,
+                "{name}: {metadata:?}"
+            );
+            files.push(format!("{name}:uint"));
+            if Some(&*name) == value.split('=').next() {
+                let is = fs::read_to_string(file.path())?;
+                ensure!(
+                    value == format!("{name}={}", is.trim_end()),
+                    "{name} is {is}"
+                );
+            }
+        }
         let told = helper::run(Helper::Open, Who::Nobody, None)?;
         ensure!(
             told == "socket EPERM, protocol EPROTONOSUPPORT, list EACCES",
@@ -398,6 +440,10 @@ fn parameters() -> Result<()> {
         drop(socket);
         unload()?;
     }
+    files.sort();
+    let mut described = described;
+    described.sort_unstable();
+    ensure!(files == described, "{files:?} and {described:?}");
     Ok(())
 }
 

@@ -8,7 +8,8 @@ use crate::{
     ktap::Test,
     support::{
         EVENTUALLY, KeySocket, LATER, SECRET, SOON, add, expect_refusal, expect_spigrp, flush,
-        getspi, group, header, make, manual_sas, naming, parse, proc_net, said, update,
+        getspi, group, header, in_first_network, make, manual_sas, naming, parse, proc_net, said,
+        update,
     },
     tests,
 };
@@ -422,13 +423,12 @@ fn debug_sets_and_clears_masks() -> Result<()> {
     ensure!(line("debug_pfkey")? == "debug_pfkey=00000000.");
     ensure!(socket.drain()?.is_empty() && other.drain()?.is_empty());
     // What is on is logged.
-    ensure!(
-        socket
-            .send(&debug([0, SET, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0]))
-            .is_ok()
-    );
-    let traced = said("tun.7e57@10.0.0.2");
-    make(&[traced])?;
+    in_first_network(|| {
+        let socket = KeySocket::open()?;
+        let debug = debug([0, SET, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0]);
+        ensure!(socket.send(&debug).is_ok());
+        make(&[said("tun.7e57@10.0.0.2")])
+    })?;
     let log = std::process::Command::new("dmesg").output()?.stdout;
     let log = String::from_utf8_lossy(&log);
     for line in [

@@ -12,7 +12,8 @@ use klips::{
     },
     said::{Proto, Said},
 };
-use nix::sched::{CloneFlags, unshare};
+use model::wire;
+use nix::sched::{CloneFlags, setns, unshare};
 use pfkey::{
     Content,
     text::{address::Host, said},
@@ -420,6 +421,27 @@ pub fn in_own_network<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Resul
         let thread = scope.spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET)?;
             work()
+        });
+        thread.join().expect("no panic")
+    })
+}
+
+/// Does something in the host's own network namespace, the only one of which anything is logged, and
+/// leaves that without SAs and with nothing to be logged.
+pub fn in_first_network<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let first = fs::File::open("/proc/1/ns/net")?;
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            setns(first, CloneFlags::CLONE_NEWNET)?;
+            let result = work();
+            let socket = KeySocket::open()?;
+            let no_masks = wire::extension(wire::ext::DEBUG, &[0; 48]);
+            let silence = wire::message(wire::msg::DEBUG, 0, &[no_masks]);
+            for request in [wire::flush(0), silence] {
+                let cleared = socket.write(&request);
+                ensure!(cleared == Ok(()), "{cleared:?}");
+            }
+            result
         });
         thread.join().expect("no panic")
     })

@@ -2,7 +2,11 @@
 
 //! The tools against the module: the examples of the manual page, to the letter.
 
-use crate::{ktap::Test, support::expect_spigrp, tests};
+use crate::{
+    ktap::Test,
+    support::{expect_spigrp, in_first_network},
+    tests,
+};
 use anyhow::{Context, Result, ensure};
 use std::process::Command;
 
@@ -296,6 +300,10 @@ fn debugging_masks_are_set_and_listed() -> Result<()> {
 }
 
 fn a_debugging_mask_makes_the_kernel_talk() -> Result<()> {
+    in_first_network(talk)
+}
+
+fn talk() -> Result<()> {
     let said = || -> Result<usize> {
         let log = run("dmesg")?.stdout;
         Ok(log.matches("tun0x7e58@10.0.0.2: added").count())
