@@ -928,10 +928,8 @@ fn told(host: &TestHost) -> Vec<(u8, u8, Option<u16>)> {
     let read = host.read(A);
     assert_eq!(host.read(B), read);
     let kind = |message: &Vec<u8>| {
-        let exts = exts_of(message).into_iter().map(|(number, _)| number);
-        let limit = exts
-            .filter(|it| matches!(*it, ext::LIFETIME_HARD | ext::LIFETIME_SOFT))
-            .next();
+        let mut exts = exts_of(message).into_iter().map(|(number, _)| number);
+        let limit = exts.find(|it| matches!(*it, ext::LIFETIME_HARD | ext::LIFETIME_SOFT));
         (message[1], message[3], limit)
     };
     read.iter().map(kind).collect()

@@ -24,6 +24,7 @@ fn a_seed_always_gives_the_same_messages() {
 #[test]
 fn messages_reach_every_kind_of_answer() {
     let host = TestHost::new();
+    host.engine.expect_all_clear();
     host.room.set(3);
     let mut messages = Messages::new(1);
     let mut taken = BTreeSet::new();

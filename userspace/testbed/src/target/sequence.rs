@@ -4,7 +4,10 @@
 //! is full of different bytes.
 
 use super::codec::assert_canonical;
-use crate::host::{Socket, TestHost};
+use crate::{
+    expect::seen,
+    host::{Socket, TestHost},
+};
 use klips::{errno::Errno, listing::Listing, memory};
 use model::wire::{assert_clean, framed, hex, msg, unwrapped};
 
@@ -113,12 +116,13 @@ pub fn sequence(bytes: &[u8]) {
 struct Watched {
     host: TestHost,
     open: [bool; SOCKETS as usize],
-    table: [String; 3],
+    table: [String; 5],
 }
 
 impl Watched {
     fn new(poison: u8) -> Self {
         let host = TestHost::new();
+        host.engine.expect_all_clear();
         host.poison.set(poison);
         host.room.set(ROOM);
         Watched {
@@ -196,8 +200,15 @@ impl Watched {
 }
 
 /// The table, as far as it can be seen.
-fn table(host: &TestHost) -> [String; 3] {
-    [Listing::SpiGrp, Listing::Spi, Listing::KlipsDebug].map(|file| host.listing(file))
+fn table(host: &TestHost) -> [String; 5] {
+    let [spigrp, spi, eroute, engine] = seen(host);
+    [
+        spigrp,
+        spi,
+        eroute,
+        engine,
+        host.listing(Listing::KlipsDebug),
+    ]
 }
 
 fn read_one(host: &TestHost, socket: Socket) -> Option<Vec<u8>> {
