@@ -58,7 +58,8 @@ pub fn rich(base: Content<'static>) -> Content<'static> {
         soft: limit(90_000),
         lifetime_form: LifetimeForm::WithPackets,
         proxy: Some(Address::of("10.9.9.9".parse().expect("an address"))),
-        ident_src: ident(&[0; 400]),
+        // As long as one may be.
+        ident_src: ident(&[0; 328]),
         ident_dst: ident(b"right.example\0\0\0"),
         natt_type: is_add.then_some(2),
         natt_sport: is_add.then_some(4500),

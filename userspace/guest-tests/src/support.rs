@@ -437,7 +437,7 @@ pub fn in_first_network<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Res
             let socket = KeySocket::open()?;
             let no_masks = wire::extension(wire::ext::DEBUG, &[0; 48]);
             let silence = wire::message(wire::msg::DEBUG, 0, &[no_masks]);
-            for request in [wire::flush(0), silence] {
+            for request in [wire::flush(0), wire::clear_flows(), silence] {
                 let cleared = socket.write(&request);
                 ensure!(cleared == Ok(()), "{cleared:?}");
             }
