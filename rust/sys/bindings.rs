@@ -62,15 +62,6 @@ pub(super) struct klips_xfrm_algorithm {
     pub(super) key_bits: u32_,
     pub(super) icv_bits: u32_,
 }
-impl Default for klips_xfrm_algorithm {
-    fn default() -> Self {
-        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
-        unsafe {
-            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
-            s.assume_init()
-        }
-    }
-}
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub(super) struct klips_xfrm_limits {
@@ -100,15 +91,6 @@ pub(super) struct klips_xfrm_sa {
     pub(super) mode: u8_,
     pub(super) window: u8_,
     pub(super) hide_dscp: u8_,
-}
-impl Default for klips_xfrm_sa {
-    fn default() -> Self {
-        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
-        unsafe {
-            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
-            s.assume_init()
-        }
-    }
 }
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]

@@ -80,9 +80,7 @@ fn eroutes_are_added_replaced_deleted_and_listed() -> Result<()> {
     );
     quiet(&format!("ipsec eroute --replace {FLOW} --said %trap"))?;
     expect(&["10.0.1.0/24 -> 10.0.2.0/24 => %trap"])?;
-    quiet(&format!(
-        "ipsec eroute --addin --src 10.0.2.0/24 --dst 10.0.1.0/24 --said ah.116@gw2"
-    ))?;
+    quiet("ipsec eroute --addin --src 10.0.2.0/24 --dst 10.0.1.0/24 --said ah.116@gw2")?;
     quiet("ipsec eroute --replacein --src 0/0 --dst 10.0.1.0/24 --said tun.113@gw2")?;
     expect(&["10.0.1.0/24 -> 10.0.2.0/24 => %trap"])?;
     quiet(&format!("ipsec eroute --del {FLOW}"))?;
@@ -379,9 +377,9 @@ fn get_names_the_eroute_that_takes_the_packet() -> Result<()> {
                 let [sa] = &grown[..] else {
                     anyhow::bail!("{src} {dst} {port}: {before:?} {after:?}");
                 };
-                let named = format!("\"eroute\":{{\"packets\":");
+                let named = "\"eroute\":{\"packets\":";
                 let of_sa = format!("\"sa\":{{\"listed\":\"{sa}\"");
-                let (_, eroute) = said.split_once(&named).context("an eroute")?;
+                let (_, eroute) = said.split_once(named).context("an eroute")?;
                 let (eroute, _) = eroute
                     .split_once("\"fate\":\"protected\"")
                     .context("a fate")?;

@@ -465,7 +465,7 @@ fn files_port() -> Result<Option<String>> {
     for port in fs::read_dir("/sys/class/virtio-ports")? {
         let port = port?;
         if fs::read_to_string(port.path().join("name"))?.trim() == "klips.files" {
-            return Ok(Some(format!("/dev/{}", port.file_name().display())));
+            return Ok(Some(format!("/dev/{}", port.file_name().to_string_lossy())));
         }
     }
     Ok(None)
