@@ -285,6 +285,8 @@ pub fn listen_in_group(group: &str) -> Result<String> {
     let listeners: Vec<KeySocket> = (0..LISTENERS)
         .map(|_| KeySocket::open())
         .collect::<Result<_>>()?;
+    // The messages stay that group's, but this process needs memory as well.
+    fs::write(format!("{CGROUPS}/cgroup.procs"), "0")?;
     println!();
     std::io::stdin().read_to_end(&mut Vec::new())?;
     let list = proc_net("pf_key")?;
