@@ -193,10 +193,6 @@ static void klips_set_limits(struct xfrm_lifetime_cfg *lft, const struct klips_x
 	lft->hard_use_expires_seconds = sa->hard.use_seconds;
 }
 
-#if IS_ENABLED(CONFIG_IPV6)
-/* NULL where there is no xfrm6_tunnel. */
-static typeof(xfrm6_tunnel_alloc_spi) *klips_alloc_tunnel6;
-
 /*
  * When the state of an IPv6 tunnel is destroyed, xfrm6_tunnel gives up a number that it has for the
  * source, so each has to have asked for it.
@@ -205,16 +201,12 @@ static int klips_ask_tunnel6(struct xfrm_state *x)
 {
 	if (x->id.proto != IPPROTO_IPV6)
 		return 0;
-	if (!klips_alloc_tunnel6)
-		return -EPROTONOSUPPORT;
-	return klips_alloc_tunnel6(xs_net(x), &x->props.saddr) ? 0 : -ENOMEM;
-}
+#if IS_ENABLED(CONFIG_INET6_XFRM_TUNNEL)
+	return xfrm6_tunnel_alloc_spi(xs_net(x), &x->props.saddr) ? 0 : -ENOMEM;
 #else
-static int klips_ask_tunnel6(struct xfrm_state *x)
-{
-	return 0;
-}
+	return -EPROTONOSUPPORT;
 #endif
+}
 
 static int klips_init_state(struct xfrm_state *x, const struct klips_xfrm_sa *sa)
 {
@@ -633,18 +625,11 @@ void klips_xfrm_register(void)
 	klips_tunnel4 = klips_pin_tunnel(AF_INET, IPPROTO_IPIP);
 #if IS_ENABLED(CONFIG_IPV6)
 	klips_tunnel6 = klips_pin_tunnel(AF_INET6, IPPROTO_IPV6);
-	if (klips_tunnel6)
-		klips_alloc_tunnel6 = symbol_get(xfrm6_tunnel_alloc_spi);
 #endif
 }
 
 void klips_xfrm_unregister(void)
 {
-#if IS_ENABLED(CONFIG_IPV6)
-	if (klips_alloc_tunnel6)
-		symbol_put(xfrm6_tunnel_alloc_spi);
-	klips_alloc_tunnel6 = NULL;
-#endif
 	if (klips_tunnel4)
 		klips_xfrm_state_put(klips_tunnel4);
 	if (klips_tunnel6)

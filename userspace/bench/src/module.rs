@@ -43,7 +43,7 @@ impl Module {
 
     /// Loads it.
     pub(crate) fn load(self) -> Result<()> {
-        program::run(&["modprobe", "xfrm_algo"])?;
+        load_what_it_needs();
         program::run(&["insmod", &self.file()?])?;
         if self == Module::Klips {
             // It has limits in namespaces other than the first.
@@ -65,8 +65,7 @@ impl Module {
     pub(crate) fn measure(self, clock: Clock) -> Result<()> {
         let setting = Setting::bare(clock, self.name());
         let file = self.file()?;
-        // Both take it, and insmod looks for nothing.
-        program::run(&["modprobe", "xfrm_algo"])?;
+        load_what_it_needs();
         let nothing = program::time(&["true"], || Ok(()))?;
         let load = program::time(&["insmod", &file], || self.unload())?;
         self.load()?;
@@ -88,5 +87,13 @@ impl Module {
             (fields.next() == Some(self.name())).then(|| fields.next())?
         });
         Ok(size.context("it is not in /proc/modules")?.parse()?)
+    }
+}
+
+/// Loads what both modules take symbols from, for insmod looks for nothing. Where that fails it is built
+/// in, or insmod will tell.
+fn load_what_it_needs() {
+    for module in ["xfrm_algo", "xfrm6_tunnel"] {
+        let _ = program::run(&["modprobe", module]);
     }
 }

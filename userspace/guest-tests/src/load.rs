@@ -7,8 +7,8 @@ use crate::{
     ktap::Test,
     memory::{self, FILES},
     support::{
-        KeySocket, PROC, Slab, add, in_own_network, insmod, is_loaded, klips_ko, make, manual_sas,
-        naming, number, open_raw, rmmod, said,
+        KeySocket, PROC, Slab, add, in_own_network, insmod, is_loaded, klips_ko,
+        load_what_klips_needs, make, manual_sas, naming, number, open_raw, rmmod, said,
     },
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -114,8 +114,7 @@ fn taken_family() -> Result<()> {
     let output = insmod(GRAB)?;
     ensure!(output.status.success(), "{GRAB}: {output:?}");
     // What the module needs is not what is missing.
-    let needed = Command::new("modprobe").arg("xfrm_algo").output()?;
-    ensure!(needed.status.success(), "{needed:?}");
+    load_what_klips_needs();
     // Not with insmod: it tries a second time when the first way is refused.
     let file = fs::File::open(klips_ko())?;
     let result = finit_module(&file, c"", ModuleInitFlags::empty());

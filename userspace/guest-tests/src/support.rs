@@ -456,10 +456,12 @@ pub fn number(name: &str, short: u64) -> Result<u64> {
     }
 }
 
-/// Loads the module whose symbols klips uses, as `modprobe klips` would; tests load klips by its path.
-/// Where that fails it is built in, or loading klips will tell.
+/// Loads the modules whose symbols klips uses, as `modprobe klips` would; tests load klips by its path.
+/// Where that fails they are built in, or loading klips will tell.
 pub fn load_what_klips_needs() {
-    let _ = Command::new("modprobe").arg("xfrm_algo").status();
+    for module in ["xfrm_algo", "xfrm6_tunnel"] {
+        let _ = Command::new("modprobe").arg(module).status();
+    }
 }
 
 /// Loads a module.
