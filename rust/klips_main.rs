@@ -6,10 +6,13 @@
 //! A byte from a socket goes this way:
 //!
 //! - [`sys`] takes it from the socket and gives it, with the state of its network namespace, to
-//! - [`request`], which has it checked by [`klips_core::pfkey`] and carries it out on
-//! - [`sadb`], where the rules of [`klips_core::group`] hold; the answer goes back through [`sys`].
+//! - [`request`], which has it checked by [`klips_core::pfkey`] and says what is to change to
+//! - [`change`], the one door to
+//! - [`sadb`], where the rules of [`klips_core::group`] hold, and [`flows`], the eroutes; the answer
+//!   goes back by way of [`post`] and [`sys`].
 //!
-//! [`listing`] writes the lines of the files in `/proc/net`. Only [`sys`] has `unsafe` code.
+//! A packet meets none of this: [`flows`] has the kernel's xfrm, behind [`engine`], hold states for
+//! SAs and policies for eroutes. [`listing`] writes the lines of the files in `/proc/net`. Only [`sys`] has `unsafe` code.
 
 #![crate_name = "klips"]
 #![deny(unsafe_op_in_unsafe_fn)]
