@@ -25,7 +25,7 @@ use crate::{
     json::Ending,
     options,
     program::Program,
-    requests::{How, Requests},
+    requests::{How, Receiver, Requests},
     system::System,
     tell::{self, Place},
 };
@@ -44,8 +44,8 @@ pub(crate) fn run_one<C: Requests<S>, S: System>(
     system: &mut S,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    let outcome = C::connect(how, system)
-        .and_then(|mut connection| C::execute(request, &mut connection, program, system, console))
+    let outcome = Receiver::<C, S>::open(how, system)
+        .and_then(|mut receiver| receiver.take(request, program, system, console))
         .map_err(|failure| failure.during(C::about(request)))?;
     tell::outcome(&outcome, None, program, console)
 }
@@ -221,7 +221,7 @@ impl<'a> Progress<'a, '_> {
     fn execute<C: Requests<S>, S: System>(
         &mut self,
         line: Line<C::Request>,
-        connection: &mut C::Connection,
+        receiver: &mut Receiver<C, S>,
         system: &mut S,
     ) -> Result<(), Failure> {
         match &line.request {
@@ -229,16 +229,14 @@ impl<'a> Progress<'a, '_> {
                 self.count.not_tried += 1;
                 Ok(())
             }
-            Ok(request) => {
-                match C::execute(request, connection, &line.program, system, self.console) {
-                    Ok(outcome) => {
-                        self.count.done += 1;
-                        let place = Some(self.place(line.number));
-                        tell::outcome(&outcome, place, &line.program, self.console)
-                    }
-                    Err(failure) => self.failed(&line, &failure.during(C::about(request))),
+            Ok(request) => match receiver.take(request, &line.program, system, self.console) {
+                Ok(outcome) => {
+                    self.count.done += 1;
+                    let place = Some(self.place(line.number));
+                    tell::outcome(&outcome, place, &line.program, self.console)
                 }
-            }
+                Err(failure) => self.failed(&line, &failure.during(C::about(request))),
+            },
             Err(failure) => self.failed(&line, failure),
         }
     }
@@ -334,21 +332,21 @@ pub(crate) fn run<C: Requests<S>, S: System>(
         nothing_sent: how.dry_run,
     };
     if options.keep_going {
-        let mut connection = C::connect(how, system)?;
+        let mut receiver = Receiver::open(how, system)?;
         while !progress.stopped {
             let Some(line) = lines.next::<C, S>(system) else {
                 break;
             };
-            progress.execute::<C, S>(line, &mut connection, system)?;
+            progress.execute::<C, S>(line, &mut receiver, system)?;
         }
     } else {
         let lines: Vec<_> = std::iter::from_fn(|| lines.next::<C, S>(system)).collect();
         if lines.iter().any(|line| line.request.is_err()) {
             progress.refuse(&lines)?;
         } else {
-            let mut connection = C::connect(how, system)?;
+            let mut receiver = Receiver::open(how, system)?;
             for line in lines {
-                progress.execute::<C, S>(line, &mut connection, system)?;
+                progress.execute::<C, S>(line, &mut receiver, system)?;
             }
         }
     }

@@ -7,13 +7,14 @@
 //! A command is a folder with its definition and its run, and a line in the table of `lib`.
 
 use crate::{
+    about::About,
     batch,
     console::Console,
     failure::Failure,
     given::Given,
     options::{self, ALWAYS, Parsed},
     program::Program,
-    requests::{How, Requests},
+    requests::{How, Requests, Run},
     system::System,
     text,
 };
@@ -25,7 +26,7 @@ pub(crate) struct Command<S> {
     /// The definition of its options, in the words of a name's help.
     pub(crate) definition: fn(&str) -> clap::Command,
     /// Does what the options say that are given.
-    pub(crate) run: fn(&Given, &Program, &mut S, &mut Console<'_>) -> Result<(), Failure>,
+    pub(crate) run: Run<S>,
 }
 
 impl<S: System> Command<S> {
@@ -57,15 +58,13 @@ impl<S: System> Command<S> {
 }
 
 /// What a command that asks something of the kernel is to do.
-enum Task<R> {
+enum Task<R, S> {
     /// One request.
     Request(R),
     /// Those in the lines of a file.
     Batch(batch::Options),
-    /// Print the list.
-    List,
-    /// Print changes.
-    Monitor,
+    /// Print something: it has this name.
+    Print(&'static str, Run<S>),
 }
 
 /// Runs a command that asks something of the kernel.
@@ -86,10 +85,8 @@ pub(crate) fn ask<C: Requests<S>, S: System>(
     match task {
         Task::Request(request) => batch::run_one::<C, S>(&request, how, program, system, console),
         Task::Batch(options) => batch::run::<C, S>(&options, how, program, system, console),
-        Task::List => C::list(given, program, system, console)
-            .map_err(|failure| failure.during(("list", &[]))),
-        Task::Monitor => C::monitor(given, program, system, console)
-            .map_err(|failure| failure.during(("monitor", &[]))),
+        Task::Print(what, run) => run(given, program, system, console)
+            .map_err(|failure| failure.during(About::nothing(what))),
     }
 }
 
@@ -99,14 +96,16 @@ fn task<C: Requests<S>, S: System>(
     how: How,
     program: &Program,
     system: &mut S,
-) -> Result<Task<C::Request>, Failure> {
+) -> Result<Task<C::Request, S>, Failure> {
     if let Some(options) = batch::Options::of(given)? {
         goes_with(given, &["batch", "keep-going", "dry-run"], program)?;
         return Ok(Task::Batch(options));
     }
-    if given.flag("monitor") {
+    if let Some(monitor) = C::MONITOR
+        && given.flag("monitor")
+    {
         goes_with(given, &["monitor", "timestamp"], program)?;
-        return Ok(Task::Monitor);
+        return Ok(Task::Print("monitor", monitor));
     }
     given.refuse(&["timestamp"], "only goes with --monitor")?;
     match C::read(given, how, program, system)? {
@@ -114,7 +113,7 @@ fn task<C: Requests<S>, S: System>(
         None if how.dry_run => Err(Failure::usage(
             "--dry-run only goes with a request or --batch.",
         )),
-        None => Ok(Task::List),
+        None => Ok(Task::Print("list", C::LIST)),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Why a command ends without success: what is the matter, and with which exit status. It is data;
 //! how it is told is said in `tell`.
 
-use crate::entry::Entry;
+use crate::{about::About, entry::Entry};
 use klips::{errno::Errno, said::Said, selector::Selector};
 use serde::Serialize;
 use std::{ffi::OsString, io};
@@ -134,16 +134,11 @@ impl Failure {
         self.prefixed("would be refused: ")
     }
 
-    /// The same, of a request: what it is in one word, and the SAs that it names.
-    pub(crate) fn during(mut self, (action, saids): (&'static str, &[Said])) -> Self {
-        self.0.action = Some(action);
-        self.0.saids = saids.to_vec();
-        self
-    }
-
-    /// The same, of a request that names packets.
-    pub(crate) fn of_flow(mut self, selector: Option<&Selector>) -> Self {
-        self.0.flow = selector.copied();
+    /// The same, of a request.
+    pub(crate) fn during(mut self, about: About<'_>) -> Self {
+        self.0.action = Some(about.action);
+        self.0.saids = about.saids.to_vec();
+        self.0.flow = about.selector.copied();
         self
     }
 

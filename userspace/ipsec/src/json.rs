@@ -15,6 +15,7 @@
 //! without `--json`.
 
 use crate::{
+    about::About,
     entry::Entry,
     failure::{Details, Kind, Reason},
 };
@@ -153,22 +154,23 @@ impl Outcome {
         }
     }
 
-    /// A request that was carried out: what it is in one word, and the SAs that it names.
-    pub(crate) fn done((action, saids): (&'static str, &[Said])) -> Self {
-        Outcome {
-            action: Some(action),
-            result: Ending::Done,
-            sas: saids.iter().map(Sa::of).collect(),
-            flow: None,
-            error: None,
-        }
+    /// A request that was carried out.
+    pub(crate) fn done(about: About<'_>) -> Self {
+        Outcome::without_error(about, Ending::Done)
     }
 
-    /// The same, of a request that names packets.
-    pub(crate) fn of_flow(self, selector: Option<&Selector>) -> Self {
+    /// A request that would be carried out.
+    pub(crate) fn would_succeed(about: About<'_>) -> Self {
+        Outcome::without_error(about, Ending::WouldSucceed)
+    }
+
+    fn without_error(about: About<'_>, result: Ending) -> Self {
         Outcome {
-            flow: selector.map(Flow::of),
-            ..self
+            action: Some(about.action),
+            result,
+            sas: about.saids.iter().map(Sa::of).collect(),
+            flow: about.selector.map(Flow::of),
+            error: None,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! requests, alone or in batches, and tells what came of them. What is outside of the program is
 //! behind [`System`], so that all of it can be tested against the request engine of the module.
 
+mod about;
 mod background;
 mod batch;
 mod completions;
@@ -21,6 +22,7 @@ mod groups;
 mod input;
 mod json;
 mod klipsdebug;
+mod list;
 mod listen;
 mod listing;
 mod monitor;
@@ -54,12 +56,12 @@ fn table<S: System>() -> [Command<S>; 7] {
         Command {
             name: "spigrp",
             definition: spigrp::definition,
-            run: spigrp::run,
+            run: driver::ask::<spigrp::SpiGrp, S>,
         },
         Command {
             name: "spi",
             definition: spi::definition,
-            run: spi::run,
+            run: driver::ask::<spi::Spi, S>,
         },
         Command {
             name: "eroute",

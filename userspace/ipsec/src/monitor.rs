@@ -5,11 +5,13 @@
 use crate::{
     console::Console,
     failure::Failure,
+    given::Given,
     listen::{self, Heard},
     program::Program,
     system::System,
     text,
 };
+use klips::pfkey::Header;
 use serde::Serialize;
 use std::{fmt, ops::ControlFlow, time::SystemTime};
 
@@ -18,9 +20,9 @@ pub(crate) trait Change: fmt::Display + Sized {
     /// What `--json` tells of it: `event` first.
     type Event: Serialize;
 
-    /// What a message tells of; nothing if it is a refusal, no message of this dialect, or about
-    /// something else.
-    fn told_by(bytes: &[u8]) -> Option<Self>;
+    /// What a message tells of that is no refusal and has this header; nothing if it is no message
+    /// of this dialect, or about something else.
+    fn told_by(header: Header, message: &[u8]) -> Option<Self>;
 
     /// What `--json` tells.
     fn event(&self) -> Self::Event;
@@ -44,17 +46,18 @@ struct Lost {
 const LOST: Lost = Lost { event: "lost" };
 
 /// Prints changes until the user wants an end.
-pub(crate) fn monitor<C: Change, S: System>(
-    timestamp: bool,
+pub(crate) fn print<C: Change, S: System>(
+    given: &Given,
     program: &Program,
     system: &mut S,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
+    let timestamp = given.flag("timestamp");
     let mut socket = text::connect(system)?.into_transport();
     console.debug(program, format_args!("listening"));
     listen::listen(system, &mut socket, |system, heard| {
         let change = match heard {
-            Heard::Message(bytes) => match C::told_by(bytes) {
+            Heard::Message(bytes) => match told_by::<C>(bytes) {
                 None => return Ok(ControlFlow::Continue(())),
                 change => change,
             },
@@ -75,6 +78,14 @@ pub(crate) fn monitor<C: Change, S: System>(
         }
         .map(ControlFlow::Continue)
     })
+}
+
+fn told_by<C: Change>(bytes: &[u8]) -> Option<C> {
+    let header = Header::parse(bytes).ok()?;
+    if header.errno != 0 {
+        return None;
+    }
+    C::told_by(header, bytes)
 }
 
 /// A line in words.

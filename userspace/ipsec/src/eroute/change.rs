@@ -53,11 +53,7 @@ pub(super) struct Event {
 impl monitor::Change for Change {
     type Event = Event;
 
-    fn told_by(bytes: &[u8]) -> Option<Self> {
-        let header = Header::parse(bytes).ok()?;
-        if header.errno != 0 {
-            return None;
-        }
+    fn told_by(header: Header, bytes: &[u8]) -> Option<Self> {
         // Those of the kernel and of requests have the same extensions, but only a request may
         // have no flow.
         let direction = match header.msg_type {

@@ -13,8 +13,9 @@ use super::{
 use crate::{
     console::Console,
     failure::Failure,
-    json::{Ending, Outcome},
+    json::Outcome,
     program::Program,
+    requests::Rehearse,
     system::System,
     unsent::{Unsent, would_send},
 };
@@ -24,7 +25,7 @@ use serde::Serialize;
 use std::collections::HashSet;
 
 /// The eroutes as they would be, the SAs, and what messages would be sent over.
-pub(super) struct Rehearsal {
+pub(crate) struct Rehearsal {
     eroutes: HashSet<Selector>,
     sas: Sas,
     unsent: Unsent,
@@ -32,7 +33,7 @@ pub(super) struct Rehearsal {
 
 /// What `--json` tells of a request that would succeed.
 #[derive(Serialize)]
-pub(super) struct Prospect {
+pub(crate) struct Prospect {
     #[serde(flatten)]
     outcome: Outcome,
     /// Why all packets would be dropped.
@@ -53,9 +54,10 @@ enum Consequence {
     Deleted(usize),
 }
 
-impl Rehearsal {
-    /// Begins with what there is.
-    pub(super) fn begin(system: &mut impl System) -> Result<Self, Failure> {
+impl Rehearse<Request> for Rehearsal {
+    type Prospect = Prospect;
+
+    fn begin(system: &mut impl System) -> Result<Self, Failure> {
         let rows = table::rows(system)?;
         Ok(Rehearsal {
             eroutes: rows.iter().map(|row| row.selector).collect(),
@@ -64,8 +66,7 @@ impl Rehearsal {
         })
     }
 
-    /// Tells what would come of a request, and has it come for those that follow.
-    pub(super) fn rehearse(
+    fn rehearse(
         &mut self,
         request: &Request,
         program: &Program,
@@ -79,22 +80,20 @@ impl Rehearsal {
         if !program.json {
             console.print(&would_do(request, &consequence))?;
         }
-        let outcome = Outcome::done((request.action(), request.saids()));
         let (dropped, deleted) = match consequence {
             Consequence::Added(dropped) => (dropped, None),
             Consequence::Deleted(count) => (None, Some(count)),
         };
         Ok(Prospect {
-            outcome: Outcome {
-                result: Ending::WouldSucceed,
-                ..outcome.of_flow(request.selector())
-            },
+            outcome: Outcome::would_succeed(request.about()),
             dropped,
             deleted,
             request: message,
         })
     }
+}
 
+impl Rehearsal {
     fn carry_out(&mut self, request: &Request) -> Result<Consequence, Failure> {
         match request {
             Request::Add(eroute) => self.add(eroute).map(Consequence::Added),

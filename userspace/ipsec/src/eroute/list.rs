@@ -1,32 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The list of eroutes: the bytes of the file, or aligned for a reader at a terminal, or JSON.
+//! The list of eroutes.
 
 use super::{
     table::{self, Line, Row},
     transport::Name,
 };
 use crate::{
-    console::Console,
     failure::Failure,
     json::{Flow, Sa},
-    listing,
-    options::Color,
+    list,
     system::{ProcFile, System},
 };
 use serde::Serialize;
 
-/// Prints the eroutes as the file has them, or for a reader.
-pub(super) fn print(
-    color: Color,
-    system: &mut impl System,
-    console: &mut Console<'_>,
-) -> Result<(), Failure> {
-    if color.aligns(console) {
-        let lines = table::read(system)?;
-        console.print(&aligned(&lines, color.colors(console)))
-    } else {
-        listing::print(system, ProcFile::Eroute, console)
+/// The eroutes.
+pub(super) enum Eroutes {}
+
+impl list::List for Eroutes {
+    const FILE: ProcFile = ProcFile::Eroute;
+    type Line = Line;
+
+    fn read(system: &mut impl System) -> Result<Vec<Line>, Failure> {
+        table::read(system)
+    }
+
+    fn aligned(lines: &[Line], colors: bool) -> String {
+        aligned(lines, colors)
+    }
+
+    fn json(line: &Line) -> impl Serialize {
+        match line {
+            Line::Row(row) => row.json(),
+            Line::Unread(line) => Listed::Unread {
+                unread: line.clone(),
+            },
+        }
     }
 }
 
@@ -55,20 +64,6 @@ impl Row {
             sa: Sa::of_entry(&self.sa),
         }
     }
-}
-
-/// Prints the eroutes as a JSON array, one a line.
-pub(super) fn print_json(
-    system: &mut impl System,
-    console: &mut Console<'_>,
-) -> Result<(), Failure> {
-    let lines = table::read(system)?;
-    console.array(lines.iter().map(|line| match line {
-        Line::Row(row) => row.json(),
-        Line::Unread(line) => Listed::Unread {
-            unread: line.clone(),
-        },
-    }))
 }
 
 /// A line per eroute, with a column for each of its parts.

@@ -11,7 +11,7 @@ use super::{
     transport::Name,
 };
 use crate::{
-    console::Console, entry::Entry, failure::Failure, json::Outcome, options::Color,
+    about::About, console::Console, entry::Entry, failure::Failure, json::Outcome, options::Color,
     program::Program, system::System,
 };
 use klips::{
@@ -198,7 +198,7 @@ impl Answer<'_> {
             Fate::Dropped(reason) => ("dropped", Some(reason.as_str()), None),
         };
         Told {
-            outcome: Outcome::done(("get", &self.saids)),
+            outcome: Outcome::done(About::sas("get", &self.saids)),
             packet: Asked::of(self.packet),
             eroute: self.eroute.map(Row::json),
             fate,

@@ -3,6 +3,7 @@
 //! Which messages add and delete eroutes (reference 8.4 and 4.13).
 
 use super::selector::Packets;
+use crate::about::About;
 use klips::{
     address::Family,
     pfkey::{
@@ -68,29 +69,18 @@ impl Eroute {
 }
 
 impl Request {
-    /// What it is, in one word.
-    pub(super) const fn action(&self) -> &'static str {
+    /// What it is about.
+    pub(super) const fn about(&self) -> About<'_> {
         match self {
-            Request::Add(eroute) => eroute.action(),
-            Request::Delete { .. } => "delete",
-            Request::Clear => "clear",
-        }
-    }
-
-    /// The packets that it names.
-    pub(super) const fn selector(&self) -> Option<&Selector> {
-        match self {
-            Request::Add(eroute) => Some(&eroute.selector),
-            Request::Delete { selector, .. } => Some(selector),
-            Request::Clear => None,
-        }
-    }
-
-    /// The SA that it names.
-    pub(super) const fn saids(&self) -> &[Said] {
-        match self {
-            Request::Add(eroute) => slice::from_ref(&eroute.said),
-            Request::Delete { .. } | Request::Clear => &[],
+            Request::Add(eroute) => About {
+                selector: Some(&eroute.selector),
+                ..About::sas(eroute.action(), slice::from_ref(&eroute.said))
+            },
+            Request::Delete { selector, .. } => About {
+                selector: Some(selector),
+                ..About::nothing("delete")
+            },
+            Request::Clear => About::nothing("clear"),
         }
     }
 

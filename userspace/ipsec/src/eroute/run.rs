@@ -1,31 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the command does: requests are sent, or tried on what is listed; and packets are followed.
+//! What the command is to the driver, and what is its own: packets are followed.
 
 use super::{
-    args,
-    change::Change,
-    dry_run::{Prospect, Rehearsal},
-    execute::execute,
-    list, lookup,
-    plan::Request,
-    syntax,
+    args, change::Change, dry_run::Rehearsal, execute::execute, list::Eroutes, lookup,
+    plan::Request, syntax,
 };
 use crate::{
+    about::About,
     console::Console,
     driver,
     failure::Failure,
     given::Given,
     json::Outcome,
-    monitor, options,
+    list, monitor, options,
     program::Program,
-    requests::{How, Requests},
+    requests::{How, Requests, Run},
     system::System,
-    text,
 };
-use klips::said::Said;
 use pfkey::Client;
-use serde::Serialize;
 
 /// Does what is asked for.
 pub(crate) fn run<S: System>(
@@ -35,49 +28,37 @@ pub(crate) fn run<S: System>(
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
     let Some(packet) = args::packet(given, program, system)? else {
-        return driver::ask::<Eroutes, S>(given, program, system, console);
+        return driver::ask::<Eroute, S>(given, program, system, console);
     };
     if system.has_netkey() {
         return Err(Failure::refused(BESIDE_NETKEY));
     }
     let color = options::color_of(given);
     lookup::print(&packet, color, program, system, console)
-        .map_err(|failure| failure.during(("get", &[])))
+        .map_err(|failure| failure.during(About::nothing("get")))
 }
 
 /// What is said where the PF_KEY socket is mainline's.
 const BESIDE_NETKEY: &str = "NETKEY does not support eroute table.";
 
 /// The command.
-enum Eroutes {}
+enum Eroute {}
 
-/// Where requests go.
-pub(super) enum Connection<T> {
-    Kernel(Client<T>),
-    Rehearsal(Box<Rehearsal>),
-}
-
-/// What `--json` tells.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(super) enum Told {
-    Done(Outcome),
-    Prospect(Prospect),
-}
-
-impl<S: System> Requests<S> for Eroutes {
+impl<S: System> Requests<S> for Eroute {
     type Request = Request;
-    type Connection = Connection<S::Transport>;
-    type Outcome = Told;
+    type Outcome = Outcome;
+    type Rehearsal = Rehearsal;
 
     const DEFINITION: fn(&str) -> clap::Command = syntax::definition;
+    const LIST: Run<S> = list::print::<Eroutes, S>;
+    const MONITOR: Option<Run<S>> = Some(monitor::print::<Change, S>);
 
     fn beside_netkey() -> String {
         BESIDE_NETKEY.to_owned()
     }
 
-    fn about(request: &Request) -> (&'static str, &[Said]) {
-        (request.action(), request.saids())
+    fn about(request: &Request) -> About<'_> {
+        request.about()
     }
 
     fn read(
@@ -89,51 +70,14 @@ impl<S: System> Requests<S> for Eroutes {
         args::request(given, program, system)
     }
 
-    fn connect(how: How, system: &mut S) -> Result<Self::Connection, Failure> {
-        Ok(if how.dry_run {
-            Connection::Rehearsal(Box::new(Rehearsal::begin(system)?))
-        } else {
-            Connection::Kernel(text::connect(system)?)
-        })
-    }
-
     fn execute(
         request: &Request,
-        connection: &mut Self::Connection,
+        client: &mut Client<S::Transport>,
         program: &Program,
         system: &mut S,
         console: &mut Console<'_>,
-    ) -> Result<Told, Failure> {
-        let about = (request.action(), request.saids());
-        match connection {
-            Connection::Kernel(client) => execute(request, client, program, system, console)
-                .map(|()| Told::Done(Outcome::done(about).of_flow(request.selector()))),
-            Connection::Rehearsal(rehearsal) => rehearsal
-                .rehearse(request, program, console)
-                .map(Told::Prospect),
-        }
-        .map_err(|failure| failure.of_flow(request.selector()))
-    }
-
-    fn list(
-        given: &Given,
-        program: &Program,
-        system: &mut S,
-        console: &mut Console<'_>,
-    ) -> Result<(), Failure> {
-        if program.json {
-            list::print_json(system, console)
-        } else {
-            list::print(options::color_of(given), system, console)
-        }
-    }
-
-    fn monitor(
-        given: &Given,
-        program: &Program,
-        system: &mut S,
-        console: &mut Console<'_>,
-    ) -> Result<(), Failure> {
-        monitor::monitor::<Change, S>(given.flag("timestamp"), program, system, console)
+    ) -> Result<Outcome, Failure> {
+        execute(request, client, program, system, console)?;
+        Ok(Outcome::done(request.about()))
     }
 }

@@ -27,7 +27,7 @@ use serde::Serialize;
 
 /// What has come of a request, for `--json`.
 #[derive(Debug, Serialize)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     #[serde(flatten)]
     outcome: Outcome,
     /// What the kernel tells of an SA that was asked for.
@@ -89,7 +89,7 @@ pub(super) fn execute(
         print(request, info.as_ref(), saref.as_ref(), program, console)?;
     }
     Ok(Answer {
-        outcome: Outcome::done((plan.action(), plan.saids())),
+        outcome: Outcome::done(plan.about()),
         info,
         saref,
     })
@@ -125,7 +125,7 @@ fn explain(plan: &Plan, error: Error) -> Failure {
     let Error::Refused { errno, .. } = error else {
         return text::failure(error);
     };
-    let said = plan.saids().first();
+    let said = plan.about().saids.first();
     // Openswan's words, with the SA in them.
     let (why, reason) = match (plan, errno, said) {
         (Plan::Add(_), Errno::EEXIST, Some(said)) => (

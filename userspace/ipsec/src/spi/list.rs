@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The list of SAs: the bytes of the file, or aligned for a reader at a terminal, or JSON.
+//! The list of SAs.
 //!
 //! JSON is made from `/proc/net/ipsec_spi` and not from a DUMP: so it says the same as the list for
 //! people, in the same order; no receive buffer can be too small for it; a KLIPS of old, which
@@ -15,53 +15,38 @@ use super::{
     limits::{Limit, Limits},
 };
 use crate::{
-    console::Console,
     entry::Entry,
     failure::Failure,
     json::Sa,
-    listing,
-    options::Color,
+    list, listing,
     system::{ProcFile, System},
 };
 use serde::{Serialize, Serializer};
 use std::io::Read;
 
-/// Prints the SAs as the file has them, or for a reader.
-pub(super) fn print(
-    color: Color,
-    system: &mut impl System,
-    console: &mut Console<'_>,
-) -> Result<(), Failure> {
-    if color.aligns(console) {
-        let lines: Vec<_> = lines(&read(system)?).collect();
-        console.print(&aligned(&lines, color.colors(console)))
-    } else {
-        listing::print(system, ProcFile::Spi, console)
+/// The SAs.
+pub(super) enum Sas {}
+
+impl list::List for Sas {
+    const FILE: ProcFile = ProcFile::Spi;
+    type Line = Line;
+
+    fn read(system: &mut impl System) -> Result<Vec<Line>, Failure> {
+        let mut text = String::new();
+        listing::open(system, ProcFile::Spi)?
+            .read_to_string(&mut text)
+            .map_err(|error| Failure::refused(format!("read error: {error}")))?;
+        let lines = text.lines().filter(|line| !line.trim_ascii().is_empty());
+        Ok(lines.map(Line::parse).collect())
     }
-}
 
-/// Prints the SAs as a JSON array, one a line.
-pub(super) fn print_json(
-    system: &mut impl System,
-    console: &mut Console<'_>,
-) -> Result<(), Failure> {
-    console.array(lines(&read(system)?))
-}
+    fn aligned(lines: &[Line], colors: bool) -> String {
+        aligned(lines, colors)
+    }
 
-/// Reads the list whole, so that what is printed is JSON even if the file can't be read to its
-/// end.
-fn read(system: &mut impl System) -> Result<String, Failure> {
-    let mut text = String::new();
-    listing::open(system, ProcFile::Spi)?
-        .read_to_string(&mut text)
-        .map_err(|error| Failure::refused(format!("read error: {error}")))?;
-    Ok(text)
-}
-
-/// The lines that have anything in them.
-fn lines(text: &str) -> impl Iterator<Item = Line> {
-    let lines = text.lines().filter(|line| !line.trim_ascii().is_empty());
-    lines.map(Line::parse)
+    fn json(line: &Line) -> impl Serialize {
+        line
+    }
 }
 
 /// The fields that are numbers.
@@ -93,7 +78,7 @@ const FLAGS: &str = "flags";
 
 /// A line.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Line {
+pub(super) struct Line {
     #[serde(skip)]
     entry: Entry,
     #[serde(flatten)]

@@ -15,5 +15,5 @@ mod plan;
 mod run;
 mod syntax;
 
-pub(crate) use run::run;
+pub(crate) use run::Spi;
 pub(crate) use syntax::definition;

@@ -3,6 +3,7 @@
 //! The message for each request (reference 8.3).
 
 use super::key::KeyBytes;
+use crate::about::About;
 use klips::{
     pfkey::{Address, Header, Key, Lifetime, LifetimeForm, MsgType, Sa, SaState, build::request},
     said::Said,
@@ -11,7 +12,7 @@ use pfkey::{Content, SaRefs};
 use std::{fmt, net::IpAddr, slice};
 
 /// A request, and what is to be told of it.
-pub(super) struct Request {
+pub(crate) struct Request {
     pub(super) plan: Plan,
     /// Whether to say that the kernel has answered.
     pub(super) listen: bool,
@@ -77,22 +78,13 @@ fn header(msg_type: MsgType) -> Header {
 }
 
 impl Plan {
-    /// What it is, in one word.
-    pub(super) fn action(&self) -> &'static str {
+    /// What it is about.
+    pub(super) fn about(&self) -> About<'_> {
         match self {
-            Plan::Get(_) => "get",
-            Plan::Clear => "clear",
-            Plan::Delete(_) => "delete",
-            Plan::Add(_) => "add",
-        }
-    }
-
-    /// The SA that it names, if it names one.
-    pub(super) fn saids(&self) -> &[Said] {
-        match self {
-            Plan::Clear => &[],
-            Plan::Get(addresses) | Plan::Delete(addresses) => slice::from_ref(&addresses.said),
-            Plan::Add(sa) => slice::from_ref(&sa.addresses.said),
+            Plan::Get(addresses) => About::sas("get", slice::from_ref(&addresses.said)),
+            Plan::Clear => About::nothing("clear"),
+            Plan::Delete(addresses) => About::sas("delete", slice::from_ref(&addresses.said)),
+            Plan::Add(sa) => About::sas("add", slice::from_ref(&sa.addresses.said)),
         }
     }
 

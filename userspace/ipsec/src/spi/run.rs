@@ -1,54 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the command does: requests are sent.
+//! What the command is to the driver.
 
 use super::{
     args,
     execute::{self, Answer},
-    list,
+    list::Sas,
     plan::Request,
     syntax,
 };
 use crate::{
+    about::About,
     console::Console,
-    driver,
     failure::Failure,
     given::Given,
-    options,
+    list,
     program::Program,
-    requests::{How, Requests},
+    requests::{How, Requests, Run},
     system::System,
     text,
 };
-use klips::said::Said;
 use pfkey::Client;
-
-/// Does what is asked for.
-pub(crate) fn run<S: System>(
-    given: &Given,
-    program: &Program,
-    system: &mut S,
-    console: &mut Console<'_>,
-) -> Result<(), Failure> {
-    driver::ask::<Spi, S>(given, program, system, console)
-}
+use std::convert::Infallible;
 
 /// The command.
-enum Spi {}
+pub(crate) enum Spi {}
 
 impl<S: System> Requests<S> for Spi {
     type Request = Request;
-    type Connection = Client<S::Transport>;
     type Outcome = Answer;
+    type Rehearsal = Infallible;
 
     const DEFINITION: fn(&str) -> clap::Command = syntax::definition;
+    const LIST: Run<S> = list::print::<Sas, S>;
 
     fn beside_netkey() -> String {
         text::beside_netkey("spi")
     }
 
-    fn about(request: &Request) -> (&'static str, &[Said]) {
-        (request.plan.action(), request.plan.saids())
+    fn about(request: &Request) -> About<'_> {
+        request.plan.about()
     }
 
     fn read(
@@ -60,30 +51,13 @@ impl<S: System> Requests<S> for Spi {
         args::request(given, how, program, system)
     }
 
-    fn connect(_: How, system: &mut S) -> Result<Self::Connection, Failure> {
-        text::connect(system)
-    }
-
     fn execute(
         request: &Request,
-        client: &mut Self::Connection,
+        client: &mut Client<S::Transport>,
         program: &Program,
         _: &mut S,
         console: &mut Console<'_>,
     ) -> Result<Answer, Failure> {
         execute::execute(request, client, program, console)
-    }
-
-    fn list(
-        given: &Given,
-        program: &Program,
-        system: &mut S,
-        console: &mut Console<'_>,
-    ) -> Result<(), Failure> {
-        if program.json {
-            list::print_json(system, console)
-        } else {
-            list::print(options::color_of(given), system, console)
-        }
     }
 }

@@ -69,11 +69,7 @@ pub(super) struct Event {
 impl monitor::Change for Change {
     type Event = Event;
 
-    fn told_by(bytes: &[u8]) -> Option<Self> {
-        let header = Header::parse(bytes).ok()?;
-        if header.errno != 0 {
-            return None;
-        }
+    fn told_by(header: Header, bytes: &[u8]) -> Option<Self> {
         let message = Message::parse(header, bytes, Direction::Out).ok()?;
         if header.msg_type == MsgType::Flush {
             let satype = header.satype_or_all().ok()?;

@@ -9,8 +9,9 @@ use crate::{
     entry::Entry,
     failure::Failure,
     groups::Groups,
-    json::{Ending, Outcome, Sa},
+    json::{Outcome, Sa},
     program::Program,
+    requests::Rehearse,
     system::System,
     unsent::{Unsent, would_send},
 };
@@ -19,14 +20,14 @@ use pfkey::describe::Description;
 use serde::Serialize;
 
 /// The groups as they would be, and what messages would be sent over.
-pub(super) struct Rehearsal {
+pub(crate) struct Rehearsal {
     groups: Groups,
     unsent: Unsent,
 }
 
 /// What `--json` tells of a request that would succeed.
 #[derive(Serialize)]
-pub(super) struct Prospect {
+pub(crate) struct Prospect {
     #[serde(flatten)]
     outcome: Outcome,
     /// The SAs that would leave their group, inside to outside.
@@ -57,17 +58,17 @@ impl Sent {
     }
 }
 
-impl Rehearsal {
-    /// Begins with the groups that there are.
-    pub(super) fn begin(system: &mut impl System) -> Result<Self, Failure> {
+impl Rehearse<Request> for Rehearsal {
+    type Prospect = Prospect;
+
+    fn begin(system: &mut impl System) -> Result<Self, Failure> {
         Ok(Rehearsal {
             groups: Groups::read(system)?,
             unsent: Unsent::new(),
         })
     }
 
-    /// Tells what would come of a request, and has it come for those that follow.
-    pub(super) fn rehearse(
+    fn rehearse(
         &mut self,
         request: &Request,
         program: &Program,
@@ -94,15 +95,14 @@ impl Rehearsal {
             console.print(&would_do(request, &leaving))?;
         }
         Ok(Prospect {
-            outcome: Outcome {
-                result: Ending::WouldSucceed,
-                ..Outcome::done((request.action(), request.saids()))
-            },
+            outcome: Outcome::would_succeed(request.about()),
             leaving: leaving.iter().map(Sa::of_entry).collect(),
             sent: Sent::of(messages),
         })
     }
+}
 
+impl Rehearsal {
     fn group(&mut self, saids: &[Said]) -> Result<(), Failure> {
         let result = self.groups.group(saids);
         result.map_err(|ListError { member, reason }| {

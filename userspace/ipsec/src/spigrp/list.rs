@@ -1,43 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The list of groups: the bytes of the file, or aligned for a reader at a terminal, or JSON.
+//! The list of groups.
 
 use crate::{
-    console::Console,
     entry::Entry,
     failure::Failure,
     json::Sa,
-    listing,
-    options::Color,
+    list, listing,
     system::{ProcFile, System},
 };
+use serde::Serialize;
 
-/// Prints the groups as the file has them, or for a reader.
-pub(super) fn print(
-    color: Color,
-    system: &mut impl System,
-    console: &mut Console<'_>,
-) -> Result<(), Failure> {
-    if color.aligns(console) {
-        let chains = listing::chains(system)?;
-        console.print(&aligned(&chains, color.colors(console)))
-    } else {
-        listing::print(system, ProcFile::SpiGrp, console)
+/// The chains of SAs.
+pub(super) enum Groups {}
+
+impl list::List for Groups {
+    const FILE: ProcFile = ProcFile::SpiGrp;
+    type Line = Vec<Entry>;
+
+    fn read(system: &mut impl System) -> Result<Vec<Vec<Entry>>, Failure> {
+        listing::chains(system)
     }
-}
 
-/// Prints the groups as a JSON array of chains, one a line.
-pub(super) fn print_json(
-    system: &mut impl System,
-    console: &mut Console<'_>,
-) -> Result<(), Failure> {
-    // Whole, so that what is printed is JSON even if the file can't be read to its end.
-    let chains = listing::chains(system)?;
-    console.array(
-        chains
-            .iter()
-            .map(|chain| chain.iter().map(Sa::of_entry).collect::<Vec<_>>()),
-    )
+    fn aligned(chains: &[Vec<Entry>], colors: bool) -> String {
+        aligned(chains, colors)
+    }
+
+    fn json(chain: &Vec<Entry>) -> impl Serialize {
+        chain.iter().map(Sa::of_entry).collect::<Vec<_>>()
+    }
 }
 
 /// A line per chain and a column per place in it, so that what is innermost stands below what is

@@ -14,5 +14,5 @@ mod run;
 mod sas;
 mod syntax;
 
-pub(crate) use run::run;
+pub(crate) use run::SpiGrp;
 pub(crate) use syntax::definition;

@@ -2,7 +2,7 @@
 
 //! Which messages group or ungroup SAs (reference 5.1, contract 4).
 
-use crate::failure::Failure;
+use crate::{about::About, failure::Failure};
 use klips::{
     pfkey::{
         Address, Header, MsgType, Sa, SaType,
@@ -36,12 +36,12 @@ impl Request {
         }
     }
 
-    /// What it is, in one word.
-    pub(super) fn action(&self) -> &'static str {
+    /// What it is about.
+    pub(super) fn about(&self) -> About<'_> {
         match self {
-            Request::Ungroup(_) => "ungroup",
-            Request::Group(_) => "group",
-            Request::Join(_) => "join",
+            Request::Ungroup(said) => About::sas("ungroup", std::slice::from_ref(said)),
+            Request::Group(saids) => About::sas("group", saids),
+            Request::Join(saids) => About::sas("join", saids),
         }
     }
 
@@ -59,14 +59,6 @@ impl Request {
             Request::Join(saids) => Ok(pairs(saids)
                 .map(|(inner, outer)| link(inner, outer))
                 .collect()),
-        }
-    }
-
-    /// The SAs that it names.
-    pub(super) fn saids(&self) -> &[Said] {
-        match self {
-            Request::Ungroup(said) => std::slice::from_ref(said),
-            Request::Group(saids) | Request::Join(saids) => saids,
         }
     }
 }

@@ -1,72 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the command does: requests are sent, or tried on what is listed.
+//! What the command is to the driver.
 
 use super::{
-    args,
-    change::Change,
-    dry_run::{Prospect, Rehearsal},
-    execute::execute,
-    list,
-    plan::Request,
-    syntax,
+    args, change::Change, dry_run::Rehearsal, execute::execute, list::Groups, plan::Request, syntax,
 };
 use crate::{
+    about::About,
     console::Console,
-    driver,
     failure::Failure,
     given::Given,
     json::Outcome,
-    monitor, options,
+    list, monitor,
     program::Program,
-    requests::{How, Requests},
+    requests::{How, Requests, Run},
     system::System,
     text,
 };
-use klips::said::Said;
 use pfkey::Client;
-use serde::Serialize;
-
-/// Does what is asked for.
-pub(crate) fn run<S: System>(
-    given: &Given,
-    program: &Program,
-    system: &mut S,
-    console: &mut Console<'_>,
-) -> Result<(), Failure> {
-    driver::ask::<SpiGrp, S>(given, program, system, console)
-}
 
 /// The command.
-enum SpiGrp {}
-
-/// Where requests go.
-pub(super) enum Connection<T> {
-    Kernel(Client<T>),
-    Rehearsal(Rehearsal),
-}
-
-/// What `--json` tells.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(super) enum Told {
-    Done(Outcome),
-    Prospect(Prospect),
-}
+pub(crate) enum SpiGrp {}
 
 impl<S: System> Requests<S> for SpiGrp {
     type Request = Request;
-    type Connection = Connection<S::Transport>;
-    type Outcome = Told;
+    type Outcome = Outcome;
+    type Rehearsal = Rehearsal;
 
     const DEFINITION: fn(&str) -> clap::Command = syntax::definition;
+    const LIST: Run<S> = list::print::<Groups, S>;
+    const MONITOR: Option<Run<S>> = Some(monitor::print::<Change, S>);
 
     fn beside_netkey() -> String {
         text::beside_netkey("spigrp")
     }
 
-    fn about(request: &Request) -> (&'static str, &[Said]) {
-        (request.action(), request.saids())
+    fn about(request: &Request) -> About<'_> {
+        request.about()
     }
 
     fn read(
@@ -78,52 +48,14 @@ impl<S: System> Requests<S> for SpiGrp {
         args::request(given, program, system)
     }
 
-    fn connect(how: How, system: &mut S) -> Result<Self::Connection, Failure> {
-        Ok(if how.dry_run {
-            Connection::Rehearsal(Rehearsal::begin(system)?)
-        } else {
-            Connection::Kernel(text::connect(system)?)
-        })
-    }
-
     fn execute(
         request: &Request,
-        connection: &mut Self::Connection,
+        client: &mut Client<S::Transport>,
         program: &Program,
         system: &mut S,
         console: &mut Console<'_>,
-    ) -> Result<Told, Failure> {
-        match connection {
-            Connection::Kernel(client) => {
-                execute(request, client, program, system, console)?;
-                let about = (request.action(), request.saids());
-                Ok(Told::Done(Outcome::done(about)))
-            }
-            Connection::Rehearsal(rehearsal) => rehearsal
-                .rehearse(request, program, console)
-                .map(Told::Prospect),
-        }
-    }
-
-    fn list(
-        given: &Given,
-        program: &Program,
-        system: &mut S,
-        console: &mut Console<'_>,
-    ) -> Result<(), Failure> {
-        if program.json {
-            list::print_json(system, console)
-        } else {
-            list::print(options::color_of(given), system, console)
-        }
-    }
-
-    fn monitor(
-        given: &Given,
-        program: &Program,
-        system: &mut S,
-        console: &mut Console<'_>,
-    ) -> Result<(), Failure> {
-        monitor::monitor::<Change, S>(given.flag("timestamp"), program, system, console)
+    ) -> Result<Outcome, Failure> {
+        execute(request, client, program, system, console)?;
+        Ok(Outcome::done(request.about()))
     }
 }
