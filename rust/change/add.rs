@@ -21,6 +21,7 @@ use crate::{
         Refusal,
         State, //
     },
+    post::Draft,
     sadb::{
         AddError,
         Prepared,
@@ -29,18 +30,18 @@ use crate::{
 };
 
 /// Adds an SA: one that ADD describes, or a larval one that reserves an SPI.
-pub struct Add<H: Host> {
+pub struct Add {
     /// The SA.
     pub sa: Boxed<Sa>,
     /// Whether its algorithms and keys go together. That there is such an SA already is told before
     /// what is wrong with this one.
     pub algorithms: Result<(), Refusal>,
     /// The answer.
-    pub answer: H::Draft,
+    pub answer: Draft,
 }
 
-impl<H: Host> Change<H> for Add<H> {
-    type Plan = (Prepared, Plan<H::Engine>, H::Draft);
+impl<H: Host> Change<H> for Add {
+    type Plan = (Prepared, Plan<H::Engine>, Draft);
     type Removed = ();
 
     fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
@@ -57,7 +58,7 @@ impl<H: Host> Change<H> for Add<H> {
         Ok((sa, plan, self.answer))
     }
 
-    fn commit((sa, plan, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<H, ()> {
+    fn commit((sa, plan, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<()> {
         let (said, larval) = (sa.spec().said(), sa.spec().state == SaState::Larval);
         state.sadb.add(sa);
         state.carry_out(host, plan);

@@ -22,7 +22,8 @@ use crate::{
         Host,
         Refusal,
         State, //
-    }, //
+    },
+    post::Draft, //
 };
 
 /// How many eroutes are removed before others get their turn.
@@ -38,7 +39,7 @@ pub enum Before {
 }
 
 /// Adds an eroute.
-pub struct AddEroute<H: Host> {
+pub struct AddEroute {
     /// Which packets it is for.
     pub selector: Selector,
     /// The SA that they go through first, which need not be there, or a magic one.
@@ -46,11 +47,11 @@ pub struct AddEroute<H: Host> {
     /// What it needs before.
     pub before: Before,
     /// The answer.
-    pub answer: H::Draft,
+    pub answer: Draft,
 }
 
-impl<H: Host> Change<H> for AddEroute<H> {
-    type Plan = (Selector, Said, Plan<H::Engine>, H::Draft);
+impl<H: Host> Change<H> for AddEroute {
+    type Plan = (Selector, Said, Plan<H::Engine>, Draft);
     type Removed = ();
 
     fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
@@ -69,7 +70,7 @@ impl<H: Host> Change<H> for AddEroute<H> {
         (selector, said, plan, answer): Self::Plan,
         host: &H,
         state: &mut State<H>,
-    ) -> Done<H, ()> {
+    ) -> Done<()> {
         state.carry_out(host, plan);
         let open = state.flows.find(&selector).is_some_and(|it| it.is_open());
         state.trace(
@@ -87,17 +88,17 @@ impl<H: Host> Change<H> for AddEroute<H> {
 }
 
 /// Says what may come out of a tunnel.
-pub struct SetInflow<H: Host> {
+pub struct SetInflow {
     /// Which packets.
     pub selector: Selector,
     /// The tunnel, or an SA outside of it.
     pub said: Said,
     /// The answer.
-    pub answer: H::Draft,
+    pub answer: Draft,
 }
 
-impl<H: Host> Change<H> for SetInflow<H> {
-    type Plan = (Selector, Said, Plan<H::Engine>, H::Draft);
+impl<H: Host> Change<H> for SetInflow {
+    type Plan = (Selector, Said, Plan<H::Engine>, Draft);
     type Removed = ();
 
     fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
@@ -110,7 +111,7 @@ impl<H: Host> Change<H> for SetInflow<H> {
         (selector, said, plan, answer): Self::Plan,
         host: &H,
         state: &mut State<H>,
-    ) -> Done<H, ()> {
+    ) -> Done<()> {
         state.carry_out(host, plan);
         state.trace(
             host,
@@ -126,15 +127,15 @@ impl<H: Host> Change<H> for SetInflow<H> {
 }
 
 /// Removes an eroute.
-pub struct RemoveEroute<H: Host> {
+pub struct RemoveEroute {
     /// Which packets it is for.
     pub selector: Selector,
     /// The answer.
-    pub answer: H::Draft,
+    pub answer: Draft,
 }
 
-impl<H: Host> Change<H> for RemoveEroute<H> {
-    type Plan = (Selector, H::Draft);
+impl<H: Host> Change<H> for RemoveEroute {
+    type Plan = (Selector, Draft);
     type Removed = ();
 
     fn plan(self, _host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
@@ -144,7 +145,7 @@ impl<H: Host> Change<H> for RemoveEroute<H> {
         Ok((self.selector, self.answer))
     }
 
-    fn commit((selector, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<H, ()> {
+    fn commit((selector, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<()> {
         state.flows.remove(host.engine(), &selector);
         state.trace(
             host,
@@ -177,7 +178,7 @@ impl<H: Host> Change<H> for ClearSome {
         ClearSome { position, end }: Self,
         host: &H,
         state: &mut State<H>,
-    ) -> Done<H, Option<u64>> {
+    ) -> Done<Option<u64>> {
         Done {
             answer: None,
             others: Vector::new(),

@@ -29,21 +29,22 @@ use crate::{
         Refusal,
         State, //
     },
+    post::Draft,
     sadb::Age, //
 };
 
 /// Links one SA to the outside of another.
-pub struct Link<H: Host> {
+pub struct Link {
     /// The inner one.
     pub inner: Said,
     /// The outer one; `None` if its name is incomplete, which is no SA's.
     pub outer: Option<Said>,
     /// The answer.
-    pub answer: H::Draft,
+    pub answer: Draft,
 }
 
-impl<H: Host> Change<H> for Link<H> {
-    type Plan = (Age, Age, Plan<H::Engine>, H::Draft);
+impl<H: Host> Change<H> for Link {
+    type Plan = (Age, Age, Plan<H::Engine>, Draft);
     type Removed = ();
 
     fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
@@ -66,7 +67,7 @@ impl<H: Host> Change<H> for Link<H> {
         (inner, outer, plan, answer): Self::Plan,
         host: &H,
         state: &mut State<H>,
-    ) -> Done<H, ()> {
+    ) -> Done<()> {
         group::link(&mut state.sadb, inner, outer);
         state.carry_out(host, plan);
         if let Some(sa) = state.sadb.get(inner) {
@@ -82,20 +83,20 @@ impl<H: Host> Change<H> for Link<H> {
 }
 
 /// Makes one group of a list of SAs.
-pub struct Group<H: Host> {
+pub struct Group {
     /// The innermost one.
     pub first: Said,
     /// The others, inside to outside.
     pub others: GroupList,
     /// The answer.
-    pub answer: H::Draft,
+    pub answer: Draft,
 }
 
 /// The most SAs in a list.
 const LIST_MAX: usize = 1 + GroupList::MAX;
 
-impl<H: Host> Change<H> for Group<H> {
-    type Plan = ([Option<Age>; LIST_MAX], usize, Plan<H::Engine>, H::Draft);
+impl<H: Host> Change<H> for Group {
+    type Plan = ([Option<Age>; LIST_MAX], usize, Plan<H::Engine>, Draft);
     type Removed = ();
 
     fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
@@ -117,11 +118,7 @@ impl<H: Host> Change<H> for Group<H> {
         Ok((ages, len, plan, self.answer))
     }
 
-    fn commit(
-        (ages, len, plan, answer): Self::Plan,
-        host: &H,
-        state: &mut State<H>,
-    ) -> Done<H, ()> {
+    fn commit((ages, len, plan, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<()> {
         group::link_list(&mut state.sadb, &ages[..len]);
         state.carry_out(host, plan);
         if let Some(sa) = ages[0].and_then(|age| state.sadb.get(age)) {
@@ -137,15 +134,15 @@ impl<H: Host> Change<H> for Group<H> {
 }
 
 /// Takes the group apart that an SA is in.
-pub struct Ungroup<H: Host> {
+pub struct Ungroup {
     /// The SA.
     pub said: Said,
     /// The answer.
-    pub answer: H::Draft,
+    pub answer: Draft,
 }
 
-impl<H: Host> Change<H> for Ungroup<H> {
-    type Plan = (Age, Plan<H::Engine>, H::Draft);
+impl<H: Host> Change<H> for Ungroup {
+    type Plan = (Age, Plan<H::Engine>, Draft);
     type Removed = ();
 
     fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
@@ -156,7 +153,7 @@ impl<H: Host> Change<H> for Ungroup<H> {
         Ok((age, plan, self.answer))
     }
 
-    fn commit((age, plan, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<H, ()> {
+    fn commit((age, plan, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<()> {
         group::ungroup(&mut state.sadb, age);
         state.carry_out(host, plan);
         if let Some(sa) = state.sadb.get(age) {

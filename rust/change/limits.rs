@@ -30,7 +30,10 @@ use crate::{
         Refusal,
         State, //
     },
-    post::about,
+    post::{
+        about,
+        Draft, //
+    },
     sadb::{
         Age,
         Dying,
@@ -57,22 +60,22 @@ struct PassUsage {
 }
 
 /// What is due.
-pub enum Passed<H: Host> {
+pub enum Passed {
     /// Nothing.
     None,
     /// A soft limit is passed: the SA becomes dying, and the message says so.
-    Soft(Dying, H::Draft),
+    Soft(Dying, Draft),
     /// A hard limit is passed, or nobody has come for a larval SA.
-    Hard(Removal<H>),
+    Hard(Removal),
     /// Somebody has taken its state out.
-    Taken(Removal<H>),
+    Taken(Removal),
 }
 
 impl<H: Host> Change<H> for PassLimit {
-    type Plan = Passed<H>;
+    type Plan = Passed;
     type Removed = Vector<Removed>;
 
-    fn plan(self, host: &H, state: &mut State<H>) -> Result<Passed<H>, Refusal> {
+    fn plan(self, host: &H, state: &mut State<H>) -> Result<Passed, Refusal> {
         let seq = state.seq.wrapping_add(1);
         let Some(sa) = state.sadb.due(self.now) else {
             return Ok(Passed::None);
@@ -84,16 +87,16 @@ impl<H: Host> Change<H> for PassLimit {
         Passed::soft(host, state, age, seq)
     }
 
-    fn commit(plan: Passed<H>, host: &H, state: &mut State<H>) -> Done<H, Vector<Removed>> {
+    fn commit(plan: Passed, host: &H, state: &mut State<H>) -> Done<Vector<Removed>> {
         plan.commit(host, state)
     }
 }
 
 impl<H: Host> Change<H> for PassUsage {
-    type Plan = Passed<H>;
+    type Plan = Passed;
     type Removed = Vector<Removed>;
 
-    fn plan(self, host: &H, state: &mut State<H>) -> Result<Passed<H>, Refusal> {
+    fn plan(self, host: &H, state: &mut State<H>) -> Result<Passed, Refusal> {
         let seq = state.seq.wrapping_add(1);
         let (Some(live), Some(sa)) = (state.flows.live(self.age), state.sadb.get(self.age)) else {
             return Ok(Passed::None);
@@ -115,7 +118,7 @@ impl<H: Host> Change<H> for PassUsage {
         }
     }
 
-    fn commit(plan: Passed<H>, host: &H, state: &mut State<H>) -> Done<H, Vector<Removed>> {
+    fn commit(plan: Passed, host: &H, state: &mut State<H>) -> Done<Vector<Removed>> {
         plan.commit(host, state)
     }
 }
@@ -170,8 +173,8 @@ fn find_ended<H: Host>(host: &H, from: Age) -> (Option<Age>, Option<Age>) {
     (None, Some(next))
 }
 
-impl<H: Host> Passed<H> {
-    fn soft(host: &H, state: &mut State<H>, age: Age, seq: u32) -> Result<Self, Refusal> {
+impl Passed {
+    fn soft<H: Host>(host: &H, state: &mut State<H>, age: Age, seq: u32) -> Result<Self, Refusal> {
         let Some(sa) = state.sadb.get(age) else {
             return Ok(Passed::None);
         };
@@ -180,13 +183,13 @@ impl<H: Host> Passed<H> {
         Ok(Passed::Soft(state.sadb.prepare_dying(age)?, message))
     }
 
-    fn hard(host: &H, state: &State<H>, sa: &Sa, seq: u32) -> Result<Self, Refusal> {
+    fn hard<H: Host>(host: &H, state: &State<H>, sa: &Sa, seq: u32) -> Result<Self, Refusal> {
         let used = (sa, &state.usage(host, sa));
         let message = about::expiry_of(host, used, seq, (Ext::LifetimeHard, &sa.spec.hard))?;
         Ok(Passed::Hard(Removal::told(host, state, sa.age(), message)?))
     }
 
-    fn commit(self, host: &H, state: &mut State<H>) -> Done<H, Vector<Removed>> {
+    fn commit<H: Host>(self, host: &H, state: &mut State<H>) -> Done<Vector<Removed>> {
         let answer = match self {
             Passed::None => None,
             Passed::Soft(dying, message) => {

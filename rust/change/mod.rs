@@ -66,7 +66,10 @@ use crate::{
         Refusal,
         State, //
     },
-    post::Audience, //
+    post::{
+        Audience,
+        Draft, //
+    }, //
 };
 
 /// How often states are looked at. The engine itself keeps packets from states that are used up or
@@ -84,21 +87,21 @@ pub trait Change<H: Host>: Sized {
     fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal>;
 
     /// Changes the tables. Nothing else has changed them since the plan was made.
-    fn commit(plan: Self::Plan, host: &H, state: &mut State<H>) -> Done<H, Self::Removed>;
+    fn commit(plan: Self::Plan, host: &H, state: &mut State<H>) -> Done<Self::Removed>;
 }
 
 /// What a change leaves to be done.
-pub struct Done<H: Host, R> {
+pub struct Done<R> {
     /// What everybody is told: first the answer to a request, if there is one.
-    answer: Option<H::Draft>,
+    answer: Option<Draft>,
     /// Then the rest, in order.
-    others: Vector<H::Draft>,
+    others: Vector<Draft>,
     removed: R,
 }
 
-impl<H: Host> Done<H, ()> {
+impl Done<()> {
     /// Nothing was removed, and this is all that is told.
-    fn told(answer: H::Draft) -> Self {
+    fn told(answer: Draft) -> Self {
         Done {
             answer: Some(answer),
             others: Vector::new(),

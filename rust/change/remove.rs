@@ -27,7 +27,10 @@ use crate::{
         Refusal,
         State, //
     },
-    post::about,
+    post::{
+        about,
+        Draft, //
+    },
     sadb::{
         Age,
         Removed,
@@ -39,42 +42,42 @@ use crate::{
 const STEP: usize = 64;
 
 /// Removes an SA and the whole group that it is in. Each of them is told of.
-pub struct Remove<H: Host> {
+pub struct Remove {
     /// The SA.
     pub said: Said,
     /// The answer, which tells of the SA itself.
-    pub answer: H::Draft,
+    pub answer: Draft,
 }
 
-impl<H: Host> Change<H> for Remove<H> {
-    type Plan = Removal<H>;
+impl<H: Host> Change<H> for Remove {
+    type Plan = Removal;
     type Removed = Vector<Removed>;
 
-    fn plan(self, host: &H, state: &mut State<H>) -> Result<Removal<H>, Refusal> {
+    fn plan(self, host: &H, state: &mut State<H>) -> Result<Removal, Refusal> {
         let sa = state.sadb.find(&self.said).ok_or(Errno::ESRCH)?;
         let age = sa.age();
         Ok(Removal::told(host, state, age, self.answer)?)
     }
 
-    fn commit(plan: Removal<H>, host: &H, state: &mut State<H>) -> Done<H, Vector<Removed>> {
+    fn commit(plan: Removal, host: &H, state: &mut State<H>) -> Done<Vector<Removed>> {
         plan.commit(host, state)
     }
 }
 
 /// What it takes to remove a chain.
-pub struct Removal<H: Host> {
+pub struct Removal {
     age: Age,
     /// What is told of that SA, and of each of its mates.
-    answer: Option<H::Draft>,
-    mates: Vector<H::Draft>,
+    answer: Option<Draft>,
+    mates: Vector<Draft>,
     /// Room for them.
     removed: Vector<Removed>,
 }
 
-impl<H: Host> Removal<H> {
+impl Removal {
     /// Of the chain that an SA is in, with nobody told. Nothing depends on the room for it: without,
     /// it is freed under the lock.
-    fn silent(state: &State<H>, age: Age) -> Self {
+    fn silent<H: Host>(state: &State<H>, age: Age) -> Self {
         let mut removed = Vector::new();
         if let Some(sa) = state.sadb.get(age) {
             let _ = memory::reserve(&mut removed, state.sadb.chain(sa).count());
@@ -89,11 +92,11 @@ impl<H: Host> Removal<H> {
 
     /// The same with everybody told: by `answer` of the SA itself, and by a message of each of its
     /// mates.
-    pub(super) fn told(
+    pub(super) fn told<H: Host>(
         host: &H,
         state: &State<H>,
         age: Age,
-        answer: H::Draft,
+        answer: Draft,
     ) -> Result<Self, OutOfMemory> {
         let mut removal = Removal::silent(state, age);
         removal.answer = Some(answer);
@@ -105,7 +108,7 @@ impl<H: Host> Removal<H> {
         Ok(removal)
     }
 
-    pub(super) fn commit(self, host: &H, state: &mut State<H>) -> Done<H, Vector<Removed>> {
+    pub(super) fn commit<H: Host>(self, host: &H, state: &mut State<H>) -> Done<Vector<Removed>> {
         let Removal {
             age,
             answer,
@@ -141,14 +144,14 @@ struct RemoveSilently {
 }
 
 impl<H: Host> Change<H> for RemoveSilently {
-    type Plan = Removal<H>;
+    type Plan = Removal;
     type Removed = Vector<Removed>;
 
-    fn plan(self, _host: &H, state: &mut State<H>) -> Result<Removal<H>, Refusal> {
+    fn plan(self, _host: &H, state: &mut State<H>) -> Result<Removal, Refusal> {
         Ok(Removal::silent(state, self.age))
     }
 
-    fn commit(plan: Removal<H>, host: &H, state: &mut State<H>) -> Done<H, Vector<Removed>> {
+    fn commit(plan: Removal, host: &H, state: &mut State<H>) -> Done<Vector<Removed>> {
         plan.commit(host, state)
     }
 }
@@ -191,20 +194,20 @@ fn find_type<H: Host>(
 }
 
 /// Removes all SAs.
-struct RemoveAll<H: Host> {
+struct RemoveAll {
     /// The answer, if there was a request.
-    answer: Option<H::Draft>,
+    answer: Option<Draft>,
 }
 
-impl<H: Host> Change<H> for RemoveAll<H> {
-    type Plan = Option<H::Draft>;
+impl<H: Host> Change<H> for RemoveAll {
+    type Plan = Option<Draft>;
     type Removed = (RemovedAll, RemovedStates<H::Engine>);
 
-    fn plan(self, _host: &H, _state: &mut State<H>) -> Result<Option<H::Draft>, Refusal> {
+    fn plan(self, _host: &H, _state: &mut State<H>) -> Result<Option<Draft>, Refusal> {
         Ok(self.answer)
     }
 
-    fn commit(answer: Option<H::Draft>, host: &H, state: &mut State<H>) -> Done<H, Self::Removed> {
+    fn commit(answer: Option<Draft>, host: &H, state: &mut State<H>) -> Done<Self::Removed> {
         let states = state.flows.remove_all(host.engine(), &state.sadb);
         let removed = state.sadb.remove_all();
         state.trace(
@@ -221,7 +224,7 @@ impl<H: Host> Change<H> for RemoveAll<H> {
 }
 
 /// Removes all SAs, answers if there was a request, and frees them step by step.
-pub fn remove_all<H: Host>(host: &H, answer: Option<H::Draft>) -> Result<(), Refusal> {
+pub fn remove_all<H: Host>(host: &H, answer: Option<Draft>) -> Result<(), Refusal> {
     let (mut removed, mut states) = make(host, RemoveAll { answer })?;
     while states.delete_some(host.engine(), STEP) {
         host.cond_resched();

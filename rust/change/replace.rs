@@ -24,6 +24,7 @@ use crate::{
         Refusal,
         State, //
     },
+    post::Draft,
     sadb::{
         Age,
         Replacement,
@@ -32,18 +33,18 @@ use crate::{
 };
 
 /// Replaces an SA in its place in its group.
-pub struct Replace<H: Host> {
+pub struct Replace {
     /// What it is to be.
     pub sa: Boxed<Sa>,
     /// Whether its algorithms and keys go together. That there is no such SA is told before what is
     /// wrong with this one.
     pub algorithms: Result<(), Refusal>,
     /// The answer.
-    pub answer: H::Draft,
+    pub answer: Draft,
 }
 
-impl<H: Host> Change<H> for Replace<H> {
-    type Plan = (Age, Replacement, Plan<H::Engine>, H::Draft);
+impl<H: Host> Change<H> for Replace {
+    type Plan = (Age, Replacement, Plan<H::Engine>, Draft);
     type Removed = Boxed<Sa>;
 
     fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
@@ -67,7 +68,7 @@ impl<H: Host> Change<H> for Replace<H> {
         (age, replacement, plan, answer): Self::Plan,
         host: &H,
         state: &mut State<H>,
-    ) -> Done<H, Boxed<Sa>> {
+    ) -> Done<Boxed<Sa>> {
         let removed = state.sadb.replace(age, replacement);
         state.carry_out(host, plan);
         let said = removed.spec.said();
@@ -95,9 +96,9 @@ pub struct SetPorts<A> {
 impl<H, A> Change<H> for SetPorts<A>
 where
     H: Host,
-    A: FnOnce(&Sa, &Usage) -> Result<H::Draft, OutOfMemory>,
+    A: FnOnce(&Sa, &Usage) -> Result<Draft, OutOfMemory>,
 {
-    type Plan = (Age, Option<u16>, Option<u16>, H::Draft);
+    type Plan = (Age, Option<u16>, Option<u16>, Draft);
     type Removed = ();
 
     fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
@@ -106,11 +107,7 @@ where
         Ok((sa.age(), self.sport, self.dport, answer))
     }
 
-    fn commit(
-        (age, sport, dport, answer): Self::Plan,
-        host: &H,
-        state: &mut State<H>,
-    ) -> Done<H, ()> {
+    fn commit((age, sport, dport, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<()> {
         state.sadb.set_ports(age, sport, dport);
         if let Some(sa) = state.sadb.get(age) {
             state.flows.set_ports(host.engine(), sa);

@@ -2,7 +2,10 @@
 
 //! What is told of an SA. Its keys never are.
 
-use super::write;
+use super::{
+    write,
+    Draft, //
+};
 use crate::{
     klips_core::{
         pfkey::{
@@ -98,7 +101,7 @@ pub fn describe(sa: &sadb::Sa, usage: &Usage, out: &mut Builder<'_>) {
 
 /// Tells that an SA went with its group. Nobody asked for it by name, so it carries neither a
 /// sequence number nor a process ID.
-pub fn removal_of<H: Host>(host: &H, sa: &sadb::Sa) -> Result<H::Draft, OutOfMemory> {
+pub fn removal_of<H: Host>(host: &H, sa: &sadb::Sa) -> Result<Draft, OutOfMemory> {
     let spec = &sa.spec;
     let header = request(MsgType::Delete, SaType::of(spec.proto) as u8, 0, 0);
     write(host, &header, |out| {
@@ -114,7 +117,7 @@ pub fn expiry_of<H: Host>(
     (sa, usage): (&sadb::Sa, &Usage),
     seq: u32,
     (limit, lifetime): (Ext, &Lifetime),
-) -> Result<H::Draft, OutOfMemory> {
+) -> Result<Draft, OutOfMemory> {
     let spec = &sa.spec;
     let header = request(MsgType::Expire, SaType::of(spec.proto) as u8, seq, 0);
     let mut told = sa_extension(spec);

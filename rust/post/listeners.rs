@@ -13,7 +13,8 @@
 use super::{
     write,
     Awaited,
-    Delivery, //
+    Delivery,
+    Draft, //
 };
 use crate::{
     klips_core::{
@@ -117,11 +118,11 @@ enum Hearing {
 ///
 /// It always holds a message back, until it is known whether that is the last: so there is a last
 /// one, whatever is removed meanwhile.
-pub struct Dump<H: Host> {
+pub struct Dump {
     pub(crate) search: Search,
     /// Messages sent.
     pub(crate) seq: u32,
-    pub(crate) held: H::Draft,
+    pub(crate) held: Draft,
 }
 
 /// Which SAs are still to be told.
@@ -146,7 +147,7 @@ pub struct Listener<H: Host> {
     unseen: u64,
     hearing: Hearing,
     /// The DUMP that it is reading.
-    pub(crate) dump: Option<Dump<H>>,
+    pub(crate) dump: Option<Dump>,
 }
 
 impl<H: Host> Listener<H> {
@@ -183,11 +184,11 @@ impl<H: Host> Listener<H> {
 }
 
 /// Something that is told, until all have seen it.
-struct Post<H: Host> {
-    message: H::Draft,
+struct Post {
+    message: Draft,
     audience: Audience,
     /// The same behind a header of X_PROMISC, once somebody has wanted that.
-    wrapped: Option<Result<H::Draft, OutOfMemory>>,
+    wrapped: Option<Result<Draft, OutOfMemory>>,
 }
 
 /// What a post is to a listener.
@@ -200,8 +201,8 @@ enum Relation {
     None,
 }
 
-impl<H: Host> Post<H> {
-    fn relation_to(&self, listener: &Listener<H>) -> Relation {
+impl Post {
+    fn relation_to<H: Host>(&self, listener: &Listener<H>) -> Relation {
         match self.audience {
             Audience::All => Relation::Addressed,
             // It was told when this was posted.
@@ -218,7 +219,7 @@ impl<H: Host> Post<H> {
     }
 
     /// The message that this is for a listener, if it is one; an error if there is no memory for it.
-    fn message_for(
+    fn message_for<H: Host>(
         &mut self,
         host: &H,
         listener: &Listener<H>,
@@ -293,7 +294,7 @@ pub struct Listeners<H: Host> {
     newest: Option<SocketId>,
     oldest: Option<SocketId>,
     /// What has been posted and not been seen by all. There always is room for one if it is empty.
-    log: Vector<Post<H>>,
+    log: Vector<Post>,
     /// The number of the first of these.
     first: u64,
     /// Where a round through the list is: the next socket to be told.
@@ -497,7 +498,7 @@ impl<H: Host> Listeners<H> {
 
     /// Sends a message to its audience, and a wrapped copy to the promiscuous sockets that are not
     /// of it: a single socket is told at once, others as [`tell`] comes to them, the newest first.
-    pub fn send(&mut self, host: &H, message: H::Draft, audience: Audience) {
+    pub fn send(&mut self, host: &H, message: Draft, audience: Audience) {
         if let Audience::Only(id) = audience {
             self.send_to(host, id, &message);
             if self.promiscuous == 0 {
@@ -651,8 +652,7 @@ impl<H: Host> Listeners<H> {
         }
         if let Some(Hearing::Overrun { meant }) = &mut hearing {
             // The rest is lost, too.
-            let is_meant =
-                |post: &&mut Post<H>| !matches!(post.relation_to(listener), Relation::None);
+            let is_meant = |post: &&mut Post| !matches!(post.relation_to(listener), Relation::None);
             // CAST: lengths fit.
             *meant = meant.wrapping_sub(posts.filter(is_meant).count() as u64);
         }
@@ -685,7 +685,7 @@ impl<H: Host> Default for Listeners<H> {
 }
 
 /// A message behind the header of an X_PROMISC (RFC 2367 section 3.1.11).
-fn wrap<H: Host>(host: &H, message: &[u8]) -> Result<H::Draft, OutOfMemory> {
+fn wrap<H: Host>(host: &H, message: &[u8]) -> Result<Draft, OutOfMemory> {
     let header = request(MsgType::Promisc, 0, 0, 0);
     write(host, &header, |out| out.bytes(message))
 }

@@ -29,10 +29,12 @@ use crate::{
         },
         Header, //
     },
-    memory::OutOfMemory,
+    memory::{
+        OutOfMemory,
+        Vector, //
+    },
     netns::Host, //
 };
-use core::ops::DerefMut;
 
 /// What became of a message for a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,17 +58,16 @@ pub enum Awaited {
     ForDump,
 }
 
+/// A message while it is written and told.
+pub type Draft = Vector<u8>;
+
 /// Sockets as listeners see them.
 pub trait Post {
     /// A reference to an open socket.
     type Socket;
-    /// A message while it is written and told.
-    type Draft: DerefMut<Target = [u8]>;
 
     /// Makes room for a message of `len` bytes.
-    fn draft(&self, len: usize) -> Result<Self::Draft, OutOfMemory>;
-    /// Leaves only the first `len` bytes.
-    fn shorten(&self, draft: &mut Self::Draft, len: usize);
+    fn draft(&self, len: usize) -> Result<Draft, OutOfMemory>;
     /// Queues a message at a socket.
     fn deliver(&self, socket: &Self::Socket, message: &[u8]) -> Delivery;
     /// Has the socket's reader be told, once, that messages have been lost.
@@ -113,13 +114,13 @@ pub fn write<H: Host>(
     host: &H,
     header: &Header,
     extensions: impl Fn(&mut Builder<'_>),
-) -> Result<H::Draft, OutOfMemory> {
+) -> Result<Draft, OutOfMemory> {
     let mut draft = host.draft(USUAL_ROOM)?;
     let mut len = build(header, &mut draft, &extensions).ok_or(OutOfMemory)?;
     if len > USUAL_ROOM {
         draft = host.draft(len)?;
         len = build(header, &mut draft, &extensions).ok_or(OutOfMemory)?;
     }
-    host.shorten(&mut draft, len);
+    draft.truncate(len);
     Ok(draft)
 }

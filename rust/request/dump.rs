@@ -28,6 +28,7 @@ use crate::{
         about,
         write,
         Audience,
+        Draft,
         Dump,
         Search,
         SocketId, //
@@ -41,9 +42,9 @@ const STEP: usize = 64;
 /// Where the sequence number is in a message.
 const SEQ: core::ops::Range<usize> = 8..12;
 
-enum Found<D> {
+enum Found {
     /// The message about the next SA.
-    Message(D),
+    Message(Draft),
     /// Nothing yet.
     Nothing,
     /// All SAs have been looked at.
@@ -93,11 +94,7 @@ pub(super) fn dump<H: Host>(
 
 impl Search {
     /// Looks at some SAs more.
-    fn look<H: Host>(
-        &mut self,
-        host: &H,
-        state: &State<H>,
-    ) -> Result<Found<H::Draft>, OutOfMemory> {
+    fn look<H: Host>(&mut self, host: &H, state: &State<H>) -> Result<Found, OutOfMemory> {
         for _ in 0..STEP {
             let found = state.sadb.at_or_after(self.next);
             let Some(sa) = found.filter(|sa| sa.age() < self.end) else {
@@ -119,7 +116,7 @@ impl Search {
     }
 }
 
-fn send<H: Host>(host: &H, state: &mut State<H>, to: SocketId, mut message: H::Draft, seq: u32) {
+fn send<H: Host>(host: &H, state: &mut State<H>, to: SocketId, mut message: Draft, seq: u32) {
     if let Some(field) = message.get_mut(SEQ) {
         field.copy_from_slice(&seq.to_ne_bytes());
     }

@@ -25,13 +25,13 @@ use crate::{
     },
     memory::{
         self,
-        OutOfMemory,
-        Vector, //
+        OutOfMemory, //
     },
     netns::Host,
     post::{
         Awaited,
         Delivery,
+        Draft,
         Post,
         SocketId,
         SocketInfo, //
@@ -177,14 +177,9 @@ pub struct Socket {
 
 impl Post for Net {
     type Socket = Socket;
-    type Draft = Vector<u8>;
 
-    fn draft(&self, len: usize) -> Result<Vector<u8>, OutOfMemory> {
+    fn draft(&self, len: usize) -> Result<Draft, OutOfMemory> {
         memory::filled(0, len)
-    }
-
-    fn shorten(&self, draft: &mut Vector<u8>, len: usize) {
-        draft.truncate(len);
     }
 
     fn deliver(&self, socket: &Socket, message: &[u8]) -> Delivery {

@@ -431,15 +431,10 @@ impl Clock for TestHost {
 
 impl Post for TestHost {
     type Socket = Socket;
-    type Draft = Vec<u8>;
 
     fn draft(&self, len: usize) -> Result<Vec<u8>, OutOfMemory> {
         // Full of what must not get out.
         memory::filled(self.poison.get(), len)
-    }
-
-    fn shorten(&self, draft: &mut Vec<u8>, len: usize) {
-        draft.truncate(len);
     }
 
     fn deliver(&self, socket: &Socket, message: &[u8]) -> Delivery {
