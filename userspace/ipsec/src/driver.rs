@@ -101,9 +101,7 @@ fn task<C: Requests<S>, S: System>(
         goes_with(given, &["batch", "keep-going", "dry-run"], program)?;
         return Ok(Task::Batch(options));
     }
-    if let Some(monitor) = C::MONITOR
-        && given.flag("monitor")
-    {
+    if let Some(monitor) = C::MONITOR.filter(|_| given.flag("monitor")) {
         goes_with(given, &["monitor", "timestamp"], program)?;
         return Ok(Task::Print("monitor", monitor));
     }
