@@ -20,6 +20,7 @@
 // dead_code be an error for; what is public in them is so for the crate of the same sources that
 // tools and tests use.
 #![expect(unreachable_pub)]
+#![warn(clippy::match_bool)]
 
 use kernel::prelude::*;
 

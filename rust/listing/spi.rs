@@ -37,9 +37,10 @@ impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let spec = &self.sa.spec;
         write!(f, "{} {}", spec.said(), Transform(self.sa))?;
-        f.write_str(match spec.inbound {
-            true => ": dir=in ",
-            false => ": dir=out",
+        f.write_str(if spec.inbound {
+            ": dir=in "
+        } else {
+            ": dir=out"
         })?;
         write!(f, " src={}", spec.src.ip())?;
         if let Some(policy) = &self.policy {
@@ -107,11 +108,13 @@ impl Line<'_> {
         let (current, soft, hard) = (self.sa.current(&self.usage), &spec.soft, &spec.hard);
         let age = self.now.boot.saturating_sub(spec.added.boot);
         f.write_str(" life(c,s,h)=")?;
-        let mut kind =
-            |name: &str, shown: bool, c: u64, s: u64, h: u64| match shown || s != 0 || h != 0 {
-                true => write!(f, "{name}({c},{s},{h})"),
-                false => Ok(()),
-            };
+        let mut kind = |name: &str, shown: bool, c: u64, s: u64, h: u64| {
+            if shown || s != 0 || h != 0 {
+                write!(f, "{name}({c},{s},{h})")
+            } else {
+                Ok(())
+            }
+        };
         kind(
             "alloc",
             current.allocations > 1,

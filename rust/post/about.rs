@@ -42,9 +42,10 @@ pub fn sa_extension(spec: &SaSpec) -> Sa {
         state: spec.state,
         auth: spec.auth,
         encrypt: spec.encrypt,
-        flags: match spec.inbound {
-            true => spec.flags | SAFLAG_PFS,
-            false => spec.flags,
+        flags: if spec.inbound {
+            spec.flags | SAFLAG_PFS
+        } else {
+            spec.flags
         },
         ..Sa::naming(spec.spi)
     }

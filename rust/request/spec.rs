@@ -178,9 +178,10 @@ fn check_algorithms<H: Host>(
 /// Soft limits that are not above the hard ones, where those are set.
 fn capped(soft: &Lifetime, hard: &Lifetime) -> Lifetime {
     fn cap<T: Ord + Default>(soft: T, hard: T) -> T {
-        match hard == T::default() {
-            true => soft,
-            false => soft.min(hard),
+        if hard == T::default() {
+            soft
+        } else {
+            soft.min(hard)
         }
     }
     Lifetime {

@@ -101,10 +101,11 @@ impl Index {
     pub(super) fn bucket_of(&self, hash: u64) -> usize {
         // CAST: masked to less than twice the number of buckets.
         let bucket = hash as usize & (self.full - 1);
-        match bucket < self.len {
-            true => bucket,
+        if bucket < self.len {
+            bucket
+        } else {
             // Not split off yet.
-            false => bucket & (self.full / 2).wrapping_sub(1),
+            bucket & (self.full / 2).wrapping_sub(1)
         }
     }
 
@@ -148,9 +149,10 @@ impl Index {
             self.full /= 2;
         }
         // One chunk is kept in hand, so that an insertion after a removal needs no allocation.
-        let chunk = match self.chunks.len() * CHUNK >= self.len + 2 * CHUNK {
-            true => self.chunks.pop(),
-            false => None,
+        let chunk = if self.chunks.len() * CHUNK >= self.len + 2 * CHUNK {
+            self.chunks.pop()
+        } else {
+            None
         };
         Some(Shrunk { head, into, chunk })
     }

@@ -41,9 +41,12 @@ fn told(host: &TestHost, said: Said, seq: u32) -> Vec<u8> {
 
 /// What a whole dump is.
 fn all_told(host: &TestHost, saids: &[Said]) -> Vec<Vec<u8>> {
-    let number = |index: usize| match index + 1 == saids.len() {
-        true => 0,
-        false => index as u32 + 1,
+    let number = |index: usize| {
+        if index + 1 == saids.len() {
+            0
+        } else {
+            index as u32 + 1
+        }
     };
     let told = (saids.iter().enumerate()).map(|(index, said)| told(host, *said, number(index)));
     let told = told.collect();

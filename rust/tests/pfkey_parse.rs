@@ -258,9 +258,10 @@ fn every_other_extension_is_taken_if_permitted_and_einval_if_not() {
                 }
             }
             let bytes = with(row.msg_type, direction, &exts);
-            let want = match permitted.contains(&number) {
-                true => None,
-                false => Some(Errno::EINVAL),
+            let want = if permitted.contains(&number) {
+                None
+            } else {
+                Some(Errno::EINVAL)
             };
             assert_eq!(
                 errno(&bytes, direction),

@@ -61,9 +61,10 @@ fn names(set: u64) -> String {
         .filter(|ext| set & ext.bit() != 0)
         .map(|ext| format!("{ext:?}"))
         .collect();
-    match names.is_empty() {
-        true => "–".to_owned(),
-        false => names.join(" "),
+    if names.is_empty() {
+        "–".to_owned()
+    } else {
+        names.join(" ")
     }
 }
 

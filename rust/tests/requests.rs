@@ -1215,9 +1215,10 @@ fn list_with_a_grouped_sa_says_which() {
             let other = said("ah.2000@10.0.0.2");
             host.set_up(&add(other));
             let member = four()[at];
-            host.set_up(&match inner {
-                true => pair(member, other),
-                false => pair(other, member),
+            host.set_up(&if inner {
+                pair(member, other)
+            } else {
+                pair(other, member)
             });
             let fault = Some((at as u8, IN_A_GROUP));
             refused_with(&host, &list(&four()), Errno::EEXIST, fault);

@@ -254,8 +254,9 @@ pub fn check(
         }
         SaType::Int => false,
     };
-    match ok {
-        true => Ok(()),
-        false => Err(AlgorithmError::Mismatch),
+    if ok {
+        Ok(())
+    } else {
+        Err(AlgorithmError::Mismatch)
     }
 }

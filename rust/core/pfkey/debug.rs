@@ -112,9 +112,10 @@ impl Masks {
     pub fn change(&mut self, request: &Masks) {
         let set = request.of(Part::Netlink) & SET != 0;
         for (mask, by) in self.0.iter_mut().zip(request.0) {
-            match set {
-                true => *mask |= by,
-                false => *mask &= by,
+            if set {
+                *mask |= by;
+            } else {
+                *mask &= by;
             }
         }
         // The switch itself is no part of the mask.

@@ -204,9 +204,10 @@ impl<'a> Message<'a> {
         }
         let rule = table::extensions(header.msg_type, direction);
         // With an errno, ACQUIRE also tells of a negotiation that failed, with what it was about.
-        self.read_extensions(match refusal && !is_acquire {
-            true => Ext::Fault.bit(),
-            false => rule.permitted,
+        self.read_extensions(if refusal && !is_acquire {
+            Ext::Fault.bit()
+        } else {
+            rule.permitted
         })?;
         if header.errno != 0 {
             return Ok(());
@@ -425,16 +426,18 @@ fn check_satype(header: &Header) -> Result<(), Errno> {
         MsgType::Acquire | MsgType::Register | MsgType::Expire => header.satype != 0,
         _ => true,
     };
-    match ok {
-        true => Ok(()),
-        false => Err(Errno::EINVAL),
+    if ok {
+        Ok(())
+    } else {
+        Err(Errno::EINVAL)
     }
 }
 
 fn ensure(condition: bool) -> Result<(), Errno> {
-    match condition {
-        true => Ok(()),
-        false => Err(Errno::EINVAL),
+    if condition {
+        Ok(())
+    } else {
+        Err(Errno::EINVAL)
     }
 }
 
@@ -513,9 +516,10 @@ where
 
 fn read_sa(bytes: &[u8]) -> Result<Sa, Errno> {
     let (sa, tail) = prefix::<wire::Sa>(bytes)?;
-    let sa_ref = match tail.is_empty() {
-        true => SAREF_NULL,
-        false => exact::<wire::SaTail>(tail)?.sa_ref.get(),
+    let sa_ref = if tail.is_empty() {
+        SAREF_NULL
+    } else {
+        exact::<wire::SaTail>(tail)?.sa_ref.get()
     };
     let state = SaState::from_number(sa.state).ok_or(Errno::EINVAL)?;
     ensure(sa.auth <= super::algorithm::auth::MAX)?;
@@ -542,12 +546,11 @@ fn read_satype2(bytes: &[u8]) -> Result<SaType, Errno> {
 
 fn read_lifetime(bytes: &[u8]) -> Result<(Lifetime, LifetimeForm), Errno> {
     let (lifetime, tail) = prefix::<wire::Lifetime>(bytes)?;
-    let (packets, form) = match tail.is_empty() {
-        true => (0, LifetimeForm::Rfc),
-        false => {
-            let tail = exact::<wire::LifetimeTail>(tail)?;
-            (tail.packets.get(), LifetimeForm::WithPackets)
-        }
+    let (packets, form) = if tail.is_empty() {
+        (0, LifetimeForm::Rfc)
+    } else {
+        let tail = exact::<wire::LifetimeTail>(tail)?;
+        (tail.packets.get(), LifetimeForm::WithPackets)
     };
     let lifetime = Lifetime {
         allocations: lifetime.allocations.get(),
@@ -670,9 +673,10 @@ fn check_spi_range(bytes: &[u8]) -> Result<(), Errno> {
     let range = exact::<wire::SpiRange>(bytes)?;
     ensure(range.reserved.get() == 0)?;
     ensure(range.max.get() >= range.min.get())?;
-    match range.min.get() < SPI_MIN {
-        true => Err(Errno::EEXIST),
-        false => Ok(()),
+    if range.min.get() < SPI_MIN {
+        Err(Errno::EEXIST)
+    } else {
+        Ok(())
     }
 }
 

@@ -320,9 +320,10 @@ fn extensions_beyond_the_table_of_extensions() -> Result<()> {
     for number in numbers {
         for at in [16, good.len()] {
             let mut bytes = good.clone();
-            match at == good.len() {
-                true => bytes.extend(wire::extension(number, &[0; 12])),
-                false => bytes[at + 2..at + 4].copy_from_slice(&number.to_ne_bytes()),
+            if at == good.len() {
+                bytes.extend(wire::extension(number, &[0; 12]));
+            } else {
+                bytes[at + 2..at + 4].copy_from_slice(&number.to_ne_bytes());
             }
             fix_len(&mut bytes);
             refused(&bytes, &[Errno::EINVAL]).with_context(|| format!("extension {number}"))?;

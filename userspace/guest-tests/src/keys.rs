@@ -118,9 +118,10 @@ impl Keyed {
     }
 
     fn print(&self, fate: &str) {
-        let word = match fate.starts_with("kept") {
-            true => "kept",
-            false => "gone",
+        let word = if fate.starts_with("kept") {
+            "kept"
+        } else {
+            "gone"
         };
         for (_, complement) in &self.keys {
             let digits: String = complement

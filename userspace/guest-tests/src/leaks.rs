@@ -201,9 +201,10 @@ fn files() -> Result<Vec<String>> {
         for entry in fs::read_dir(format!("{PROC}/{folder}"))? {
             let entry = entry?;
             let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
-            match entry.file_type()?.is_dir() {
-                true => folders.push(name),
-                false => files.push(name),
+            if entry.file_type()?.is_dir() {
+                folders.push(name);
+            } else {
+                files.push(name);
             }
         }
     }

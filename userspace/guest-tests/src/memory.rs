@@ -338,9 +338,10 @@ fn attempt(faults: &mut Faults, nth: u32, kind: &Kind, want: &Outcome) -> Result
                 "{count} of {all} messages, and no loss is told"
             );
         }
-        return Ok(match found.heard.iter().any(|heard| heard.lost) {
-            true => Fate::Unheard,
-            false => Fate::Coped,
+        return Ok(if found.heard.iter().any(|heard| heard.lost) {
+            Fate::Unheard
+        } else {
+            Fate::Coped
         });
     }
     let told = match result {
@@ -455,9 +456,10 @@ fn a_socket_opens_or_leaves_nothing_when_memory_fails() -> Result<()> {
             // The first one of a namespace, for which there is no room in the list of sockets.
             unshare(CloneFlags::CLONE_NEWNET)?;
             let before = seen(None)?;
-            let (socket, used_up) = match go_on {
-                false => faults.inject(nth, open)?,
-                true => faults.inject_on(nth, open)?,
+            let (socket, used_up) = if go_on {
+                faults.inject_on(nth, open)?
+            } else {
+                faults.inject(nth, open)?
             };
             match socket {
                 Ok(socket) => {

@@ -494,9 +494,10 @@ fn every_algorithm_with_each_of_its_keys() -> Result<()> {
                     },
                 };
                 let result = socket.send(&request);
-                let expected = match known.key_bits.contains(&bits) {
-                    true => Ok(()),
-                    false => Err(Errno::EINVAL),
+                let expected = if known.key_bits.contains(&bits) {
+                    Ok(())
+                } else {
+                    Err(Errno::EINVAL)
                 };
                 ensure!(
                     result == expected,

@@ -239,12 +239,11 @@ fn a_file_of_keys_that_others_can_read_is_refused() -> Result<()> {
     for (mode, accepted) in [(0o400, true), (0o600, true), (0o640, false), (0o602, false)] {
         fs::set_permissions(keys.path(), Permissions::from_mode(mode))?;
         let line = add_with(&keys, "");
-        match accepted {
-            true => {
-                quiet(&line)?;
-                quiet("ipsec spi --clear")?;
-            }
-            false => fails(&line, 1, &[&format!("permissions {mode:04o} are too open")])?,
+        if accepted {
+            quiet(&line)?;
+            quiet("ipsec spi --clear")?;
+        } else {
+            fails(&line, 1, &[&format!("permissions {mode:04o} are too open")])?;
         }
     }
     expect_spigrp(&[])

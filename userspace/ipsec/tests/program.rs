@@ -48,9 +48,10 @@ fn every_option_that_is_defined_is_known() {
                 continue;
             };
             assert!(help.contains(&format!("--{long}")), "{name} --{long}");
-            let value = match option.get_action().takes_values() {
-                true => " 1",
-                false => "",
+            let value = if option.get_action().takes_values() {
+                " 1"
+            } else {
+                ""
             };
             let said = Machine::new().session(&format!("ipsec {name} --{long}{value}"));
             for words in ["unknown option", "unexpected", "requires an argument"] {

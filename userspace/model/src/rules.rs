@@ -304,13 +304,12 @@ impl Model {
             let sa = self.find_mut(said).expect("what expires is there");
             let is_past = |limit: Option<u64>| limit.is_some_and(|limit| now - sa.since > limit);
             assert_eq!(passed.hard, is_past(sa.end()), "{sa:?} at {now}");
-            let seconds = match passed.hard {
-                true => sa.terms.hard,
-                false => {
-                    assert!(is_past(sa.warning()), "{sa:?} at {now}");
-                    sa.state = SaState::Dying;
-                    sa.terms.soft
-                }
+            let seconds = if passed.hard {
+                sa.terms.hard
+            } else {
+                assert!(is_past(sa.warning()), "{sa:?} at {now}");
+                sa.state = SaState::Dying;
+                sa.terms.soft
             };
             let state = sa.state as u8;
             let passed = Some(Passed {

@@ -132,10 +132,11 @@ proptest! {
         let messages = messages();
         let events: Vec<Event> = order
             .into_iter()
-            .map(|(index, socket, read)| match read {
-                true => Event::Read(socket),
-                false => Event::Frame(socket, messages[index.index(messages.len())].clone()),
-            })
+            .map(|(index, socket, read)| if read {
+Event::Read(socket)
+} else {
+Event::Frame(socket, messages[index.index(messages.len())].clone())
+})
             .collect();
         target::sequence(&encode(&events));
     }

@@ -162,9 +162,12 @@ pub fn run(machine: &Machine, image: Image, directory: &Path) -> Result<Tally> {
     for same in keys.chunk_by(|key, next| key.fate == next.fate) {
         let counts: Vec<_> = counts.drain(..same.len()).collect();
         // All of one that is kept, somewhere.
-        let is_good = |(key, count): (&Key, &usize)| match key.kept {
-            true => *count > key.bytes.len() - PIECE,
-            false => *count == 0,
+        let is_good = |(key, count): (&Key, &usize)| {
+            if key.kept {
+                *count > key.bytes.len() - PIECE
+            } else {
+                *count == 0
+            }
         };
         let good = same.iter().zip(&counts).all(is_good);
         let colour = if good { "ok    " } else { "not ok" };

@@ -290,12 +290,13 @@ impl Machine {
             }
 
             if let Some(status) = exited {
-                break match status.success() {
-                    true => End::Off,
-                    false => End::Died {
+                break if status.success() {
+                    End::Off
+                } else {
+                    End::Died {
                         status: status.to_string(),
                         said: lines(&fs::read(&said)?),
-                    },
+                    }
                 };
             }
             if let Some(recorder) = &mut recorder {

@@ -115,13 +115,14 @@ impl Transport for FakeSocket {
             bytes: message.to_vec(),
         };
         kernel.sent.borrow_mut().push(request.clone());
-        let refused = match kernel.historic.get() && request.exts().contains(&Ext::Group) {
-            true => Some(Errno::EINVAL),
-            false => kernel
+        let refused = if kernel.historic.get() && request.exts().contains(&Ext::Group) {
+            Some(Errno::EINVAL)
+        } else {
+            kernel
                 .refuse
                 .borrow()
                 .as_ref()
-                .and_then(|refuse| refuse(&request)),
+                .and_then(|refuse| refuse(&request))
         };
         kernel.expect_clear(&request);
         let result = match refused {

@@ -58,9 +58,10 @@ pub fn u64_at(bytes: &[u8], at: usize) -> u64 {
 
 /// The message that is in a copy for a promiscuous socket, or the message itself.
 pub fn unwrapped(bytes: &[u8]) -> &[u8] {
-    match bytes[1] == msg::PROMISC && bytes.len() > 16 {
-        true => &bytes[16..],
-        false => bytes,
+    if bytes[1] == msg::PROMISC && bytes.len() > 16 {
+        &bytes[16..]
+    } else {
+        bytes
     }
 }
 

@@ -152,9 +152,10 @@ impl Watched {
                 }
             }
             Event::Toggle(socket) => {
-                match *self.open(*socket) {
-                    true => self.host.close(*socket),
-                    false => self.host.open(*socket),
+                if *self.open(*socket) {
+                    self.host.close(*socket);
+                } else {
+                    self.host.open(*socket);
                 }
                 *self.open(*socket) ^= true;
             }

@@ -87,11 +87,12 @@ fn read(text: &str) -> Option<Said> {
 
 /// What a printed SAID means: the keyword of a magic one says nothing of its destination.
 fn meant(said: Said, printed: &str) -> Said {
-    match said.proto == Proto::Int && printed.starts_with('%') {
-        true => Said {
+    if said.proto == Proto::Int && printed.starts_with('%') {
+        Said {
             dst: IpAddr::from([0; 4]),
             ..said
-        },
-        false => said,
+        }
+    } else {
+        said
     }
 }
