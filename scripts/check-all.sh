@@ -4,7 +4,8 @@
 # Tries at length to break what "make test" tries for seconds, on kernels that report what others
 # pass over.  Takes hours.  Whatever happens, the last line says "N passed, N failed".
 #
-#   scripts/check-all.sh [PART...]   tests, model, asan, fuzz, debug, kcsan, stress; all, in this order
+#   scripts/check-all.sh [PART...]   tests, model, asan, fuzz, mutants, debug, kcsan,
+#                                  stress; all, in this order
 
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -47,16 +48,17 @@ guests() { # CONFIG [PARAMETERS]
 }
 
 mkdir -p "$logs"
-(($# > 0)) || set -- tests model asan fuzz debug kcsan stress
+(($# > 0)) || set -- tests model asan fuzz mutants debug kcsan stress
 for name in "$@"; do
 	case $name in
 	tests) part "$name" '^guest: ' make test ;;
 	model) part "$name" ' steps?, .* tests failed$' scripts/model.sh ;;
 	asan) part "$name" '^under AddressSanitizer: ' scripts/asan.sh ;;
 	fuzz) part "$name" ' executions, ' scripts/fuzz.sh long 600 ;;
+	mutants) part "$name" '^(mutants|missed): ' scripts/mutants.sh ;;
 	debug) part "$name" '^(guest: |# )' guests debug 'KLIPS_SEQUENCES=2000 KLIPS_CYCLES=1000' ;;
 	kcsan) part "$name" '^(guest: |# )' guests kcsan ;;
 	stress) part "$name" '^(guest: |# )' scripts/stress.sh ;;
-	*) die "there is no part \"$name\"." "The parts are: tests, model, asan, fuzz, debug, kcsan, stress." ;;
+	*) die "there is no part \"$name\"." "The parts are: tests, model, asan, fuzz, mutants, debug, kcsan, stress." ;;
 	esac
 done

@@ -11,6 +11,7 @@
 #   scripts/deps.sh fuzz    also for scripts/fuzz.sh
 #   scripts/deps.sh asan    also for scripts/asan.sh
 #   scripts/deps.sh bench   also for "make bench"
+#   scripts/deps.sh mutants also for scripts/mutants.sh
 #   scripts/deps.sh check   installs nothing, fails if something is missing
 
 set -euo pipefail
@@ -76,6 +77,7 @@ have_rustc() { is_at_least "$rustc" $min_rust; }
 have_sources() { rust_sources >/dev/null; }
 have_cargo() { (use_cargo) 2>/dev/null; }
 have_bindgen() { find_bindgen >/dev/null; }
+have_mutants() { [[ $mode != mutants || -x $cached_mutants ]]; }
 have_lint() { [[ $mode != lint || (-x $clippy_driver && -x $rustfmt) ]]; }
 have_rust() { have_rustc && have_sources && have_cargo && have_lint; }
 
@@ -84,6 +86,7 @@ everything_missing() {
 	have_rustc && have_sources || list+=("rustc $min_rust (or newer) and its library sources")
 	have_cargo || list+=("cargo $min_rust")
 	have_bindgen || list+=("bindgen $min_bindgen")
+	have_mutants || list+=("cargo-mutants $mutants_pinned")
 	have_lint || list+=("clippy and rustfmt of $rustc")
 	local IFS=,
 	printf '%s' "${list[*]}" | sed 's/,/, /g'
@@ -170,8 +173,8 @@ choose_rust_packages() {
 	[[ $mode != lint ]] || { ((!new_compiler)) && have_lint; } || missing+=("$3" "$4")
 }
 
-install_bindgen() {
-	say "building bindgen $bindgen_pinned, the distribution's is too old (about a minute)"
+# Builds a program of crates.io into the cache.
+install_crate() { # CRATE VERSION NAME
 	use_cargo
 	mkdir -p "$cache/tools"
 	# Built aside and renamed: complete or not there at all.
@@ -179,26 +182,37 @@ install_bindgen() {
 	aside=$(mktemp -d "$cache/tools/.new.XXXXXX")
 	: >"$work/log"
 	watched "$work/log" read_cargo 0 0 env LIBCLANG_PATH=/usr/lib/llvm-$llvm/lib CARGO_TARGET_DIR="$work/target" \
-		cargo install bindgen-cli --version $bindgen_pinned --locked --root "$aside" || {
+		cargo install "$1" --version "$2" --locked --root "$aside" || {
 		(($? != disk_is_full)) || die_of_full_disk "$work" "$cache"
 		tail -n 15 "$work/log" >&2
 		rm -rf "$aside"
-		die "bindgen $bindgen_pinned did not build; the last words are above." \
+		die "$3 $2 did not build; the last words are above." \
 			"cargo gets it from crates.io: is that reachable?"
 	}
-	mv -T "$aside" "$cache/tools/bindgen-$bindgen_pinned" 2>/dev/null || rm -rf "$aside"
+	mv -T "$aside" "$cache/tools/$3-$2" 2>/dev/null || rm -rf "$aside"
+}
+
+install_bindgen() {
+	say "building bindgen $bindgen_pinned, the distribution's is too old (about a minute)"
+	install_crate bindgen-cli $bindgen_pinned bindgen
 	have_bindgen || die "bindgen was built but does not run: $cached_bindgen"
+}
+
+install_mutants() {
+	say "building cargo-mutants $mutants_pinned (some minutes)"
+	install_crate cargo-mutants $mutants_pinned cargo-mutants
+	have_mutants || die "cargo-mutants was built but does not run: $cached_mutants"
 }
 
 main() {
 	mode=${1:-install}
 	case $mode in
-	install | lint | fuzz | asan | bench | check) check_packages ;;
+	install | lint | fuzz | asan | bench | mutants | check) check_packages ;;
 	debian-kernel) check_debian_kernel_packages ;;
-	*) die "usage: scripts/deps.sh [lint|fuzz|asan|bench|debian-kernel|check]" ;;
+	*) die "usage: scripts/deps.sh [lint|fuzz|asan|bench|mutants|debian-kernel|check]" ;;
 	esac
 	[[ $mode == check || $mode == debian-kernel ]] || need_all_space
-	if ((${#missing[@]} == 0)) && have_rust && have_bindgen; then
+	if ((${#missing[@]} == 0)) && have_rust && have_bindgen && have_mutants; then
 		return
 	fi
 	if [[ $mode == check ]]; then
@@ -223,6 +237,7 @@ main() {
 		hash -r
 	fi
 	have_bindgen || install_bindgen
+	have_mutants || install_mutants
 	say "everything needed is there"
 }
 
