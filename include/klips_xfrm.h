@@ -16,6 +16,9 @@
 struct net;
 struct xfrm_state;
 
+/* Set in the reqid of every state that klips makes; daemons have small numbers. */
+#define KLIPS_XFRM_REQID 0x80000000U
+
 /* Templates that a policy takes. xfrm has room for six, and takes no packet through the sixth. */
 #define KLIPS_XFRM_TEMPLATES 5
 
@@ -115,6 +118,20 @@ struct klips_xfrm_usage {
 	u8 unused[6];
 };
 
+/* The name of a state. */
+struct klips_xfrm_name {
+	u8 dst[16];
+	u32 spi;
+	u16 family;
+	/* IPPROTO_... */
+	u8 proto;
+	u8 unused;
+};
+
+/* Which states something has happened to; if neither, to any. */
+#define KLIPS_XFRM_NO_STATE 0
+#define KLIPS_XFRM_ONE_STATE 1
+
 /* A policy, and what to put in its place where it is to block. */
 struct klips_xfrm_policy;
 
@@ -125,9 +142,15 @@ struct klips_xfrm_policy;
  * is klips_xfrm_state_new. All of it may sleep.
  */
 
-/* Loads and pins what drops bare IP-in-IP packets without a word, where the kernel has it. */
-void klips_xfrm_register(void);
+/* Registers the key manager that notes what happens to states and policies; 0 or -ENOMEM. */
+int klips_xfrm_register(void);
+/* No namespace has Rust code called any more. */
 void klips_xfrm_unregister(void);
+
+/* From here on klips_xfrm_states_changed and klips_xfrm_policies_changed are called with state. */
+void klips_xfrm_net_start(struct net *net, void *state);
+/* From here on they are not, and neither of them is under way. */
+void klips_xfrm_net_stop(struct net *net);
 
 /* Keeps other key managers from changing states and policies. */
 void klips_xfrm_hold(struct net *net);
@@ -159,10 +182,41 @@ struct klips_xfrm_policy *klips_xfrm_policy_new(struct net *net,
 void klips_xfrm_policy_put(struct klips_xfrm_policy *policy);
 /* 0, -EEXIST or -ENOMEM. */
 int klips_xfrm_policy_insert(struct klips_xfrm_policy *policy);
-/* Of the same direction and selector. -EEXIST or -ENOMEM only if somebody else removed the old. */
-int klips_xfrm_policy_replace(struct klips_xfrm_policy *old, struct klips_xfrm_policy *new);
-/* Has it block from now on, be it inserted or not; fails as klips_xfrm_policy_replace does. */
-int klips_xfrm_policy_block(struct klips_xfrm_policy *policy);
+/*
+ * Of the same direction and selector. If there is no memory to do it, which can only be where
+ * somebody else has removed the old, it is for klips_xfrm_policies_changed to do.
+ */
+void klips_xfrm_policy_replace(struct klips_xfrm_policy *old, struct klips_xfrm_policy *new);
+/* Has it block from now on, be it inserted or not; likewise. */
+void klips_xfrm_policy_block(struct klips_xfrm_policy *policy);
+/*
+ * Puts back one that somebody else has removed, or has put another in the place of. 1 if that was
+ * so, 0 if it is where it belongs, -ENOMEM.
+ */
+int klips_xfrm_policy_restore(struct klips_xfrm_policy *policy);
 void klips_xfrm_policy_delete(struct klips_xfrm_policy *policy);
+
+/*
+ * Takes what has happened to states: KLIPS_XFRM_NO_STATE if nothing has, KLIPS_XFRM_ONE_STATE and
+ * its name, or something else if any of them may have changed.
+ */
+int klips_xfrm_next_state(struct net *net, struct klips_xfrm_name *name);
+/* Has klips_xfrm_states_changed called in a second, for any state may have changed. */
+void klips_xfrm_states_later(struct net *net);
+/* Has klips_xfrm_policies_changed called in a second. */
+void klips_xfrm_policies_later(struct net *net);
+
+/* For the other half in C: loads and pins what drops bare IP-in-IP packets without a word. */
+void klips_xfrm_pin_tunnels(void);
+void klips_xfrm_unpin_tunnels(void);
+
+/*
+ * Implemented in Rust, called by C from a worker, with what klips_xfrm_net_start was given.
+ */
+
+/* Limits of states have been passed, or somebody else has removed some. */
+void klips_xfrm_states_changed(void *state);
+/* Somebody else has removed policies, or put others in their place. */
+void klips_xfrm_policies_changed(void *state);
 
 #endif /* KLIPS_XFRM_H */

@@ -6,6 +6,7 @@
 use crate::klips_core::{
     errno::Errno,
     fold::Transform,
+    said::Said,
     xfrm::{
         Algorithms,
         PolicySpec,
@@ -15,12 +16,22 @@ use crate::klips_core::{
 };
 use core::net::IpAddr;
 
+/// What has happened to states without klips having done it: limits have been passed, or somebody else
+/// has removed them. What it was is to be looked up, in [`Engine::usage`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Something has happened to the state of this SA, of one that there was or is.
+    State(Said),
+    /// Something has happened to any of them.
+    AnyState,
+}
+
 /// The packet engine of a network namespace.
 ///
 /// What may fail comes before what changes what packets meet; what changes it can't fail, but for
 /// [`Engine::policy_insert`], which is undone by [`Engine::policy_delete`].
 ///
-/// Except for [`Engine::probe`] and [`Engine::usage`], all of it is called with [`Engine::hold`]'s
+/// Except for [`Engine::probe`], [`Engine::usage`] and what is about events, all of it is called with [`Engine::hold`]'s
 /// guard held, which is taken with the lock of the table held. All of it may sleep.
 pub trait Engine {
     /// A state. To drop it gives the reference to it back, and does not take it out of the engine.
@@ -70,7 +81,8 @@ pub trait Engine {
     fn policy_insert(&self, policy: &Self::Policy) -> Result<(), Errno>;
 
     /// Puts `new` in the place of `old`, of the same direction, selector and priority: each packet
-    /// meets the one or the other.
+    /// meets the one or the other. Where somebody else has removed the old one, that may take memory;
+    /// without it this is done by [`Engine::policy_restore`], as [`Engine::look_at_policies_later`].
     fn policy_replace(&self, old: &Self::Policy, new: &Self::Policy);
 
     /// Has a policy block from now on, be it inserted or not. There is no way back: packets that are
@@ -80,4 +92,19 @@ pub trait Engine {
 
     /// Takes a policy out, unless somebody else has.
     fn policy_delete(&self, policy: &Self::Policy);
+
+    /// Puts a policy back that was inserted or put in another's place, if somebody else has removed
+    /// it or put one in its place; whether that was so. ENOMEM.
+    fn policy_restore(&self, policy: &Self::Policy) -> Result<bool, Errno>;
+
+    /// What has happened to states since it was last asked. Has [`crate::change::states_changed`]
+    /// called whenever there is something.
+    fn next_event(&self) -> Option<Event>;
+
+    /// Has [`crate::change::states_changed`] called again in a second, by [`Event::AnyState`].
+    fn look_at_states_later(&self);
+
+    /// Has [`crate::change::policies_changed`] called again in a second. It is called in any case when
+    /// somebody else may have removed policies.
+    fn look_at_policies_later(&self);
 }

@@ -5,7 +5,7 @@
 //! the kernel says no, a [`Refusal`].
 
 use crate::{
-    change,
+    change::Unlogged,
     engine::Engine,
     flows::{
         Flows,
@@ -56,10 +56,10 @@ pub struct State<H: Host> {
     pub flows: Flows<H::Engine>,
     /// The open sockets.
     pub listeners: Listeners<H>,
-    /// The second since boot in which the states of SAs are looked at, if there are any.
-    pub(crate) look: Option<u64>,
     /// What is logged.
     pub debug: Masks,
+    /// What is going to be logged.
+    pub(crate) unlogged: Unlogged,
     /// Sequence number of the last message that the kernel sent of its own accord.
     pub(crate) seq: u32,
 }
@@ -70,23 +70,11 @@ impl<H: Host> State<H> {
         State {
             sadb: Sadb::new(hash_key),
             flows: Flows::new(),
-            look: None,
             listeners: Listeners::new(),
             debug: Masks::NONE,
+            unlogged: Unlogged::default(),
             seq: 0,
         }
-    }
-
-    /// The second since boot in which something is to be looked at.
-    pub(crate) fn next_deadline(&self) -> Option<u64> {
-        let deadlines = [self.sadb.next_deadline(), self.look];
-        deadlines.into_iter().flatten().min()
-    }
-
-    /// States have just been looked at.
-    pub(crate) fn look_again(&mut self, now: Moment) {
-        let next = now.boot.checked_add(change::LOOK_SECONDS);
-        self.look = next.filter(|_| !self.flows.is_idle());
     }
 
     /// What an SA has been used for.

@@ -2,11 +2,10 @@
 
 //! What time and packets do to an SA (RFC 2367 section 3.1.8): past its soft limits it is dying, past
 //! its hard ones it is removed with its whole group. Limits of time since it was made are kept here,
-//! those of what goes through it by the engine, where they are looked at. What somebody else takes out
-//! of the engine is removed likewise.
+//! those of what goes through it by the engine, which tells when one is passed. What somebody else takes
+//! out of the engine is removed likewise.
 
 use super::{
-    make,
     remove::Removal,
     Change,
     Done, //
@@ -43,9 +42,6 @@ use crate::{
     }, //
 };
 
-/// How many states are looked at before others get their turn.
-const STEP: usize = 64;
-
 /// Has happen what is due to one SA, if to any.
 pub struct PassLimit {
     /// The time.
@@ -53,10 +49,39 @@ pub struct PassLimit {
 }
 
 /// Has happen what the engine has to say of the state of an SA.
-struct PassUsage {
-    age: Age,
+pub(super) struct PassUsage {
+    /// The SA.
+    pub(super) age: Age,
     /// The time.
-    now: Moment,
+    pub(super) now: Moment,
+}
+
+/// What has happened to the state of an SA, and is still to happen to the SA.
+pub(super) enum Due {
+    /// A soft limit is passed.
+    Soft,
+    /// A hard one is.
+    Hard,
+    /// Somebody has taken it out.
+    Taken,
+}
+
+impl Due {
+    /// What the engine says of an SA, if anything. One that is past both its limits is first told of
+    /// as past the soft one.
+    pub(super) fn of<H: Host>(host: &H, state: &State<H>, age: Age, now: Moment) -> Option<Self> {
+        let (live, sa) = (state.flows.live(age)?, state.sadb.get(age)?);
+        let spec = &sa.spec;
+        let usage = host.engine().usage(&live.state);
+        let is_mature = spec.state == SaState::Mature;
+        match usage.health {
+            Health::Alive => None,
+            Health::Dying => is_mature.then_some(Due::Soft),
+            Health::Dead if !is_used_up(&spec.hard, &usage, now) => Some(Due::Taken),
+            Health::Dead if is_mature && is_used_up(&spec.soft, &usage, now) => Some(Due::Soft),
+            Health::Dead => Some(Due::Hard),
+        }
+    }
 }
 
 /// What is due.
@@ -98,23 +123,18 @@ impl<H: Host> Change<H> for PassUsage {
 
     fn plan(self, host: &H, state: &mut State<H>) -> Result<Passed, Refusal> {
         let seq = state.seq.wrapping_add(1);
-        let (Some(live), Some(sa)) = (state.flows.live(self.age), state.sadb.get(self.age)) else {
+        let due = Due::of(host, state, self.age, self.now);
+        let (Some(due), Some(sa)) = (due, state.sadb.get(self.age)) else {
             return Ok(Passed::None);
         };
-        let usage = host.engine().usage(&live.state);
-        match usage.health {
-            Health::Dying if sa.spec.state == SaState::Mature => {
-                Passed::soft(host, state, self.age, seq)
-            }
-            Health::Dead if is_used_up(&sa.spec.hard, &usage, self.now) => {
-                Passed::hard(host, state, sa, seq)
-            }
-            Health::Dead => {
+        match due {
+            Due::Soft => Passed::soft(host, state, self.age, seq),
+            Due::Hard => Passed::hard(host, state, sa, seq),
+            Due::Taken => {
                 let message = about::removal_of(host, sa)?;
                 let removal = Removal::told(host, state, self.age, message)?;
                 Ok(Passed::Taken(removal))
             }
-            Health::Alive | Health::Dying => Ok(Passed::None),
         }
     }
 
@@ -123,54 +143,16 @@ impl<H: Host> Change<H> for PassUsage {
     }
 }
 
-/// Whether more was used than a hard limit says.
-fn is_used_up(hard: &Lifetime, usage: &Usage, now: Moment) -> bool {
+/// Whether more was used than limits say.
+fn is_used_up(limits: &Lifetime, usage: &Usage, now: Moment) -> bool {
     let is_past = |limit: u64, used: u64| limit != 0 && used > limit;
     let since_used = match usage.use_time {
         0 => 0,
         first => now.real.saturating_sub(first).saturating_add(1),
     };
-    is_past(hard.bytes, usage.bytes)
-        || is_past(hard.packets.into(), usage.packets)
-        || is_past(hard.usetime, since_used)
-}
-
-/// Looks at all states there are, step by step, and has happen what has come to pass. Whether there
-/// was the memory for that.
-pub fn look_at_states<H: Host>(host: &H, now: Moment) -> Result<(), Refusal> {
-    let mut next = Some(Age::FIRST);
-    while let Some(from) = next {
-        let found;
-        (found, next) = find_ended(host, from);
-        if let Some(age) = found {
-            drop(make(host, PassUsage { age, now })?);
-        }
-        host.cond_resched();
-    }
-    Ok(())
-}
-
-/// Looks at some states from an age on for one of which something is to be told. Returns that, and
-/// where to go on.
-fn find_ended<H: Host>(host: &H, from: Age) -> (Option<Age>, Option<Age>) {
-    let state = host.lock();
-    let mut next = from;
-    for _ in 0..STEP {
-        let Some(age) = state.flows.live_at_or_after(next) else {
-            return (None, None);
-        };
-        next = age.next();
-        let live = state.flows.live(age);
-        let health = live.map(|live| host.engine().usage(&live.state).health);
-        let is_mature = || {
-            let sa = state.sadb.get(age);
-            sa.is_some_and(|sa| sa.spec.state == SaState::Mature)
-        };
-        if health == Some(Health::Dead) || health == Some(Health::Dying) && is_mature() {
-            return (Some(age), Some(next));
-        }
-    }
-    (None, Some(next))
+    is_past(limits.bytes, usage.bytes)
+        || is_past(limits.packets.into(), usage.packets)
+        || is_past(limits.usetime, since_used)
 }
 
 impl Passed {

@@ -22,14 +22,20 @@
 //! whose limits have passed, UPDATE of ports).
 
 mod add;
+mod events;
 mod flow;
 mod group;
 mod limits;
 mod remove;
 mod replace;
 
+pub(crate) use self::events::Unlogged;
 pub use self::{
     add::Add,
+    events::{
+        policies_changed,
+        states_changed, //
+    },
     flow::{
         clear_eroutes,
         end,
@@ -43,10 +49,7 @@ pub use self::{
         Link,
         Ungroup, //
     },
-    limits::{
-        look_at_states,
-        PassLimit, //
-    },
+    limits::PassLimit,
     remove::{
         remove_all,
         remove_type,
@@ -71,10 +74,6 @@ use crate::{
         Draft, //
     }, //
 };
-
-/// How often states are looked at. The engine itself keeps packets from states that are used up or
-/// taken out; this is how soon that is told.
-pub(crate) const LOOK_SECONDS: u64 = 1;
 
 /// A change that is wanted. What it holds has been prepared before the lock.
 pub trait Change<H: Host>: Sized {
@@ -117,18 +116,15 @@ pub fn make<H: Host, C: Change<H>>(host: &H, change: C) -> Result<C::Removed, Re
     // Nobody else changes the engine between what a plan found there and what it does.
     let hold = host.engine().hold();
     let plan = change.plan(host, &mut state)?;
-    let deadline = state.next_deadline();
+    let deadline = state.sadb.next_deadline();
     let Done {
         answer,
         others,
         removed,
     } = C::commit(plan, host, &mut state);
     drop(hold);
-    if state.look.is_none() && !state.flows.is_idle() {
-        state.look = host.now().boot.checked_add(LOOK_SECONDS);
-    }
-    if state.next_deadline() != deadline {
-        host.wake_at(state.next_deadline());
+    if state.sadb.next_deadline() != deadline {
+        host.wake_at(state.sadb.next_deadline());
     }
     for message in answer.into_iter().chain(others) {
         state.listeners.send(host, message, Audience::All);

@@ -59,7 +59,7 @@ const fn reqid_of(age: Age) -> u32 {
 }
 
 /// Set in every reqid that klips gives.
-const OURS: u32 = 0x8000_0000;
+pub const OURS: u32 = 0x8000_0000;
 /// Set in those of inflows.
 const INFLOW: u32 = 0x4000_0000;
 const REQID_MASK: u32 = INFLOW - 1;

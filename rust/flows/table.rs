@@ -125,11 +125,6 @@ impl<E: Engine> Flows<E> {
         self.live.at_or_after(&age)
     }
 
-    /// Whether no SA has a state.
-    pub fn is_idle(&self) -> bool {
-        self.live.is_empty()
-    }
-
     /// What may come out of the tunnel that an SA is, if that was said.
     pub fn inflow_of(&self, age: Age) -> Option<Selector> {
         let carrier = self.carriers.get(&age)?;
@@ -326,6 +321,44 @@ impl<E: Engine> Flows<E> {
         Some(position)
     }
 
+    /// Puts policies back that somebody else has taken out, of no more than `count` eroutes and inflows
+    /// from a position on. The first position, 0, is that of what belongs to neither.
+    pub fn restore_some(&self, engine: &E, position: u64, count: usize) -> Restored {
+        let mut done = Restored {
+            restored: 0,
+            has_all: true,
+            next: None,
+        };
+        let mut restore = |policies: &[E::Policy]| {
+            for policy in policies {
+                match engine.policy_restore(policy) {
+                    Ok(is_restored) => done.restored += usize::from(is_restored),
+                    Err(_) => done.has_all = false,
+                }
+            }
+        };
+        if position == 0 {
+            restore(&self.catch_all);
+        }
+        let mut position = position;
+        for _ in 0..count {
+            let eroute = self.eroutes.at_or_after(&position);
+            let inflow = self.inflows.at_or_after(&position);
+            let Some(number) = eroute.into_iter().chain(inflow).min() else {
+                return done;
+            };
+            if let Some(eroute) = self.eroutes.get(&number) {
+                restore(&eroute.out.policies);
+            }
+            if let Some(inflow) = self.inflows.get(&number) {
+                restore(&inflow.both.policies);
+            }
+            position = number + 1;
+        }
+        done.next = Some(position);
+        done
+    }
+
     /// Takes out what [`Flows::clear_some`] leaves of a namespace that ends.
     pub fn end(&mut self, engine: &E) {
         while let Some(policy) = self.catch_all.pop() {
@@ -392,6 +425,16 @@ impl<E: Engine> Flows<E> {
             next = age.next();
         }
     }
+}
+
+/// What became of policies that somebody else may have taken out.
+pub struct Restored {
+    /// How many are back.
+    pub restored: usize,
+    /// Whether there was the memory for all of them.
+    pub has_all: bool,
+    /// Where to go on.
+    pub next: Option<u64>,
 }
 
 /// States that nothing asks for any more.

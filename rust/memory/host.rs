@@ -127,11 +127,6 @@ impl<K: Ord + Copy, V> Map<K, V> {
     pub fn at_or_after(&self, key: &K) -> Option<K> {
         self.0.range(key..).next().map(|(key, _)| *key)
     }
-
-    /// Whether there are no entries.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 /// How many [`Secret`]s this thread has.

@@ -111,11 +111,6 @@ impl<K: Ord + Copy, V> Map<K, V> {
         self.0.remove(key)
     }
 
-    /// Whether there are no entries.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The first key that is not less than `key`.
     pub fn at_or_after(&self, key: &K) -> Option<K> {
         Some(*self.0.cursor_lower_bound(key)?.current().0)

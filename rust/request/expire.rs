@@ -41,25 +41,13 @@ pub fn run<H: Host>(host: &H) {
                 // A chain that ends is told of by many messages, and there may be many to tell.
                 break;
             }
-            let next = state.next_deadline();
+            let next = state.sadb.next_deadline();
             if next.is_none_or(|second| second > now.boot) {
                 host.wake_at(next);
                 return;
             }
-            let looks = state.look.is_some_and(|second| second <= now.boot);
-            if looks {
-                // Set anew by the next change, or below.
-                state.look = None;
-            }
             drop(state);
-            let result = if looks {
-                let result = change::look_at_states(host, now);
-                host.lock().look_again(now);
-                result
-            } else {
-                change::make(host, PassLimit { now }).map(drop)
-            };
-            if result.is_err() {
+            if change::make(host, PassLimit { now }).is_err() {
                 // Without memory to tell of it, it has not happened yet.
                 host.wake_at(Some(now.boot + 1));
                 return;

@@ -6,7 +6,10 @@
 
 use kernel::ffi;
 
+pub(super) const KLIPS_XFRM_REQID: u32 = 2147483648;
 pub(super) const KLIPS_XFRM_TEMPLATES: u32 = 5;
+pub(super) const KLIPS_XFRM_NO_STATE: u32 = 0;
+pub(super) const KLIPS_XFRM_ONE_STATE: u32 = 1;
 pub(super) type u8_ = ffi::c_uchar;
 pub(super) type u16_ = ffi::c_ushort;
 pub(super) type u32_ = ffi::c_uint;
@@ -136,6 +139,15 @@ pub(super) struct klips_xfrm_usage {
     pub(super) unused: [u8_; 6usize],
 }
 #[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub(super) struct klips_xfrm_name {
+    pub(super) dst: [u8_; 16usize],
+    pub(super) spi: u32_,
+    pub(super) family: u16_,
+    pub(super) proto: u8_,
+    pub(super) unused: u8_,
+}
+#[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub(super) struct klips_xfrm_policy {
     _unused: [u8; 0],
@@ -209,7 +221,7 @@ unsafe extern "C" {
     ) -> bool;
     pub(super) fn klips_proc_remove(parent: *mut proc_dir_entry, name: *const ffi::c_char);
     pub(super) fn klips_proc_open(file: *mut file, data: *mut ffi::c_void) -> ffi::c_int;
-    pub(super) fn klips_xfrm_register();
+    pub(super) fn klips_xfrm_register() -> ffi::c_int;
     pub(super) fn klips_xfrm_unregister();
     pub(super) fn klips_xfrm_hold(net: *mut net);
     pub(super) fn klips_xfrm_release(net: *mut net);
@@ -240,7 +252,13 @@ unsafe extern "C" {
     pub(super) fn klips_xfrm_policy_replace(
         old: *mut klips_xfrm_policy,
         new: *mut klips_xfrm_policy,
-    ) -> ffi::c_int;
-    pub(super) fn klips_xfrm_policy_block(policy: *mut klips_xfrm_policy) -> ffi::c_int;
+    );
+    pub(super) fn klips_xfrm_policy_block(policy: *mut klips_xfrm_policy);
+    pub(super) fn klips_xfrm_policy_restore(policy: *mut klips_xfrm_policy) -> ffi::c_int;
     pub(super) fn klips_xfrm_policy_delete(policy: *mut klips_xfrm_policy);
+    pub(super) fn klips_xfrm_next_state(net: *mut net, name: *mut klips_xfrm_name) -> ffi::c_int;
+    pub(super) fn klips_xfrm_states_later(net: *mut net);
+    pub(super) fn klips_xfrm_policies_later(net: *mut net);
+    pub(super) fn klips_xfrm_states_changed(state: *mut ffi::c_void);
+    pub(super) fn klips_xfrm_policies_changed(state: *mut ffi::c_void);
 }

@@ -56,7 +56,7 @@ pub struct Registration {
 impl Registration {
     /// Registers everything. `EEXIST` if another module has the protocol family.
     pub fn new() -> Result<Self> {
-        let xfrm = xfrm::Registration::new();
+        let xfrm = xfrm::Registration::new()?;
         // SAFETY: Called once, when the module is loaded: there is no other `Registration`.
         to_result(unsafe { bindings::klips_netns_register() })?;
         // Last, for from here on there can be sockets.

@@ -14,6 +14,7 @@
 #include <net/route.h>
 
 #include "klips_shim.h"
+#include "klips_xfrm.h"
 
 unsigned int klips_max_sas = 65536;
 module_param_named(max_sas, klips_max_sas, uint, 0644);
@@ -95,13 +96,17 @@ static int __net_init klips_netns_init(struct net *net)
 
 	INIT_DELAYED_WORK(&netns->work, klips_netns_do_work);
 	netns->state = klips_netns_new(net);
-	return netns->state ? 0 : -ENOMEM;
+	if (!netns->state)
+		return -ENOMEM;
+	klips_xfrm_net_start(net, netns->state);
+	return 0;
 }
 
 static void __net_exit klips_netns_exit(struct net *net)
 {
 	struct klips_netns *netns = klips_netns(net);
 
+	klips_xfrm_net_stop(net);
 	cancel_delayed_work_sync(&netns->work);
 	klips_netns_free(netns->state);
 }

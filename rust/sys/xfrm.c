@@ -3,7 +3,6 @@
  * States and policies of the kernel's xfrm, made of what Rust says: see include/klips_xfrm.h.
  */
 #include <linux/module.h>
-#include <linux/mutex.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/udp.h>
@@ -24,16 +23,6 @@ static_assert(IPPROTO_IPIP == 4 && IPPROTO_IPV6 == 41 && IPPROTO_ESP == 50 && IP
 static_assert(XFRM_POLICY_IN == 0 && XFRM_POLICY_OUT == 1 && XFRM_POLICY_FWD == 2);
 static_assert(XFRM_POLICY_ALLOW == 0 && XFRM_POLICY_BLOCK == 1);
 static_assert(KLIPS_XFRM_TEMPLATES < XFRM_MAX_DEPTH);
-
-void klips_xfrm_hold(struct net *net)
-{
-	mutex_lock(&net->xfrm.xfrm_cfg_mutex);
-}
-
-void klips_xfrm_release(struct net *net)
-{
-	mutex_unlock(&net->xfrm.xfrm_cfg_mutex);
-}
 
 static void klips_set_address(xfrm_address_t *to, const u8 *from)
 {
@@ -545,46 +534,84 @@ static void klips_tell_policy(struct xfrm_policy *xp, u8 dir, u32 event)
 	km_policy_notify(xp, dir, &c);
 }
 
-/* Inserts xp, in the place of old if there is one. */
-static int klips_policy_link(struct xfrm_policy *xp, u8 dir, const struct xfrm_policy *old)
+/* Inserts xp; if over, in the place of whatever policy there is of its selector. */
+static int klips_policy_link(struct xfrm_policy *xp, u8 dir, bool over)
 {
-	/*
-	 * Without a policy of ours to replace, any that is there is somebody else's.  With one,
-	 * nothing has to be allocated, and nothing fails.
-	 */
-	bool replace = old && !old->walk.dead;
-	int err = xfrm_policy_insert(dir, xp, !replace);
+	int err = xfrm_policy_insert(dir, xp, !over);
 
 	xfrm_audit_policy_add(xp, err ? 0 : 1, true);
 	if (!err)
-		klips_tell_policy(xp, dir, replace ? XFRM_MSG_UPDPOLICY : XFRM_MSG_NEWPOLICY);
+		klips_tell_policy(xp, dir, over ? XFRM_MSG_UPDPOLICY : XFRM_MSG_NEWPOLICY);
 	return err;
+}
+
+/*
+ * The same in the place of one of ours. That takes no memory, unless somebody else has removed
+ * ours: then it may have to be done later.
+ */
+static void klips_policy_take_over(struct xfrm_policy *xp, u8 dir)
+{
+	if (klips_policy_link(xp, dir, true))
+		klips_xfrm_policies_later(xp_net(xp));
 }
 
 int klips_xfrm_policy_insert(struct klips_xfrm_policy *policy)
 {
-	return klips_policy_link(policy->xp, policy->dir, NULL);
+	return klips_policy_link(policy->xp, policy->dir, false);
 }
 
-int klips_xfrm_policy_replace(struct klips_xfrm_policy *old, struct klips_xfrm_policy *new)
+void klips_xfrm_policy_replace(struct klips_xfrm_policy *old, struct klips_xfrm_policy *new)
 {
-	return klips_policy_link(new->xp, new->dir, old->xp);
+	klips_policy_take_over(new->xp, new->dir);
 }
 
-int klips_xfrm_policy_block(struct klips_xfrm_policy *policy)
+void klips_xfrm_policy_block(struct klips_xfrm_policy *policy)
 {
-	int err = 0;
-
 	if (!policy->block)
-		return 0;
+		return;
 	if (policy->xp->index)
-		err = klips_policy_link(policy->block, policy->dir, policy->xp);
-	if (err)
-		return err;
+		klips_policy_take_over(policy->block, policy->dir);
 	klips_policy_free(policy->xp);
 	policy->xp = policy->block;
 	policy->block = NULL;
-	return 0;
+}
+
+/* One like it that is not inserted. */
+static struct xfrm_policy *klips_policy_copy(const struct xfrm_policy *old)
+{
+	struct xfrm_policy *xp = xfrm_policy_alloc(xp_net(old), GFP_KERNEL_ACCOUNT);
+
+	if (!xp)
+		return NULL;
+	xp->family = old->family;
+	xp->priority = old->priority;
+	xp->action = old->action;
+	xp->selector = old->selector;
+	xp->lft = old->lft;
+	xp->xfrm_nr = old->xfrm_nr;
+	memcpy(xp->xfrm_vec, old->xfrm_vec, sizeof(xp->xfrm_vec));
+	return xp;
+}
+
+int klips_xfrm_policy_restore(struct klips_xfrm_policy *policy)
+{
+	struct xfrm_policy *old = policy->xp, *xp;
+	int err;
+
+	if (old->index && !old->walk.dead)
+		return 0;
+	/* What has been removed can't be inserted again. */
+	xp = klips_policy_copy(old);
+	if (!xp)
+		return -ENOMEM;
+	err = klips_policy_link(xp, policy->dir, true);
+	if (err) {
+		klips_policy_free(xp);
+		return err;
+	}
+	klips_policy_free(old);
+	policy->xp = xp;
+	return 1;
 }
 
 void klips_xfrm_policy_delete(struct klips_xfrm_policy *policy)
@@ -620,7 +647,7 @@ static struct xfrm_state *klips_pin_tunnel(u16 family, u8 proto)
 	return NULL;
 }
 
-void klips_xfrm_register(void)
+void klips_xfrm_pin_tunnels(void)
 {
 	klips_tunnel4 = klips_pin_tunnel(AF_INET, IPPROTO_IPIP);
 #if IS_ENABLED(CONFIG_IPV6)
@@ -628,7 +655,7 @@ void klips_xfrm_register(void)
 #endif
 }
 
-void klips_xfrm_unregister(void)
+void klips_xfrm_unpin_tunnels(void)
 {
 	if (klips_tunnel4)
 		klips_xfrm_state_put(klips_tunnel4);

@@ -9,6 +9,9 @@ use super::bindings::{
     klips_xfrm_flow as RawFlow,
     klips_xfrm_hold,
     klips_xfrm_limits as RawLimits,
+    klips_xfrm_name as RawName,
+    klips_xfrm_next_state,
+    klips_xfrm_policies_later,
     klips_xfrm_policy as RawPolicy,
     klips_xfrm_policy_block,
     klips_xfrm_policy_delete,
@@ -16,6 +19,7 @@ use super::bindings::{
     klips_xfrm_policy_new,
     klips_xfrm_policy_put,
     klips_xfrm_policy_replace,
+    klips_xfrm_policy_restore,
     klips_xfrm_register,
     klips_xfrm_release,
     klips_xfrm_reqid,
@@ -27,14 +31,24 @@ use super::bindings::{
     klips_xfrm_state_set_ports,
     klips_xfrm_state_swap,
     klips_xfrm_state_usage,
+    klips_xfrm_states_later,
     klips_xfrm_template as RawTemplate,
     klips_xfrm_unregister,
     klips_xfrm_usage as RawUsage,
     net as NetNs,
     xfrm_state as RawState, //
 };
+use super::{
+    declared,
+    netns, //
+};
 use crate::{
-    engine::Engine,
+    change,
+    engine::{
+        Engine,
+        Event, //
+    },
+    flows,
     klips_core::{
         crypto::{
             self,
@@ -46,7 +60,10 @@ use crate::{
             Mode,
             Transform, //
         },
-        said::Proto,
+        said::{
+            Proto,
+            Said, //
+        },
         xfrm::{
             Algorithms,
             Encapsulation,
@@ -77,15 +94,13 @@ use kernel::{
         AF_INET,
         AF_INET6, //
     },
+    error::to_result,
     prelude::*,
     sync::atomic::{
         Atomic,
         Relaxed, //
     }, //
 };
-
-/// This bit of a reqid says that a state is klips's; daemons have small numbers.
-const STATE_MARK: u32 = 0x8000_0000;
 
 /// `KLIPS_XFRM_TEMPLATES`.
 const TEMPLATES: usize = crate::klips_core::fold::MAX_STATES;
@@ -94,6 +109,7 @@ const TEMPLATES: usize = crate::klips_core::fold::MAX_STATES;
 const UNLIMITED: u64 = u64::MAX;
 
 const _: () = assert!(bindings::KLIPS_XFRM_TEMPLATES as usize == TEMPLATES);
+const _: () = assert!(bindings::KLIPS_XFRM_REQID == flows::OURS);
 
 /// An address as xfrm has it: in network order, an IPv4 address in front.
 fn raw_address(ip: IpAddr) -> [u8; 16] {
@@ -263,20 +279,21 @@ impl From<&PolicySpec> for RawFlow {
     }
 }
 
-/// What the module has of xfrm as long as it is loaded: `xfrm4_tunnel` and `xfrm6_tunnel`.
+/// What the module has of xfrm as long as it is loaded: a key manager, which is told what others do,
+/// and `xfrm4_tunnel` and `xfrm6_tunnel`.
 ///
 /// # Invariants
 ///
-/// `klips_xfrm_register` was called, and `klips_xfrm_unregister` has not been called since.
+/// `klips_xfrm_register` has succeeded, and `klips_xfrm_unregister` has not been called since.
 pub(super) struct Registration(());
 
 impl Registration {
-    /// Loads them, where the kernel has them.
-    pub(super) fn new() -> Self {
+    /// Registers the key manager, and loads the two, where the kernel has them.
+    pub(super) fn new() -> Result<Self> {
         // SAFETY: Called once, when the module is loaded: there is no other `Registration`.
-        unsafe { klips_xfrm_register() };
-        // INVARIANT: It has just been called.
-        Registration(())
+        to_result(unsafe { klips_xfrm_register() })?;
+        // INVARIANT: It has just succeeded.
+        Ok(Registration(()))
     }
 }
 
@@ -410,7 +427,7 @@ impl Xfrm {
             mode: Mode::Transport,
             src: dst,
             dst,
-            reqid: STATE_MARK,
+            reqid: bindings::KLIPS_XFRM_REQID,
             replay: 0,
             algorithms: *algorithms,
             key_auth: key(names.auth),
@@ -487,7 +504,7 @@ impl Engine for Xfrm {
                 transform as u8,
             )
         };
-        u32::try_from(reqid).is_ok_and(|reqid| reqid & STATE_MARK == 0)
+        u32::try_from(reqid).is_ok_and(|reqid| reqid & bindings::KLIPS_XFRM_REQID == 0)
     }
 
     fn state_insert(&self, state: &XfrmState) {
@@ -557,8 +574,95 @@ impl Engine for Xfrm {
         unsafe { klips_xfrm_policy_block(policy.0.as_ptr()) };
     }
 
+    fn policy_restore(&self, policy: &XfrmPolicy) -> Result<bool, Errno> {
+        // SAFETY: A policy is valid by its invariant.
+        match unsafe { klips_xfrm_policy_restore(policy.0.as_ptr()) } {
+            0 => Ok(false),
+            1 => Ok(true),
+            err => Err(errno_of(err)),
+        }
+    }
+
     fn policy_delete(&self, policy: &XfrmPolicy) {
         // SAFETY: A policy is valid by its invariant.
         unsafe { klips_xfrm_policy_delete(policy.0.as_ptr()) };
     }
+    fn next_event(&self) -> Option<Event> {
+        let mut name = RawName::default();
+        // SAFETY: The namespace is valid by the type invariant; `name` may be written to.
+        let which = unsafe { klips_xfrm_next_state(self.net.as_ptr(), &mut name) };
+        match u32::try_from(which) {
+            Ok(bindings::KLIPS_XFRM_NO_STATE) => None,
+            Ok(bindings::KLIPS_XFRM_ONE_STATE) => {
+                // One that can't be named is one of all.
+                Some(said_of(&name).map_or(Event::AnyState, Event::State))
+            }
+            // KLIPS_XFRM_ANY_STATE
+            _ => Some(Event::AnyState),
+        }
+    }
+
+    fn look_at_states_later(&self) {
+        // SAFETY: The namespace is valid by the type invariant.
+        unsafe { klips_xfrm_states_later(self.net.as_ptr()) };
+    }
+
+    fn look_at_policies_later(&self) {
+        // SAFETY: The namespace is valid by the type invariant.
+        unsafe { klips_xfrm_policies_later(self.net.as_ptr()) };
+    }
+}
+
+/// The SA whose state has this name.
+fn said_of(name: &RawName) -> Option<Said> {
+    let dst = match u32::from(name.family) {
+        AF_INET => {
+            let [a, b, c, d, ..] = name.dst;
+            Ipv4Addr::new(a, b, c, d).into()
+        }
+        AF_INET6 => Ipv6Addr::from(name.dst).into(),
+        _ => return None,
+    };
+    // CAST: enums of one byte.
+    const ESP: u8 = Transform::Esp as u8;
+    const AH: u8 = Transform::Ah as u8;
+    const COMP: u8 = Transform::Comp as u8;
+    const IPIP: u8 = Transform::IpIp as u8;
+    const IPV6: u8 = Transform::Ipv6 as u8;
+    let proto = match name.proto {
+        ESP => Proto::Esp,
+        AH => Proto::Ah,
+        COMP => Proto::Comp,
+        IPIP | IPV6 => Proto::Tun,
+        _ => return None,
+    };
+    Some(Said {
+        proto,
+        spi: name.spi,
+        dst,
+    })
+}
+
+declared!(klips_xfrm_states_changed klips_xfrm_policies_changed);
+
+/// Something has happened to states.
+///
+/// # Safety
+///
+/// `state` is what `klips_xfrm_net_start` was given, and `klips_xfrm_net_stop` has not returned.
+#[no_mangle]
+unsafe extern "C" fn klips_xfrm_states_changed(state: *mut c_void) {
+    // SAFETY: The caller promises that the namespace is still there.
+    change::states_changed(unsafe { netns::borrow(state) });
+}
+
+/// Somebody else has removed policies, or put others in their place.
+///
+/// # Safety
+///
+/// As for [`klips_xfrm_states_changed`].
+#[no_mangle]
+unsafe extern "C" fn klips_xfrm_policies_changed(state: *mut c_void) {
+    // SAFETY: The caller promises that the namespace is still there.
+    change::policies_changed(unsafe { netns::borrow(state) });
 }

@@ -42,9 +42,41 @@ enum Step {
     Eroute(Said, usize, u32),
     Remove(usize),
     Clear,
+    /// What somebody else does, to a state, to all of them, to a policy, to all of them.
+    TakeState(Said),
+    FlushStates,
+    TakePolicy(usize, bool),
+    FlushPolicies,
 }
 
 impl Step {
+    /// Does it if it is not a request. Whether it was something else.
+    fn is_by_others(&self, host: &TestHost) -> bool {
+        let engine = &host.engine;
+        match self {
+            Step::TakeState(said) => {
+                if engine.states().iter().any(|state| state.spi == said.spi) {
+                    engine.take(said.spi);
+                }
+            }
+            Step::FlushStates => engine.flush_states(),
+            Step::TakePolicy(net, replaced) => {
+                let listing = engine.policies();
+                let policies = listing.iter().map(|policy| &policy.spec);
+                for spec in policies.filter(|it| it.selector.dst.to_string() == NETS[*net]) {
+                    if *replaced {
+                        engine.replace_policy(spec.direction, spec.selector);
+                    } else {
+                        engine.take_policy(spec.direction, spec.selector);
+                    }
+                }
+            }
+            Step::FlushPolicies => engine.flush_policies(),
+            _ => return false,
+        }
+        true
+    }
+
     fn bytes(&self) -> Vec<u8> {
         let eroute = |net: usize| flow(("10.1.0.0/24", 0), (NETS[net], 0), 0);
         let from = |said: &Said, request: Vec<u8>| {
@@ -67,6 +99,9 @@ impl Step {
             Step::Eroute(said, net, flags) => add_flow(*said, *flags, &eroute(*net)),
             Step::Remove(net) => del_flow(&eroute(*net)),
             Step::Clear => clear_flows(),
+            Step::TakeState(_) | Step::FlushStates | Step::TakePolicy(..) | Step::FlushPolicies => {
+                unreachable!("no request")
+            }
         }
     }
 }
@@ -99,6 +134,11 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(said, net, flags)| Step::Eroute(said, net, flags)),
         2 => net.prop_map(Step::Remove),
         1 => Just(Step::Clear),
+        2 => any_said().prop_map(Step::TakeState),
+        1 => Just(Step::FlushStates),
+        2 => (0..NETS.len(), any::<bool>())
+            .prop_map(|(net, replaced)| Step::TakePolicy(net, replaced)),
+        2 => Just(Step::FlushPolicies),
     ]
 }
 
@@ -241,6 +281,18 @@ proptest! {
         host.local.borrow_mut().push(ip("10.0.0.1"));
         let mut memories: HashMap<String, Memory> = HashMap::new();
         for (step, enough) in steps {
+            if step.is_by_others(&host) {
+                // The kernel's worker comes at once, or only after the next request.
+                if enough != Some(0) {
+                    memory::fail_after(enough);
+                    host.work();
+                    memory::fail_after(None);
+                    host.sleep(1);
+                    host.check();
+                    compare(&host, &mut memories);
+                }
+                continue;
+            }
             let request = step.bytes();
             let before = seen(&host);
             memory::fail_after(enough);
@@ -263,6 +315,7 @@ proptest! {
                 }
                 _ => (),
             }
+            host.sleep(1);
             compare(&host, &mut memories);
             check_inflows(&host);
         }

@@ -940,23 +940,22 @@ fn packets_pass_limits_and_everybody_is_told() {
     // Packets 2 and 4: more than that.
     let host = host_with_limits([0, 4, 0, 0, 0], [0, 2, 0, 0, 0]);
     (0..3).for_each(|_| host.engine.pass(0x115, 100));
-    host.sleep(2);
+    host.work();
     assert_eq!(told(&host), []);
     host.engine.pass(0x115, 100);
-    host.sleep(1);
+    host.work();
     let soft = (msg::EXPIRE, 3, Some(ext::LIFETIME_SOFT));
     assert_eq!(told(&host), [soft]);
     host.engine.pass(0x115, 100);
-    host.sleep(5);
+    host.work();
     assert_eq!(told(&host), [], "once");
     assert_eq!(engine(&host).len(), 3);
     host.engine.pass(0x115, 100);
-    host.sleep(1);
+    host.work();
     let hard = (msg::EXPIRE, 3, Some(ext::LIFETIME_HARD));
     assert_eq!(told(&host), [hard, (msg::DELETE, 2, None)]);
     assert_eq!(engine(&host), [SHUT]);
     assert_eq!(host.spigrp(), "");
-    host.sleep(60);
     assert_eq!(host.wake.get(), None, "nothing is left to look at");
 }
 
@@ -965,7 +964,7 @@ fn bytes_pass_limits_as_well() {
     let host = host_with_limits([0, 0, 1000, 0, 0], [0; 5]);
     (0..2).for_each(|_| host.engine.pass(0x115, 600));
     host.engine.pass(0x115, 600);
-    host.sleep(1);
+    host.work();
     let hard = (msg::EXPIRE, 3, Some(ext::LIFETIME_HARD));
     assert_eq!(told(&host), [hard, (msg::DELETE, 2, None)]);
 }
@@ -974,7 +973,7 @@ fn bytes_pass_limits_as_well() {
 fn what_others_take_out_is_told_as_deleted_with_its_group() {
     let host = host_with_eroute();
     host.engine.take(0x116);
-    host.sleep(1);
+    host.work();
     assert_eq!(
         told(&host),
         [
@@ -991,13 +990,275 @@ fn without_memory_limits_are_passed_later() {
     let host = host_with_limits([0, 4, 0, 0, 0], [0; 5]);
     (0..6).for_each(|_| host.engine.pass(0x115, 100));
     memory::fail_after(Some(0));
-    host.sleep(1);
+    host.work();
     memory::fail_after(None);
     assert_eq!(told(&host), []);
     assert_eq!(host.engine.states().len(), 2);
+    host.work();
+    assert_eq!(told(&host), [], "not at once");
     host.sleep(1);
     assert_eq!(told(&host).len(), 2);
     assert_eq!(engine(&host), [SHUT]);
+}
+
+#[test]
+fn both_limits_at_once_are_told_in_order() {
+    let host = host_with_limits([0, 4, 0, 0, 0], [0, 2, 0, 0, 0]);
+    (0..9).for_each(|_| host.engine.pass(0x115, 100));
+    host.work();
+    assert_eq!(
+        told(&host),
+        [
+            (msg::EXPIRE, 3, Some(ext::LIFETIME_SOFT)),
+            (msg::EXPIRE, 3, Some(ext::LIFETIME_HARD)),
+            (msg::DELETE, 2, None)
+        ]
+    );
+    assert_eq!(engine(&host), [SHUT]);
+}
+
+/// An SPI that `host_with_many` has.
+const fn many(number: usize) -> u32 {
+    0x1000 + number as u32
+}
+
+/// So many ESP SAs with an eroute each.
+fn host_with_many(count: usize) -> TestHost {
+    let host = TestHost::new();
+    for number in 0..count {
+        let said = Said {
+            spi: many(number),
+            ..esp()
+        };
+        host.set_up(&add(said));
+        host.set_up(&add_flow(
+            said,
+            0,
+            &nets("10.1.0.0/24", &format!("10.2.{number}.0/24")),
+        ));
+    }
+    host
+}
+
+#[test]
+fn all_states_that_others_take_out_are_told_of() {
+    // More than the engine remembers, more than are looked at in one go, and all at once.
+    for count in [2, testbed::engine::RING, testbed::engine::RING + 1, 150] {
+        let host = host_with_many(count + 1);
+        (0..count).for_each(|number| host.engine.take(many(number)));
+        host.work();
+        assert_eq!(told(&host), vec![(msg::DELETE, 3, None); count], "{count}");
+        assert_eq!(host.spi().lines().count(), 1);
+        assert_eq!(host.engine.states().len(), 1);
+        let open = |line: &&String| line.contains("allow");
+        assert_eq!(engine(&host).iter().filter(open).count(), 1);
+        host.engine.flush_states();
+        host.work();
+        assert_eq!(told(&host), [(msg::DELETE, 3, None)]);
+        assert_eq!(engine(&host).len(), count + 1);
+        assert!(!engine(&host).iter().any(|line| line.contains("allow")));
+    }
+}
+
+#[test]
+fn one_that_is_gone_before_it_is_looked_at_is_told_of_once() {
+    let host = host_with_eroute();
+    host.engine.take(0x115);
+    host.set_up(&delete(esp()));
+    host.work();
+    assert_eq!(told(&host), []);
+    for said in [tun(), esp(), ah()] {
+        host.set_up(&add(said));
+    }
+    host.set_up(&list(&[tun(), esp(), ah()]));
+    // Its name says nothing of what became of it.
+    host.engine.take(0x115);
+    host.set_up(&delete(esp()));
+    for said in [tun(), esp(), ah()] {
+        host.set_up(&add(said));
+    }
+    host.set_up(&list(&[tun(), esp(), ah()]));
+    host.work();
+    assert_eq!(told(&host), []);
+    assert!(engine(&host).last().unwrap().contains("allow"));
+}
+
+#[test]
+fn without_memory_what_others_took_out_is_told_later() {
+    const COUNT: usize = 8;
+    for at_once in [false, true] {
+        let mut failures = 0;
+        for enough in 0.. {
+            let host = host_with_many(COUNT);
+            if at_once {
+                host.engine.flush_states();
+            } else {
+                (0..COUNT).for_each(|number| host.engine.take(many(number)));
+            }
+            memory::fail_after(Some(enough));
+            host.work();
+            memory::fail_after(None);
+            host.check();
+            let at_first = told(&host).len();
+            host.sleep(1);
+            assert_eq!(at_first + told(&host).len(), COUNT, "after {enough}");
+            assert_eq!(host.spi(), "");
+            if at_first == COUNT {
+                break;
+            }
+            failures += 1;
+        }
+        assert!(failures > COUNT, "{failures}");
+    }
+}
+
+#[test]
+fn policies_that_others_take_out_are_put_back() {
+    let host = host_with_eroute();
+    let [itun, iesp, _] = incoming();
+    host.local.borrow_mut().push(ip(SRC));
+    // An inflow, what lets in tunnels without one, and eroutes that drop and pass.
+    add_incoming(&host, itun);
+    add_incoming(&host, iesp);
+    host.set_up(&pair(itun, iesp));
+    host.set_up(&add_flow(itun, flag::IN, &back()));
+    let free = [said("tun.313@10.0.0.1"), said("esp.315@10.0.0.1")];
+    free.into_iter().for_each(|said| add_incoming(&host, said));
+    host.set_up(&pair(free[0], free[1]));
+    let pass = nets("10.1.0.0/24", "10.8.0.0/24");
+    host.engine
+        .expect_clear(selector("10.1.0.0/24", "10.8.0.0/24"));
+    host.set_up(&add_flow(said("%pass"), 0, &pass));
+    host.set_up(&add_flow(
+        said("%drop"),
+        0,
+        &nets("10.1.0.0/24", "10.9.0.0/24"),
+    ));
+    let before = (host.eroute(), host.engine.listing());
+    let count = host.engine.policies().len();
+    assert_eq!(count, 3 + 2 + 4);
+    host.engine.flush_policies();
+    assert_eq!(host.engine.policies().len(), 0);
+    host.work();
+    assert_eq!((host.eroute(), host.engine.listing()), before);
+    assert_eq!(told(&host), [], "nothing has become of eroutes");
+    assert_eq!(
+        host.logged.take(),
+        [format!(
+            "{count} policies of eroutes were removed or replaced by others, and are back: \
+             \"ipsec eroute --del\" and \"--clear\" remove eroutes"
+        )]
+    );
+    // One by one.
+    for policy in host.engine.policies() {
+        let spec = &policy.spec;
+        assert!(host.engine.take_policy(spec.direction, spec.selector));
+        host.work();
+        assert_eq!((host.eroute(), host.engine.listing()), before);
+    }
+    assert_eq!(host.logged.take(), [""; 0], "not all the time");
+    host.sleep(5);
+    assert_eq!(host.logged.take(), [""; 0], "only with a reason");
+    host.engine
+        .replace_policy(Direction::In, selector("10.2.0.0/24", "10.1.0.0/24"));
+    host.work();
+    assert_eq!(
+        (host.eroute(), host.engine.listing()),
+        before,
+        "ours is there, and theirs is not"
+    );
+    let logged = host.logged.take();
+    assert_eq!(logged.len(), 1);
+    assert!(
+        logged[0].starts_with(&format!("{} policies", count + 1)),
+        "{logged:?}"
+    );
+}
+
+#[test]
+fn what_klips_itself_removed_is_not_put_back() {
+    let host = host_with_eroute();
+    host.engine.flush_policies();
+    host.set_up(&del_flow(&usual()));
+    host.work();
+    assert_eq!(engine(&host), [AH, ESP]);
+    host.set_up(&add_flow(tun(), 0, &usual()));
+    host.engine.flush_policies();
+    host.set_up(&clear_flows());
+    host.work();
+    assert_eq!(engine(&host), [AH, ESP]);
+    assert_eq!(host.logged.take(), [""; 0]);
+}
+
+#[test]
+fn a_request_meets_policies_that_others_have_taken_out() {
+    let other = said("esp.200@10.0.0.2");
+    let to_other = "out 10.1.0.0/24>10.2.0.0/24 allow esp/transport r4";
+    type Requests = fn() -> Vec<Vec<u8>>;
+    let cases: [(Requests, &str); 4] = [
+        (|| vec![ungroup(ah())], SHUT),
+        (|| vec![delete(ah())], SHUT),
+        (|| vec![ungroup(ah()), list(&[tun(), esp(), ah()])], OPEN),
+        (
+            || vec![add_flow(said("esp.200@10.0.0.2"), flag::REPLACE, &usual())],
+            to_other,
+        ),
+    ];
+    for (requests, expected) in cases {
+        for replaced in [false, true] {
+            for enough in 0.. {
+                let host = host_with_eroute();
+                host.set_up(&add(other));
+                let usual = selector("10.1.0.0/24", "10.2.0.0/24");
+                if replaced {
+                    host.engine.replace_policy(Direction::Out, usual);
+                } else {
+                    host.engine.flush_policies();
+                }
+                let mut failed = false;
+                for request in requests() {
+                    memory::fail_after(Some(enough));
+                    let result = host.write(&request);
+                    memory::fail_after(None);
+                    host.check();
+                    if result == Err(Errno::ENOMEM) {
+                        failed = true;
+                        host.set_up(&request);
+                    }
+                }
+                let at_once = engine(&host).last().is_some_and(|it| it == expected);
+                host.sleep(1);
+                assert_eq!(engine(&host).last().unwrap(), expected, "after {enough}");
+                if at_once && !failed && enough > 10 {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn without_memory_policies_are_put_back_later() {
+    let host = host_with_many(10);
+    let before = (host.eroute(), host.engine.listing());
+    let mut failures = 0;
+    for enough in 0.. {
+        host.engine.flush_policies();
+        memory::fail_after(Some(enough));
+        host.work();
+        memory::fail_after(None);
+        host.check();
+        let back = host.engine.policies().len();
+        if back == 10 {
+            assert!(enough >= 20);
+            break;
+        }
+        assert_eq!(back as u64, enough / 2, "as many as there was memory for");
+        host.sleep(1);
+        assert_eq!((host.eroute(), host.engine.listing()), before);
+        failures += 1;
+    }
+    assert_eq!(failures, 20);
 }
 
 // --- Memory and the engine's refusals -----------------------------------------------------------

@@ -6,10 +6,11 @@
 //! each call that changes it looks whether packets could get through that must not.
 
 use klips::{
-    engine::Engine,
+    engine::{Engine, Event},
     errno::Errno,
     klips_core::{
         fold::{Mode, Transform},
+        said::{Proto, Said},
         selector::Selector,
         xfrm::{
             Action, Algorithms, Direction, Encapsulation, Health, Limit, PolicySpec, StateSpec,
@@ -20,7 +21,7 @@ use klips::{
 };
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
     fmt::{self, Write as _},
     net::IpAddr,
     rc::Rc,
@@ -69,6 +70,15 @@ struct Tables {
     policies: BTreeMap<u64, Policy>,
     inserted_states: BTreeSet<u64>,
     inserted_policies: BTreeSet<u64>,
+    /// Policies that would be inserted had not somebody else removed them, or what they were to take
+    /// the place of.
+    missing_policies: BTreeSet<u64>,
+    /// What has happened to states, and whether to any of them.
+    events: VecDeque<Event>,
+    any_state: bool,
+    /// What the kernel's workers have to do.
+    states_work: Option<When>,
+    policies_work: Option<When>,
     /// Selectors for which packets may leave as they are.
     clear: HashSet<Selector>,
     /// Whether that is so of all of them.
@@ -81,6 +91,18 @@ struct Tables {
     /// What was called.
     calls: Vec<String>,
 }
+
+/// When the kernel's worker does something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// At once.
+    Now,
+    /// In a second.
+    Later,
+}
+
+/// Of how many events the engine remembers which state each was about.
+pub const RING: usize = 64;
 
 /// The engine.
 #[derive(Clone, Default)]
@@ -104,6 +126,7 @@ impl Drop for Handle {
             tables.inserted_states.contains(&self.number)
         } else {
             tables.policies.remove(&self.number);
+            tables.missing_policies.remove(&self.number);
             tables.inserted_policies.contains(&self.number)
         };
         assert!(
@@ -185,6 +208,7 @@ impl TestEngine {
         let state = tables.states.values_mut().find(|state| state.spi == spi);
         let state = state.expect("a state that is there");
         let (usage, limits) = (&mut state.usage, state.limits);
+        let before = usage.health;
         // Looked at before the packet counts, as in the kernel.
         let over = |limit: &Limit| {
             limit.packets != 0 && usage.packets > limit.packets
@@ -196,19 +220,93 @@ impl TestEngine {
         } else if over(soft) {
             usage.health = Health::Dying;
         }
-        if usage.health == Health::Dead {
-            return;
+        if usage.health != Health::Dead {
+            usage.bytes += bytes;
+            usage.packets += 1;
+            usage.sequence += 1;
         }
-        usage.bytes += bytes;
-        usage.packets += 1;
-        usage.sequence += 1;
+        if usage.health != before {
+            let event = Event::State(name_of(state));
+            tables.happens(event);
+        }
     }
 
     /// Somebody else takes a state out.
     pub fn take(&self, spi: u32) {
         let mut tables = self.tables.borrow_mut();
         let state = tables.states.values_mut().find(|state| state.spi == spi);
-        state.expect("a state that is there").usage.health = Health::Dead;
+        let state = state.expect("a state that is there");
+        state.usage.health = Health::Dead;
+        let event = Event::State(name_of(state));
+        tables.happens(event);
+    }
+
+    /// Somebody else takes all states out.
+    pub fn flush_states(&self) {
+        let mut tables = self.tables.borrow_mut();
+        for state in tables.states.values_mut() {
+            state.usage.health = Health::Dead;
+        }
+        tables.foreign_states.clear();
+        tables.happens(Event::AnyState);
+    }
+
+    /// Somebody else takes a policy out. Whether it was there.
+    pub fn take_policy(&self, direction: Direction, selector: Selector) -> bool {
+        let mut tables = self.tables.borrow_mut();
+        let tables = &mut *tables;
+        let found = tables.inserted_policies.iter().copied().find(|number| {
+            let spec = &tables.policies[number].spec;
+            (spec.direction, spec.selector) == (direction, selector)
+        });
+        if let Some(number) = found {
+            tables.inserted_policies.remove(&number);
+            tables.missing_policies.insert(number);
+        }
+        tables.policies_work.get_or_insert(When::Now);
+        found.is_some()
+    }
+
+    /// Somebody else puts a policy in the place of whatever there is.
+    pub fn replace_policy(&self, direction: Direction, selector: Selector) {
+        self.take_policy(direction, selector);
+        self.add_foreign_policy(direction, selector);
+    }
+
+    /// Somebody else takes all policies out.
+    pub fn flush_policies(&self) {
+        let mut tables = self.tables.borrow_mut();
+        let taken = std::mem::take(&mut tables.inserted_policies);
+        tables.missing_policies.extend(taken);
+        tables.foreign_policies.clear();
+        tables.policies_work.get_or_insert(When::Now);
+    }
+
+    /// Whether the kernel's worker has to look at states now, which it then does.
+    pub fn takes_states_work(&self) -> bool {
+        let work = &mut self.tables.borrow_mut().states_work;
+        work.take_if(|when| *when == When::Now).is_some()
+    }
+
+    /// The same of policies.
+    pub fn takes_policies_work(&self) -> bool {
+        let work = &mut self.tables.borrow_mut().policies_work;
+        work.take_if(|when| *when == When::Now).is_some()
+    }
+
+    /// What the kernel's workers have to do later.
+    pub fn has_later_work(&self) -> bool {
+        let tables = self.tables.borrow();
+        [tables.states_work, tables.policies_work].contains(&Some(When::Later))
+    }
+
+    /// A second has passed.
+    pub fn later_is_now(&self) {
+        let mut tables = self.tables.borrow_mut();
+        let tables = &mut *tables;
+        for work in [&mut tables.states_work, &mut tables.policies_work] {
+            *work = work.map(|_| When::Now);
+        }
     }
 
     /// What `ip xfrm` would show: states, then policies, each sorted, so that two engines can be
@@ -232,6 +330,17 @@ impl TestEngine {
     fn fail(&self) -> Result<(), Errno> {
         // Counts as an allocation.
         memory::boxed(|| ()).map(drop).map_err(|_| Errno::ENOMEM)
+    }
+
+    /// Puts a policy in the place of another, which takes memory where that is not there any more.
+    fn take_over(&self, number: u64, is_there: bool) {
+        if !is_there && self.fail().is_err() {
+            self.tables.borrow_mut().missing_policies.insert(number);
+            self.look_at_policies_later();
+            return;
+        }
+        self.tables.borrow_mut().take_over(number);
+        self.check();
     }
 
     fn name_state(&self, number: u64) -> String {
@@ -279,6 +388,41 @@ impl TestEngine {
                 );
             }
         }
+    }
+}
+
+impl Tables {
+    /// Tells of an event.
+    fn happens(&mut self, event: Event) {
+        if event == Event::AnyState || self.events.len() == RING {
+            self.any_state = true;
+        } else {
+            self.events.push_back(event);
+        }
+        self.states_work.get_or_insert(When::Now);
+    }
+
+    /// A policy takes the place of whatever policy of others there is.
+    fn take_over(&mut self, number: u64) {
+        let spec = self.policies[&number].spec;
+        self.foreign_policies
+            .remove(&(spec.direction, spec.selector));
+        self.missing_policies.remove(&number);
+        assert!(self.inserted_policies.insert(number), "only once");
+    }
+}
+
+/// The SA that has a state.
+fn name_of(state: &State) -> Said {
+    Said {
+        proto: match state.transform {
+            Transform::Esp => Proto::Esp,
+            Transform::Ah => Proto::Ah,
+            Transform::Comp => Proto::Comp,
+            Transform::IpIp | Transform::Ipv6 => Proto::Tun,
+        },
+        spi: state.spi,
+        dst: state.dst,
     }
 }
 
@@ -500,18 +644,22 @@ impl Engine for TestEngine {
         };
         let (before, after) = (&tables.policies[&old.number], &tables.policies[&new.number]);
         assert_eq!(key(before), key(after), "in the place of the other");
-        assert!(tables.inserted_policies.remove(&old.number), "it is there");
-        assert!(tables.inserted_policies.insert(new.number), "only once");
+        let is_there = tables.inserted_policies.remove(&old.number);
+        assert!(is_there || tables.missing_policies.contains(&old.number));
         drop(tables);
-        self.check();
+        self.take_over(new.number, is_there);
     }
 
     fn policy_block(&self, policy: &Handle) {
         self.called(format_args!("block {}", self.name_policy(policy.number)));
         let mut tables = self.tables.borrow_mut();
-        let policy = tables.policies.get_mut(&policy.number);
-        policy.expect("it was made").spec.action = Action::Block;
+        let made = tables.policies.get_mut(&policy.number);
+        made.expect("it was made").spec.action = Action::Block;
+        let is_missing = tables.missing_policies.contains(&policy.number);
         drop(tables);
+        if is_missing {
+            self.take_over(policy.number, false);
+        }
         self.check();
     }
 
@@ -519,10 +667,48 @@ impl Engine for TestEngine {
         self.called(format_args!("delete {}", self.name_policy(policy.number)));
         let mut tables = self.tables.borrow_mut();
         assert!(
-            tables.inserted_policies.remove(&policy.number),
-            "it is there"
+            tables.inserted_policies.remove(&policy.number)
+                || tables.missing_policies.remove(&policy.number),
+            "it is there, or was"
         );
         drop(tables);
         self.check();
+    }
+
+    fn policy_restore(&self, policy: &Handle) -> Result<bool, Errno> {
+        assert!(self.held.get());
+        let tables = self.tables.borrow();
+        if tables.inserted_policies.contains(&policy.number) {
+            return Ok(false);
+        }
+        assert!(tables.missing_policies.contains(&policy.number));
+        drop(tables);
+        // To make it anew, and to insert it.
+        self.fail()?;
+        self.fail()?;
+        self.called(format_args!("restore {}", self.name_policy(policy.number)));
+        self.tables.borrow_mut().take_over(policy.number);
+        self.check();
+        Ok(true)
+    }
+
+    fn next_event(&self) -> Option<Event> {
+        let mut tables = self.tables.borrow_mut();
+        if std::mem::take(&mut tables.any_state) {
+            tables.events.clear();
+            return Some(Event::AnyState);
+        }
+        tables.events.pop_front()
+    }
+
+    fn look_at_states_later(&self) {
+        let mut tables = self.tables.borrow_mut();
+        tables.any_state = true;
+        tables.states_work.get_or_insert(When::Later);
+    }
+
+    fn look_at_policies_later(&self) {
+        let mut tables = self.tables.borrow_mut();
+        tables.policies_work.get_or_insert(When::Later);
     }
 }

@@ -275,13 +275,35 @@ impl TestHost {
         state.flows.check(&state.sadb);
     }
 
+    /// The kernel's workers deal with what has happened in the engine.
+    pub fn work(&self) {
+        while self.engine.takes_states_work() {
+            change::states_changed(self);
+        }
+        while self.engine.takes_policies_work() {
+            change::policies_changed(self);
+        }
+        // What is left to tell is told a moment later.
+        let now = self.clock.get().boot;
+        while self.wake.get().is_some_and(|second| second <= now) {
+            self.wake.set(None);
+            request::expire_due(self);
+        }
+    }
+
     /// Lets time pass, second by second where something is to be done.
     pub fn sleep(&self, seconds: u64) {
         let end = self.clock.get().boot + seconds;
         loop {
+            self.work();
             let Moment { real, boot } = self.clock.get();
-            let woken = self.wake.get().filter(|second| *second <= end);
+            let later = self.engine.has_later_work().then_some(boot + 1);
+            let woken = self.wake.get().into_iter().chain(later).min();
+            let woken = woken.filter(|second| *second <= end);
             let to = woken.unwrap_or(end).max(boot);
+            if to > boot {
+                self.engine.later_is_now();
+            }
             self.clock.set(Moment {
                 real: real + (to - boot),
                 boot: to,

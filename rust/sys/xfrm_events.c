@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What xfrm does to states by itself, and what others do to states and policies: a key manager of
+ * xfrm's that notes it for Rust.  See include/klips_xfrm.h.
+ */
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+#include <linux/xfrm.h>
+#include <net/net_namespace.h>
+#include <net/netns/generic.h>
+#include <net/xfrm.h>
+
+#include "klips_xfrm.h"
+
+#define KLIPS_EVENTS 64
+
+#define KLIPS_XFRM_ANY_STATE 2
+
+/* Of a network namespace. */
+struct klips_xfrm_net {
+	/* What Rust has for it, while the two works may run. */
+	void *state;
+	struct delayed_work states;
+	struct delayed_work policies;
+	/* Whether xfrm_cfg_mutex, which protects this, is held by klips. */
+	bool held;
+	/* Protects what follows, and is the innermost lock of all. */
+	spinlock_t lock;
+	/* Whether the works may be queued. */
+	bool open;
+	/* Whether any state may have changed. */
+	bool any_state;
+	/* The states that have: a ring. */
+	unsigned int first;
+	unsigned int count;
+	struct klips_xfrm_name names[KLIPS_EVENTS];
+};
+
+static unsigned int klips_xfrm_net_id __read_mostly;
+
+static struct klips_xfrm_net *klips_xfrm_net(const struct net *net)
+{
+	return net_generic(net, klips_xfrm_net_id);
+}
+
+void klips_xfrm_hold(struct net *net)
+{
+	mutex_lock(&net->xfrm.xfrm_cfg_mutex);
+	klips_xfrm_net(net)->held = true;
+}
+
+void klips_xfrm_release(struct net *net)
+{
+	klips_xfrm_net(net)->held = false;
+	mutex_unlock(&net->xfrm.xfrm_cfg_mutex);
+}
+
+/*
+ * The works.
+ */
+
+/*
+ * Whoever rules a namespace other than the first can cause work as often as it likes, so for those
+ * it is not done all the time.
+ */
+static void klips_rest(const struct klips_xfrm_net *kx)
+{
+	if (kx != klips_xfrm_net(&init_net))
+		schedule_timeout_uninterruptible(1);
+}
+
+static void klips_states_work(struct work_struct *work)
+{
+	struct klips_xfrm_net *kx = container_of(to_delayed_work(work), struct klips_xfrm_net,
+						 states);
+
+	klips_xfrm_states_changed(kx->state);
+	klips_rest(kx);
+}
+
+static void klips_policies_work(struct work_struct *work)
+{
+	struct klips_xfrm_net *kx = container_of(to_delayed_work(work), struct klips_xfrm_net,
+						 policies);
+
+	klips_xfrm_policies_changed(kx->state);
+	klips_rest(kx);
+}
+
+/* Under the lock. */
+static void klips_queue(struct klips_xfrm_net *kx, struct delayed_work *work, unsigned long delay)
+{
+	if (kx->open)
+		queue_delayed_work(system_dfl_wq, work, delay);
+}
+
+static void klips_note_any_state(struct klips_xfrm_net *kx, unsigned long delay)
+{
+	spin_lock_bh(&kx->lock);
+	kx->any_state = true;
+	klips_queue(kx, &kx->states, delay);
+	spin_unlock_bh(&kx->lock);
+}
+
+static void klips_note_state(struct klips_xfrm_net *kx, const struct xfrm_state *x)
+{
+	struct klips_xfrm_name *name;
+
+	spin_lock_bh(&kx->lock);
+	if (kx->count == KLIPS_EVENTS) {
+		kx->any_state = true;
+	} else {
+		name = &kx->names[(kx->first + kx->count) % KLIPS_EVENTS];
+		memcpy(name->dst, &x->id.daddr, sizeof(name->dst));
+		name->spi = be32_to_cpu(x->id.spi);
+		name->family = x->props.family;
+		name->proto = x->id.proto;
+		kx->count++;
+	}
+	klips_queue(kx, &kx->states, 0);
+	spin_unlock_bh(&kx->lock);
+}
+
+static void klips_note_policies(struct klips_xfrm_net *kx, unsigned long delay)
+{
+	spin_lock_bh(&kx->lock);
+	klips_queue(kx, &kx->policies, delay);
+	spin_unlock_bh(&kx->lock);
+}
+
+void klips_xfrm_states_later(struct net *net)
+{
+	klips_note_any_state(klips_xfrm_net(net), HZ);
+}
+
+void klips_xfrm_policies_later(struct net *net)
+{
+	klips_note_policies(klips_xfrm_net(net), HZ);
+}
+
+int klips_xfrm_next_state(struct net *net, struct klips_xfrm_name *name)
+{
+	struct klips_xfrm_net *kx = klips_xfrm_net(net);
+	int which = KLIPS_XFRM_NO_STATE;
+
+	memset(name, 0, sizeof(*name));
+	spin_lock_bh(&kx->lock);
+	if (kx->any_state) {
+		/* That includes those that are in the ring. */
+		kx->any_state = false;
+		kx->count = 0;
+		which = KLIPS_XFRM_ANY_STATE;
+	} else if (kx->count) {
+		*name = kx->names[kx->first];
+		kx->first = (kx->first + 1) % KLIPS_EVENTS;
+		kx->count--;
+		which = KLIPS_XFRM_ONE_STATE;
+	}
+	spin_unlock_bh(&kx->lock);
+	return which;
+}
+
+/*
+ * The key manager.  xfrm calls it with rcu_read_lock(), and often with more than that: it may not
+ * sleep, and takes no lock but the one above.
+ */
+
+static bool klips_is_ours(const struct xfrm_state *x)
+{
+	return x->props.reqid & KLIPS_XFRM_REQID;
+}
+
+/* xfrm_user tells of removals and changes with xfrm_cfg_mutex held, and so does klips. */
+static bool klips_is_own_doing(const struct klips_xfrm_net *kx)
+{
+	return kx->held;
+}
+
+/* For limits, x->lock is held. */
+static int klips_notify(struct xfrm_state *x, const struct km_event *c)
+{
+	switch (c->event) {
+	case XFRM_MSG_EXPIRE:
+		if (klips_is_ours(x))
+			klips_note_state(klips_xfrm_net(xs_net(x)), x);
+		break;
+	case XFRM_MSG_DELSA:
+		if (klips_is_ours(x) && !klips_is_own_doing(klips_xfrm_net(xs_net(x))))
+			klips_note_state(klips_xfrm_net(xs_net(x)), x);
+		break;
+	case XFRM_MSG_FLUSHSA:
+		/* x is NULL. */
+		klips_note_any_state(klips_xfrm_net(c->net), 0);
+		break;
+	}
+	return 0;
+}
+
+/*
+ * Nothing tells a policy of ours from another: one that drops has no templates, and one that takes
+ * the place of ours is all there is to see of that.
+ */
+static int klips_notify_policy(struct xfrm_policy *xp, int dir, const struct km_event *c)
+{
+	switch (c->event) {
+	case XFRM_MSG_DELPOLICY:
+	case XFRM_MSG_UPDPOLICY:
+		if (!klips_is_own_doing(klips_xfrm_net(xp_net(xp))))
+			klips_note_policies(klips_xfrm_net(xp_net(xp)), 0);
+		break;
+	case XFRM_MSG_POLEXPIRE:
+		/* Ours have no limits, but may be said to have passed one. */
+		if (c->data.hard)
+			klips_note_policies(klips_xfrm_net(xp_net(xp)), 0);
+		break;
+	case XFRM_MSG_FLUSHPOLICY:
+		/* xp is NULL. */
+		klips_note_policies(klips_xfrm_net(c->net), 0);
+		break;
+	}
+	return 0;
+}
+
+/* xfrm calls it without asking whether there is one. No policy of ours wants states negotiated. */
+static int klips_acquire(struct xfrm_state *x, struct xfrm_tmpl *tmpl, struct xfrm_policy *xp)
+{
+	return -ESRCH;
+}
+
+/* Likewise. What others made of it, in *dir, stays. */
+static struct xfrm_policy *klips_compile_policy(struct sock *sk, int opt, u8 *data, int len,
+						int *dir)
+{
+	return NULL;
+}
+
+static struct xfrm_mgr klips_mgr = {
+	.notify		= klips_notify,
+	.acquire	= klips_acquire,
+	.compile_policy	= klips_compile_policy,
+	.notify_policy	= klips_notify_policy,
+};
+
+/*
+ * Network namespaces.
+ */
+
+void klips_xfrm_net_start(struct net *net, void *state)
+{
+	struct klips_xfrm_net *kx = klips_xfrm_net(net);
+
+	kx->state = state;
+	spin_lock_bh(&kx->lock);
+	kx->open = true;
+	spin_unlock_bh(&kx->lock);
+}
+
+void klips_xfrm_net_stop(struct net *net)
+{
+	struct klips_xfrm_net *kx = klips_xfrm_net(net);
+
+	spin_lock_bh(&kx->lock);
+	kx->open = false;
+	spin_unlock_bh(&kx->lock);
+	cancel_delayed_work_sync(&kx->states);
+	cancel_delayed_work_sync(&kx->policies);
+}
+
+static int __net_init klips_xfrm_net_init(struct net *net)
+{
+	struct klips_xfrm_net *kx = klips_xfrm_net(net);
+
+	spin_lock_init(&kx->lock);
+	INIT_DELAYED_WORK(&kx->states, klips_states_work);
+	INIT_DELAYED_WORK(&kx->policies, klips_policies_work);
+	return 0;
+}
+
+static struct pernet_operations klips_xfrm_net_ops = {
+	.init	= klips_xfrm_net_init,
+	.id	= &klips_xfrm_net_id,
+	.size	= sizeof(struct klips_xfrm_net),
+};
+
+int klips_xfrm_register(void)
+{
+	int err = register_pernet_subsys(&klips_xfrm_net_ops);
+
+	if (err)
+		return err;
+	klips_xfrm_pin_tunnels();
+	xfrm_register_km(&klips_mgr);
+	return 0;
+}
+
+void klips_xfrm_unregister(void)
+{
+	/* Waits for who is in one of our functions. */
+	xfrm_unregister_km(&klips_mgr);
+	klips_xfrm_unpin_tunnels();
+	unregister_pernet_subsys(&klips_xfrm_net_ops);
+}
