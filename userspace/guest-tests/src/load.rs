@@ -3,6 +3,7 @@
 //! Loading and unloading the module.
 
 use crate::{
+    events::both_ways,
     helper::{self, Helper, Who},
     ktap::Test,
     memory::{self, FILES},
@@ -10,6 +11,7 @@ use crate::{
         KeySocket, PROC, Slab, add, in_own_network, insmod, is_loaded, klips_ko,
         load_what_klips_needs, make, manual_sas, naming, number, open_raw, rmmod, said,
     },
+    wire::{Gateways, Space, V4},
 };
 use anyhow::{Context, Result, bail, ensure};
 use klips::pfkey::MsgType;
@@ -21,7 +23,7 @@ use std::{
     fs,
     io::Read,
     os::unix::fs::MetadataExt,
-    process::Command,
+    process::{Child, Command},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
@@ -51,6 +53,10 @@ pub fn before() -> Vec<Test> {
             not_kept_by_files,
         ),
         Test::step("load::unloads_with_sas_and_groups", unloads_with_sas),
+        Test::step(
+            "load::a15_unloads_during_a_flood_and_leaves_nothing_in_xfrm",
+            unloads_during_a_flood,
+        ),
         Test::step("load::loads_and_unloads_again_and_again", cycles),
         Test::step(
             "load::loads_or_leaves_nothing_when_memory_fails",
@@ -261,6 +267,47 @@ fn unloads_with_sas() -> Result<()> {
         .ask(&crate::support::group(&sas))
         .context("can't group")?;
     unload()
+}
+
+/// With packets under way in both directions, in two namespaces of which one ends at the same time.
+fn unloads_during_a_flood() -> Result<()> {
+    for _ in 0..3 {
+        loads()?;
+        let flood = |gateways: &Gateways| -> Result<[Child; 2]> {
+            let (here, there) = V4.inner;
+            let start = |space: &Space, from, to| {
+                space.start(&format!("ping -n -q -f -w 600 -I {from} {to}"))
+            };
+            Ok([
+                start(&gateways.a, here, there)?,
+                start(&gateways.b, there, here)?,
+            ])
+        };
+        let end = |floods: [Child; 2]| -> Result<()> {
+            for mut flood in floods {
+                flood.kill()?;
+                flood.wait()?;
+            }
+            Ok(())
+        };
+        in_own_network(|| {
+            let gateways = both_ways()?;
+            let others = in_own_network(|| flood(&both_ways()?))?;
+            let floods = flood(&gateways)?;
+            thread::sleep(Duration::from_millis(500));
+            let capture = gateways.capture()?;
+            end(others)?;
+            unload()?;
+            let left = gateways.a.xfrm()?;
+            ensure!(left.is_empty(), "left: {left}");
+            end(floods)?;
+            // From then on there are no eroutes; it is as if there had never been any.
+            let packets = capture.end()?;
+            ensure!(packets.len() > 0, "nothing was sent");
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 /// Each time with SAs and groups, in the first namespace and in one more, with a file open, and not

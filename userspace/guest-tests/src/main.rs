@@ -15,6 +15,7 @@
 mod command_lines;
 mod cve;
 mod eroute_tool;
+mod events;
 mod fuzz;
 mod golden;
 mod helper;
@@ -68,6 +69,7 @@ fn tests() -> Vec<Test> {
     tests.extend(pluto::all());
     tests.extend(command_lines::all());
     tests.extend(packets::all());
+    tests.extend(events::all());
     tests.extend(messages::waiting());
     tests.extend(leaks::waiting());
     tests.extend(spigrp_tool::waiting());

@@ -173,7 +173,8 @@ pub fn add_peer_states(gateways: &Gateways, family: Family, saids: &[Said]) -> R
     Ok(())
 }
 
-fn add_state(
+/// Adds a state by `ip xfrm`.
+pub fn add_state(
     space: &Space,
     (src, dst): (&str, &str),
     (proto, spi, in_tunnel): PeerState,

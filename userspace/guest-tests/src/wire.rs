@@ -129,6 +129,11 @@ fn command(line: &str) -> Command {
 pub struct Counters(BTreeMap<String, u64>);
 
 impl Counters {
+    /// One of them.
+    pub fn of(&self, name: &str) -> u64 {
+        self.0.get(name).copied().unwrap_or(0)
+    }
+
     /// Checks that this is what was counted, and nothing else.
     pub fn expect(&self, expected: &[(&str, u64)]) -> Result<()> {
         let expected = expected
