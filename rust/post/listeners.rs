@@ -35,7 +35,8 @@ use crate::{
     netns::Host,
     sadb::{
         Age,
-        AgeMap, //
+        Key,
+        Trie, //
     }, //
 };
 
@@ -47,13 +48,13 @@ const SA_TYPES: usize = SATYPE_MAX as usize + 1;
 
 /// A socket's number in the order of opening, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SocketId(Age);
+pub struct SocketId(Key);
 
 impl SocketId {
     /// The socket with this number, or `None` for 0.
     pub const fn from_number(number: u64) -> Option<Self> {
-        match Age::from_number(number) {
-            Some(age) => Some(SocketId(age)),
+        match Key::from_number(number) {
+            Some(key) => Some(SocketId(key)),
             None => None,
         }
     }
@@ -281,9 +282,9 @@ impl Counts {
 
 /// The open sockets, and what they have not been told yet.
 pub struct Listeners<H: Host> {
-    sockets: AgeMap<Listener<H>>,
+    sockets: Trie<Listener<H>>,
     /// The number of the next one.
-    next: Age,
+    next: Key,
     /// How many there may be.
     limit: usize,
     /// How many of them are promiscuous.
@@ -308,8 +309,8 @@ impl<H: Host> Listeners<H> {
     /// No sockets; allocates nothing.
     pub const fn new() -> Self {
         Listeners {
-            sockets: AgeMap::new(),
-            next: Age::FIRST,
+            sockets: Trie::new(),
+            next: Key::FIRST,
             limit: usize::MAX,
             promiscuous: 0,
             registered: [0; SA_TYPES],
@@ -371,7 +372,7 @@ impl<H: Host> Listeners<H> {
 
     /// The socket with this number or, failing that, the first that was opened after it.
     pub fn by_number(&self, number: u64) -> Option<&Listener<H>> {
-        let id = SocketId::from_number(number).map_or(Age::FIRST, |id| id.0);
+        let id = SocketId::from_number(number).map_or(Key::FIRST, |id| id.0);
         self.sockets.at_or_after(id)
     }
 

@@ -6,7 +6,7 @@
 //! A bucket is the age of the SA at its head; the SAs of a bucket are chained by the caller, who
 //! has them.
 
-use super::age_map::Age;
+use super::Age;
 use crate::{
     klips_core::said::Said,
     memory::{

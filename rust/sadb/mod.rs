@@ -3,20 +3,22 @@
 //! The SA database of one network namespace.
 //!
 //! SAs are found by name through a hash [`Index`] and listed in the order in which they were
-//! added through an [`AgeMap`]; both take the same few steps for one SA as for a million. SAs
+//! added through a [`Trie`]; both take the same few steps for one SA as for a million. SAs
 //! refer to each other by [`Age`], never by address.
 //!
 //! Every operation that needs memory takes it before it changes anything.
 
-mod age_map;
 mod index;
 pub mod sa;
 mod timers;
+mod trie;
 
-pub(crate) use self::age_map::AgeMap;
+pub(crate) use self::trie::{
+    Key,
+    Trie, //
+};
 
 pub use self::{
-    age_map::Age,
     index::HashKey,
     sa::{
         Moment,
@@ -77,8 +79,13 @@ impl From<OutOfMemory> for AddError {
     }
 }
 
+/// Number of an SA in the order of insertion, from 1. It is never used again, so it serves as a handle
+/// that can't come to mean another SA, as the key of the order in which SAs are listed, and as a
+/// position in a listing that stays meaningful while SAs come and go.
+pub type Age = Key;
+
 /// SAs in the order in which they were added.
-pub type Sas<'a> = age_map::Values<'a, Sa>;
+pub type Sas<'a> = trie::Values<'a, Sa>;
 
 /// The SAs of one network namespace.
 ///
@@ -91,7 +98,7 @@ pub type Sas<'a> = age_map::Values<'a, Sa>;
 /// - `next_age` is later than the age of every SA.
 /// - An SA whose `due` is set is in the chain of that second in `timers`, and only there.
 pub struct Sadb {
-    sas: AgeMap<Sa>,
+    sas: Trie<Sa>,
     index: Index,
     timers: Timers,
     hash_key: HashKey,
@@ -104,7 +111,7 @@ impl Sadb {
     /// A database without SAs; allocates nothing.
     pub const fn new(hash_key: HashKey) -> Self {
         Sadb {
-            sas: AgeMap::new(),
+            sas: Trie::new(),
             index: Index::new(),
             timers: Timers::new(),
             hash_key,
@@ -341,7 +348,7 @@ impl Sadb {
     fn unlink_timer(
         &mut self,
         (due, before, after): (Option<NonZeroU64>, Option<Age>, Option<Age>),
-    ) -> Option<age_map::Removed<Second>> {
+    ) -> Option<trie::Removed<Second>> {
         let at = due?;
         if let Some(sa) = after.and_then(|age| self.sas.get_mut(age)) {
             sa.due_before = before;
@@ -491,9 +498,9 @@ fn keepable(second: Option<u64>) -> Option<NonZeroU64> {
 
 /// An SA that was removed, with all the memory that nothing needs any more.
 pub struct Removed {
-    sa: age_map::Removed<Sa>,
+    sa: trie::Removed<Sa>,
     _chunk: Option<Chunk>,
-    _second: Option<age_map::Removed<Second>>,
+    _second: Option<trie::Removed<Second>>,
 }
 
 impl Deref for Removed {

@@ -2,7 +2,7 @@
 
 //! A Security Association: all that ADD says of it, and its place in group and table.
 
-use super::age_map::Age;
+use super::Age;
 use crate::{
     klips_core::{
         group::Neighbours,
@@ -66,7 +66,8 @@ pub struct Rarities {
     pub ident_dst: Option<SaIdent>,
 }
 
-/// What of an SA comes from the message that made it.
+/// What an SA is, apart from its place among others: what its maker asked for, its state, and when it
+/// was made.
 pub struct SaSpec {
     /// Protocol.
     pub proto: Proto,

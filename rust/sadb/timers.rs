@@ -4,10 +4,13 @@
 //!
 //! The SAs of one second are a chain through [`Sa`](super::Sa); the seconds are kept in order.
 
-use super::age_map::{
-    Age,
-    AgeMap,
-    Removed, //
+use super::{
+    trie::{
+        Key,
+        Removed,
+        Trie, //
+    },
+    Age, //
 };
 use crate::memory::{
     self,
@@ -25,8 +28,8 @@ pub(super) struct Second {
 
 /// The seconds in which something is due.
 pub(super) struct Timers {
-    // Seconds since boot take the place of ages; they are as unique.
-    seconds: AgeMap<Second>,
+    /// By seconds since boot.
+    seconds: Trie<Second>,
 }
 
 /// Memory for a second that may not be there yet.
@@ -39,7 +42,7 @@ impl Slot {
 impl Timers {
     pub(super) const fn new() -> Self {
         Timers {
-            seconds: AgeMap::new(),
+            seconds: Trie::new(),
         }
     }
 
@@ -51,7 +54,7 @@ impl Timers {
 
     /// Takes all the memory that [`Timers::set_head`] at this second can need.
     pub(super) fn reserve(&mut self, at: NonZeroU64) -> Result<Slot, OutOfMemory> {
-        let key = Age::from(at);
+        let key = Key::from(at);
         if self.seconds.get(key).is_some() {
             return Ok(Slot::NONE);
         }
@@ -76,7 +79,7 @@ impl Timers {
         head: Option<Age>,
         slot: Slot,
     ) -> Option<Removed<Second>> {
-        let key = Age::from(at);
+        let key = Key::from(at);
         match (head, self.seconds.get_mut(key), slot) {
             (None, _, _) => return self.seconds.remove(key),
             (Some(head), Some(second), _) => second.head = head,
@@ -96,6 +99,6 @@ impl Timers {
 
     /// The earliest second in which something is due.
     pub(super) fn earliest(&self) -> Option<u64> {
-        Some(self.seconds.at_or_after(Age::FIRST)?.at)
+        Some(self.seconds.at_or_after(Key::FIRST)?.at)
     }
 }

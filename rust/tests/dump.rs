@@ -342,7 +342,7 @@ fn dump_ends_with_0_although_what_it_looks_for_goes_while_it_takes_a_breath() {
         host.set_up(&add(said(&format!("tun.{:x}@10.0.0.2", 0x2000 + tunnel))));
     }
     host.set_up(&add(esp(3)));
-    host.on_breathe.replace(Some(Box::new(move |host| {
+    host.on_resched.replace(Some(Box::new(move |host| {
         for index in 1..4 {
             host.full.borrow_mut().extend([A, B]);
             let _ = host.write(&delete(esp(index)));

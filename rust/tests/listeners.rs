@@ -248,7 +248,7 @@ fn crowd() -> TestHost {
 fn many_sockets_are_told_in_steps_and_others_have_their_turn() {
     let host = crowd();
     // Whoever asks in the middle is answered, and in the right order.
-    host.on_breathe.replace(Some(Box::new(|host| {
+    host.on_resched.replace(Some(Box::new(|host| {
         if host.breaths.get() == 1 {
             host.write_from(7, &get(said("esp.1002@10.0.0.2"))).unwrap();
         }
@@ -273,7 +273,7 @@ fn many_sockets_are_told_in_steps_and_others_have_their_turn() {
 #[test]
 fn sockets_come_and_go_and_overrun_while_others_are_told() {
     let host = crowd();
-    host.on_breathe
+    host.on_resched
         .replace(Some(Box::new(|host| match host.breaths.get() {
             1 => {
                 // Those whose turn it is next, and some that have had theirs.
@@ -333,7 +333,7 @@ fn a_dump_ends_with_its_process() {
     for spi in 0..200 {
         host.set_up(&add(said(&format!("esp.{:x}@10.0.0.2", 0x1000 + spi))));
     }
-    host.on_breathe
+    host.on_resched
         .replace(Some(Box::new(|host| host.killed.set(true))));
     host.write(&message(msg::DUMP, 0, &[])).unwrap();
     let told = host.read(A).len();
@@ -344,7 +344,7 @@ fn a_dump_ends_with_its_process() {
     let dump = message(msg::DUMP, 2, &[]);
     assert_eq!(host.write(&dump), Err(Errno::EINTR));
     host.killed.set(false);
-    host.on_breathe.replace(None);
+    host.on_resched.replace(None);
     assert_eq!(host.write(&dump), Err(Errno::ENOENT));
 }
 

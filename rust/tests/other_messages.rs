@@ -241,7 +241,7 @@ fn long_search_for_an_spi_lets_others_have_their_turn() {
     assert!(host.breaths.get() >= 3, "{}", host.breaths.get());
     // What they free meanwhile may be found, and what they take is not given twice.
     let freed = std::cell::Cell::new(false);
-    host.on_breathe.replace(Some(Box::new(move |host| {
+    host.on_resched.replace(Some(Box::new(move |host| {
         if !freed.replace(true) {
             for spi in 0x1000..0x1100 {
                 host.write(&delete(said(&format!("esp.{spi:x}@10.0.0.2"))))

@@ -870,7 +870,7 @@ fn flush_of_a_type_spares_what_is_added_meanwhile() {
     for spi in 0..200 {
         host.set_up(&add(said(&format!("esp.{:x}@10.0.0.2", 0x1000 + spi))));
     }
-    host.on_breathe.replace(Some(Box::new(|host| {
+    host.on_resched.replace(Some(Box::new(|host| {
         // Not for ever, in case they are not spared.
         if host.breaths.get() > 1000 {
             return;
@@ -879,7 +879,7 @@ fn flush_of_a_type_spares_what_is_added_meanwhile() {
         let _ = host.write(&add(said(&format!("esp.{spi:x}@10.0.0.2"))));
     })));
     assert_eq!(host.write(&flush(3)), Ok(()));
-    host.on_breathe.replace(None);
+    host.on_resched.replace(None);
     let listing = host.spigrp();
     assert_eq!(listing.lines().count(), host.breaths.get(), "{listing}");
     assert!(

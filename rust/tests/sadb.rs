@@ -227,7 +227,7 @@ fn table_grows_to_20000_sas_and_shrinks_to_none() {
 }
 
 #[test]
-fn table_breathes_around_every_size_of_its_index() {
+fn table_grows_and_shrinks_around_every_size_of_its_index() {
     let mut sadb = Sadb::new(KEY);
     let mut next = 0;
     let mut there: Vec<Age> = Vec::new();

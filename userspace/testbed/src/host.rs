@@ -33,7 +33,7 @@ pub const A: Socket = 1;
 pub const B: Socket = 2;
 
 /// What a [`TestHost`] does when a request takes a breath.
-type OnBreathe = Box<dyn Fn(&TestHost)>;
+type OnResched = Box<dyn Fn(&TestHost)>;
 
 /// A namespace with sockets whose queues can be read, addresses and a clock that can be set.
 pub struct TestHost {
@@ -75,7 +75,7 @@ pub struct TestHost {
     /// How often a request has taken a breath.
     pub breaths: Cell<usize>,
     /// What happens meanwhile.
-    pub on_breathe: RefCell<Option<OnBreathe>>,
+    pub on_resched: RefCell<Option<OnResched>>,
     /// How many SAs were in the table and how many keys in memory, each time a request unlocked the
     /// state.
     pub at_unlock: RefCell<Vec<(usize, usize)>>,
@@ -138,7 +138,7 @@ impl TestHost {
             }),
             poison: Cell::new(0xaa),
             breaths: Cell::new(0),
-            on_breathe: RefCell::default(),
+            on_resched: RefCell::default(),
             at_unlock: RefCell::default(),
         };
         host.open(A);
@@ -344,7 +344,7 @@ impl Drop for TestHost {
             return;
         }
         memory::fail_after(None);
-        self.on_breathe.take();
+        self.on_resched.take();
         self.breaths.set(0);
         change::end(self);
         let engine = &self.engine;
@@ -434,11 +434,11 @@ impl Clock for TestHost {
         );
         self.breaths.set(self.breaths.get() + 1);
         assert!(self.breaths.get() < 1_000_000, "a request has an end");
-        // Taken out, so that what it does may breathe in its turn.
-        let on_breathe = self.on_breathe.take();
-        if let Some(on_breathe) = on_breathe {
-            on_breathe(self);
-            self.on_breathe.replace(Some(on_breathe));
+        // Taken out, so that what it does may reschedule in its turn.
+        let on_resched = self.on_resched.take();
+        if let Some(on_resched) = on_resched {
+            on_resched(self);
+            self.on_resched.replace(Some(on_resched));
         }
     }
 

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A map from ages to values, in order of age.
+//! A map from numbers to values, in the order of the numbers: SAs by their age, sockets by theirs,
+//! and the seconds in which something is due.
 //!
-//! The age of an SA is its number in the order of insertion. It is never used again, so it serves
-//! as a handle that can't come to mean another SA, as the key of the order in which SAs are
-//! listed, and as a position in a listing that stays meaningful while SAs come and go.
-//!
-//! The map is a trie with 64 children a node, of one height for small ages and of another for all
+//! It is a trie with 64 children a node, of one height for small keys and of another for all
 //! others: every operation takes the same few steps however many entries there are.
 
 use crate::memory::{
@@ -21,75 +18,75 @@ use core::{
     slice, //
 };
 
-/// Number of an SA in the order of insertion, from 1.
+/// A number that something is found by: not 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Age(NonZeroU64);
+pub struct Key(NonZeroU64);
 
-impl Age {
-    /// The first age.
-    pub const FIRST: Age = Age(NonZeroU64::MIN);
+impl Key {
+    /// The smallest key.
+    pub const FIRST: Key = Key(NonZeroU64::MIN);
 
-    /// The age with this number, or `None` for 0.
+    /// The key of this number, or `None` for 0.
     pub const fn from_number(number: u64) -> Option<Self> {
         match NonZeroU64::new(number) {
-            Some(number) => Some(Age(number)),
+            Some(number) => Some(Key(number)),
             None => None,
         }
     }
 
-    /// The number of the age.
+    /// The number of the key.
     pub const fn number(self) -> u64 {
         self.0.get()
     }
 
-    /// The age after this one.
+    /// The key after this one.
     pub const fn next(self) -> Self {
         // At a million insertions a second, 2^64 are not used up in half a million years.
-        Age(self.0.saturating_add(1))
+        Key(self.0.saturating_add(1))
     }
 }
 
-impl From<NonZeroU64> for Age {
+impl From<NonZeroU64> for Key {
     fn from(number: NonZeroU64) -> Self {
-        Age(number)
+        Key(number)
     }
 }
 
 const FANOUT: usize = memory::ARRAY_LEN;
 const BITS: u32 = FANOUT.trailing_zeros();
 
-/// A level of the trie, seen from above. `SHIFT` is how many bits of the age the levels below use.
+/// A level of the trie, seen from above. `SHIFT` is how many bits of the key the levels below use.
 trait Level: Sized {
     type Value;
     const SHIFT: u32;
 
     fn new() -> Result<Self, OutOfMemory>;
     fn is_empty(&self) -> bool;
-    fn get(&self, age: u64) -> Option<&Self::Value>;
-    fn get_mut(&mut self, age: u64) -> Option<&mut Self::Value>;
-    /// Whether all nodes on the way to `age` are there.
-    fn is_reserved(&self, age: u64) -> bool;
-    /// Makes the nodes on the way to `age`.
-    fn reserve(&mut self, age: u64) -> Result<(), OutOfMemory>;
+    fn get(&self, key: u64) -> Option<&Self::Value>;
+    fn get_mut(&mut self, key: u64) -> Option<&mut Self::Value>;
+    /// Whether all nodes on the way to `key` are there.
+    fn is_reserved(&self, key: u64) -> bool;
+    /// Makes the nodes on the way to `key`.
+    fn reserve(&mut self, key: u64) -> Result<(), OutOfMemory>;
     /// Puts a value where nodes have been reserved and none is; hands it back otherwise.
-    fn insert(&mut self, age: u64, value: Boxed<Self::Value>) -> Result<(), Boxed<Self::Value>>;
+    fn insert(&mut self, key: u64, value: Boxed<Self::Value>) -> Result<(), Boxed<Self::Value>>;
     /// Removes a value, and the nodes below this one that have become empty by that. Returns whether
     /// this one has, too.
-    fn remove(&mut self, age: u64) -> Option<(Removed<Self::Value>, bool)>;
+    fn remove(&mut self, key: u64) -> Option<(Removed<Self::Value>, bool)>;
     /// Itself if it is a leaf; any other node is freed.
     fn into_leaf(self) -> Option<Leaf<Self::Value>>;
-    /// The first leaf that has values at `age` or later: its part from the first of those on, and
-    /// the age that comes after it.
-    fn leaf_from(&self, age: u64) -> Option<(&[Slot<Self::Value>], u64)>;
+    /// The first leaf that has values at `key` or later: its part from the first of those on, and
+    /// the key that comes after it.
+    fn leaf_from(&self, key: u64) -> Option<(&[Slot<Self::Value>], u64)>;
     /// Frees the values of the first leaf. Returns how many those were.
     fn free_first(&mut self) -> usize;
     /// Checks that no node is empty but those that are kept for `spare`, if that is in this one.
     #[cfg(any(test, feature = "check"))]
     fn check(&self, spare: Option<u64>);
 
-    fn index(age: u64) -> usize {
+    fn index(key: u64) -> usize {
         // CAST: masked to less than the fan-out.
-        (age >> Self::SHIFT) as usize & (FANOUT - 1)
+        (key >> Self::SHIFT) as usize & (FANOUT - 1)
     }
 }
 
@@ -131,12 +128,12 @@ impl<T> Level for Leaf<T> {
         self.0.iter().all(Option::is_none)
     }
 
-    fn get(&self, age: u64) -> Option<&T> {
-        self.0[Self::index(age)].as_deref()
+    fn get(&self, key: u64) -> Option<&T> {
+        self.0[Self::index(key)].as_deref()
     }
 
-    fn get_mut(&mut self, age: u64) -> Option<&mut T> {
-        self.0[Self::index(age)].as_deref_mut()
+    fn get_mut(&mut self, key: u64) -> Option<&mut T> {
+        self.0[Self::index(key)].as_deref_mut()
     }
 
     fn is_reserved(&self, _age: u64) -> bool {
@@ -147,8 +144,8 @@ impl<T> Level for Leaf<T> {
         Ok(())
     }
 
-    fn insert(&mut self, age: u64, value: Boxed<T>) -> Result<(), Boxed<T>> {
-        match &mut self.0[Self::index(age)] {
+    fn insert(&mut self, key: u64, value: Boxed<T>) -> Result<(), Boxed<T>> {
+        match &mut self.0[Self::index(key)] {
             Some(_) => Err(value),
             slot => {
                 *slot = Some(value);
@@ -157,8 +154,8 @@ impl<T> Level for Leaf<T> {
         }
     }
 
-    fn remove(&mut self, age: u64) -> Option<(Removed<T>, bool)> {
-        let index = Self::index(age);
+    fn remove(&mut self, key: u64) -> Option<(Removed<T>, bool)> {
+        let index = Self::index(key);
         let value = self.0[index].take()?;
         let emptied = is_emptied(&self.0, index);
         Some((Removed { value, leaf: None }, emptied))
@@ -168,10 +165,10 @@ impl<T> Level for Leaf<T> {
         Some(self)
     }
 
-    fn leaf_from(&self, age: u64) -> Option<(&[Slot<T>], u64)> {
-        let rest = &self.0[Self::index(age)..];
+    fn leaf_from(&self, key: u64) -> Option<(&[Slot<T>], u64)> {
+        let rest = &self.0[Self::index(key)..];
         // CAST: at most the fan-out.
-        let after = age + rest.len() as u64;
+        let after = key + rest.len() as u64;
         let first = rest.iter().position(Option::is_some)?;
         Some((rest.get(first..)?, after))
     }
@@ -200,43 +197,43 @@ impl<L: Level> Level for Inner<L> {
         self.0.iter().all(Option::is_none)
     }
 
-    fn get(&self, age: u64) -> Option<&Self::Value> {
-        self.0[Self::index(age)].as_ref()?.get(age)
+    fn get(&self, key: u64) -> Option<&Self::Value> {
+        self.0[Self::index(key)].as_ref()?.get(key)
     }
 
-    fn get_mut(&mut self, age: u64) -> Option<&mut Self::Value> {
-        self.0[Self::index(age)].as_mut()?.get_mut(age)
+    fn get_mut(&mut self, key: u64) -> Option<&mut Self::Value> {
+        self.0[Self::index(key)].as_mut()?.get_mut(key)
     }
 
-    fn is_reserved(&self, age: u64) -> bool {
-        let child = self.0[Self::index(age)].as_ref();
-        child.is_some_and(|child| child.is_reserved(age))
+    fn is_reserved(&self, key: u64) -> bool {
+        let child = self.0[Self::index(key)].as_ref();
+        child.is_some_and(|child| child.is_reserved(key))
     }
 
-    fn reserve(&mut self, age: u64) -> Result<(), OutOfMemory> {
-        let child = &mut self.0[Self::index(age)];
+    fn reserve(&mut self, key: u64) -> Result<(), OutOfMemory> {
+        let child = &mut self.0[Self::index(key)];
         match child {
-            Some(child) => child.reserve(age),
+            Some(child) => child.reserve(key),
             None => {
                 // Complete before it is hung in, so that no empty node stays behind a failure.
                 let mut new = L::new()?;
-                new.reserve(age)?;
+                new.reserve(key)?;
                 *child = Some(new);
                 Ok(())
             }
         }
     }
 
-    fn insert(&mut self, age: u64, value: Boxed<Self::Value>) -> Result<(), Boxed<Self::Value>> {
-        match &mut self.0[Self::index(age)] {
-            Some(child) => child.insert(age, value),
+    fn insert(&mut self, key: u64, value: Boxed<Self::Value>) -> Result<(), Boxed<Self::Value>> {
+        match &mut self.0[Self::index(key)] {
+            Some(child) => child.insert(key, value),
             None => Err(value),
         }
     }
 
-    fn remove(&mut self, age: u64) -> Option<(Removed<Self::Value>, bool)> {
-        let index = Self::index(age);
-        let (mut removed, mut emptied) = self.0[index].as_mut()?.remove(age)?;
+    fn remove(&mut self, key: u64) -> Option<(Removed<Self::Value>, bool)> {
+        let index = Self::index(key);
+        let (mut removed, mut emptied) = self.0[index].as_mut()?.remove(key)?;
         if emptied {
             let leaf = self.0[index].take().and_then(L::into_leaf);
             removed.leaf = removed.leaf.or(leaf);
@@ -249,14 +246,14 @@ impl<L: Level> Level for Inner<L> {
         None
     }
 
-    fn leaf_from(&self, mut age: u64) -> Option<(&[Slot<Self::Value>], u64)> {
-        for child in &self.0[Self::index(age)..] {
-            let found = child.as_ref().and_then(|child| child.leaf_from(age));
+    fn leaf_from(&self, mut key: u64) -> Option<(&[Slot<Self::Value>], u64)> {
+        for child in &self.0[Self::index(key)..] {
+            let found = child.as_ref().and_then(|child| child.leaf_from(key));
             if found.is_some() {
                 return found;
             }
             // The first of the next child.
-            age = ((age >> Self::SHIFT) + 1) << Self::SHIFT;
+            key = ((key >> Self::SHIFT) + 1) << Self::SHIFT;
         }
         None
     }
@@ -279,7 +276,7 @@ impl<L: Level> Level for Inner<L> {
         assert!(spare.is_some() || !self.is_empty(), "an empty node");
         for (index, child) in self.0.iter().enumerate() {
             if let Some(child) = child {
-                child.check(spare.filter(|age| Self::index(*age) == index));
+                child.check(spare.filter(|key| Self::index(*key) == index));
             }
         }
     }
@@ -290,38 +287,38 @@ type Shallow<T> = Inner<Inner<Inner<Leaf<T>>>>;
 /// Eight levels: 2^48 insertions.
 type Deep<T> = Inner<Inner<Inner<Inner<Shallow<T>>>>>;
 
-/// How many ages a trie has places for.
+/// How many keys a trie has places for.
 const fn places<L: Level>() -> u64 {
     1 << (L::SHIFT + BITS)
 }
 
-/// Makes the nodes on the way to `age`, the root included.
-fn reserve<L: Level>(root: &mut Option<L>, age: u64) -> Result<(), OutOfMemory> {
+/// Makes the nodes on the way to `key`, the root included.
+fn reserve<L: Level>(root: &mut Option<L>, key: u64) -> Result<(), OutOfMemory> {
     match root {
         // So it is but for one in 64, and cheaper to find out.
-        Some(root) if root.is_reserved(age) => Ok(()),
-        Some(root) => root.reserve(age),
+        Some(root) if root.is_reserved(key) => Ok(()),
+        Some(root) => root.reserve(key),
         None => {
             let mut new = L::new()?;
-            new.reserve(age)?;
+            new.reserve(key)?;
             *root = Some(new);
             Ok(())
         }
     }
 }
 
-/// Removes the value at `age`, and the root if that is empty then.
-fn remove<L: Level>(root: &mut Option<L>, age: u64) -> Option<Removed<L::Value>> {
-    let (removed, emptied) = root.as_mut()?.remove(age)?;
+/// Removes the value at `key`, and the root if that is empty then.
+fn remove<L: Level>(root: &mut Option<L>, key: u64) -> Option<Removed<L::Value>> {
+    let (removed, emptied) = root.as_mut()?.remove(key)?;
     if emptied {
         *root = None;
     }
     Some(removed)
 }
 
-/// A map from [`Age`] to `T`, in order of age: of SAs by their own, of seconds, of sockets.
-pub(crate) struct AgeMap<T> {
-    /// The values of small ages, by half as many steps: few hosts add so many SAs that theirs are
+/// A map from [`Key`] to `T`, in order of key.
+pub(crate) struct Trie<T> {
+    /// The values of small keys, by half as many steps: few hosts add so many SAs that theirs are
     /// larger.
     shallow: Option<Shallow<T>>,
     /// The values of all others.
@@ -329,15 +326,15 @@ pub(crate) struct AgeMap<T> {
     len: usize,
 }
 
-impl<T> AgeMap<T> {
-    /// The first age that does not fit.
+impl<T> Trie<T> {
+    /// The first key that does not fit.
     pub(crate) const LIMIT: u64 = places::<Deep<T>>();
-    /// The first age that is not in `shallow`.
+    /// The first key that is not in `shallow`.
     const DEEP: u64 = places::<Shallow<T>>();
 
     /// A map without entries; allocates nothing.
     pub(crate) const fn new() -> Self {
-        AgeMap {
+        Trie {
             shallow: None,
             deep: None,
             len: 0,
@@ -349,48 +346,48 @@ impl<T> AgeMap<T> {
         self.len
     }
 
-    /// Makes sure that [`AgeMap::insert`] at `age` has all the memory it needs.
-    pub(crate) fn reserve(&mut self, age: Age) -> Result<(), OutOfMemory> {
-        match age.number() {
-            age if age < Self::DEEP => reserve(&mut self.shallow, age),
-            age if age < Self::LIMIT => reserve(&mut self.deep, age),
+    /// Makes sure that [`Trie::insert`] at `key` has all the memory it needs.
+    pub(crate) fn reserve(&mut self, key: Key) -> Result<(), OutOfMemory> {
+        match key.number() {
+            key if key < Self::DEEP => reserve(&mut self.shallow, key),
+            key if key < Self::LIMIT => reserve(&mut self.deep, key),
             _ => Err(OutOfMemory),
         }
     }
 
-    /// Enters a value at an age that has been reserved and is not taken; hands it back otherwise.
-    pub(crate) fn insert(&mut self, age: Age, value: Boxed<T>) -> Result<(), Boxed<T>> {
-        let age = age.number();
+    /// Enters a value at a key that has been reserved and is not taken; hands it back otherwise.
+    pub(crate) fn insert(&mut self, key: Key, value: Boxed<T>) -> Result<(), Boxed<T>> {
+        let key = key.number();
         match (&mut self.shallow, &mut self.deep) {
-            (Some(root), _) if age < Self::DEEP => root.insert(age, value)?,
-            (_, Some(root)) if age >= Self::DEEP => root.insert(age, value)?,
+            (Some(root), _) if key < Self::DEEP => root.insert(key, value)?,
+            (_, Some(root)) if key >= Self::DEEP => root.insert(key, value)?,
             _ => return Err(value),
         }
         self.len += 1;
         Ok(())
     }
 
-    /// The value at `age`.
-    pub(crate) fn get(&self, age: Age) -> Option<&T> {
-        match age.number() {
-            age if age < Self::DEEP => self.shallow.as_ref()?.get(age),
-            age => self.deep.as_ref()?.get(age),
+    /// The value at `key`.
+    pub(crate) fn get(&self, key: Key) -> Option<&T> {
+        match key.number() {
+            key if key < Self::DEEP => self.shallow.as_ref()?.get(key),
+            key => self.deep.as_ref()?.get(key),
         }
     }
 
-    /// The value at `age`, to be changed.
-    pub(crate) fn get_mut(&mut self, age: Age) -> Option<&mut T> {
-        match age.number() {
-            age if age < Self::DEEP => self.shallow.as_mut()?.get_mut(age),
-            age => self.deep.as_mut()?.get_mut(age),
+    /// The value at `key`, to be changed.
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        match key.number() {
+            key if key < Self::DEEP => self.shallow.as_mut()?.get_mut(key),
+            key => self.deep.as_mut()?.get_mut(key),
         }
     }
 
-    /// Removes the value at `age`.
-    pub(crate) fn remove(&mut self, age: Age) -> Option<Removed<T>> {
-        let removed = match age.number() {
-            age if age < Self::DEEP => remove(&mut self.shallow, age),
-            age => remove(&mut self.deep, age),
+    /// Removes the value at `key`.
+    pub(crate) fn remove(&mut self, key: Key) -> Option<Removed<T>> {
+        let removed = match key.number() {
+            key if key < Self::DEEP => remove(&mut self.shallow, key),
+            key => remove(&mut self.deep, key),
         }?;
         self.len -= 1;
         Some(removed)
@@ -409,48 +406,48 @@ impl<T> AgeMap<T> {
     /// Checks that nothing is kept for values that are gone, but for what may have been reserved at
     /// `spare`; for tests.
     #[cfg(any(test, feature = "check"))]
-    pub(crate) fn check(&self, spare: Age) {
+    pub(crate) fn check(&self, spare: Key) {
         let spare = Some(spare.number());
         if let Some(root) = &self.shallow {
-            root.check(spare.filter(|age| *age < Self::DEEP));
+            root.check(spare.filter(|key| *key < Self::DEEP));
         }
         if let Some(root) = &self.deep {
-            root.check(spare.filter(|age| *age >= Self::DEEP));
+            root.check(spare.filter(|key| *key >= Self::DEEP));
         }
     }
 
-    /// The first value at `age` or later.
-    pub(crate) fn at_or_after(&self, age: Age) -> Option<&T> {
-        let (leaf, _) = self.leaf_from(age.number())?;
+    /// The first value at `key` or later.
+    pub(crate) fn at_or_after(&self, key: Key) -> Option<&T> {
+        let (leaf, _) = self.leaf_from(key.number())?;
         leaf.first()?.as_deref()
     }
 
     /// See [`Level::leaf_from`].
-    fn leaf_from(&self, age: u64) -> Option<(&[Slot<T>], u64)> {
-        let shallow = self.shallow.as_ref().filter(|_| age < Self::DEEP);
-        let found = shallow.and_then(|root| root.leaf_from(age));
-        if found.is_some() || age >= Self::LIMIT {
+    fn leaf_from(&self, key: u64) -> Option<(&[Slot<T>], u64)> {
+        let shallow = self.shallow.as_ref().filter(|_| key < Self::DEEP);
+        let found = shallow.and_then(|root| root.leaf_from(key));
+        if found.is_some() || key >= Self::LIMIT {
             return found;
         }
-        self.deep.as_ref()?.leaf_from(age)
+        self.deep.as_ref()?.leaf_from(key)
     }
 
-    /// The values at `age` and later, in order.
-    pub(crate) fn values_from(&self, age: Age) -> Values<'_, T> {
+    /// The values at `key` and later, in order.
+    pub(crate) fn values_from(&self, key: Key) -> Values<'_, T> {
         Values {
             map: self,
             leaf: [].iter(),
-            after: age.number(),
+            after: key.number(),
         }
     }
 }
 
-/// What [`AgeMap::values_from`] returns.
+/// What [`Trie::values_from`] returns.
 pub struct Values<'a, T> {
-    map: &'a AgeMap<T>,
+    map: &'a Trie<T>,
     /// What is left of a leaf.
     leaf: slice::Iter<'a, Slot<T>>,
-    /// The age that comes after it.
+    /// The key that comes after it.
     after: u64,
 }
 
@@ -476,7 +473,7 @@ impl<'a, T> Iterator for Values<'a, T> {
     }
 }
 
-impl<T> Default for AgeMap<T> {
+impl<T> Default for Trie<T> {
     fn default() -> Self {
         Self::new()
     }
