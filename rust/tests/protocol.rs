@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! `rust/doc/protocol.md` is what the code's own tables say. After a change to them:
-//! `UPDATE_PROTOCOL=1 cargo test -p klips --test protocol`.
+//! `UPDATE_PROTOCOL=1 cargo test -p klips protocol::`.
 
 use klips::{
     errno::Errno,
@@ -29,7 +29,7 @@ fn the_reference_page_says_what_the_tables_say() {
     let written = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         written == page,
-        "{PAGE} is out of date: UPDATE_PROTOCOL=1 cargo test -p klips --test protocol"
+        "{PAGE} is out of date: UPDATE_PROTOCOL=1 cargo test -p klips protocol::"
     );
 }
 

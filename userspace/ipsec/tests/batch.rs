@@ -2,9 +2,7 @@
 
 //! `--batch`, and the JSON that commands print.
 
-mod common;
-
-use common::Machine;
+use crate::common::Machine;
 use insta::assert_snapshot;
 use klips::errno::Errno;
 

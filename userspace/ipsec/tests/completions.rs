@@ -2,10 +2,8 @@
 
 //! `ipsec completions`: the scripts are right, have everything, and complete.
 
-mod common;
-
 use clap::{Arg, Command as Definition};
-use common::Machine;
+use crate::common::Machine;
 use insta::assert_snapshot;
 use std::{
     io::{self, ErrorKind, Write},

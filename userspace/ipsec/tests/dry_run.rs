@@ -2,9 +2,7 @@
 
 //! `ipsec spigrp --dry-run`.
 
-mod common;
-
-use common::Machine;
+use crate::common::Machine;
 use insta::assert_snapshot;
 use klips::errno::Errno;
 

@@ -2,9 +2,7 @@
 
 //! `ipsec eroute`: what is asked of the kernel, and what is said of what makes no sense.
 
-mod common;
-
-use common::{Machine, hex};
+use crate::common::{Machine, hex};
 use insta::assert_snapshot;
 use klips::{
     errno::Errno,

@@ -2,9 +2,7 @@
 
 //! `ipsec eroute`: lists, what becomes of a packet, dry runs, changes.
 
-mod common;
-
-use common::{K16, K24, Machine};
+use crate::common::{K16, K24, Machine};
 use insta::assert_snapshot;
 use klips::{
     errno::Errno,

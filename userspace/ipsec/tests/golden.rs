@@ -3,12 +3,11 @@
 //! Recorded command lines of the historic tools, given to these ones; see `golden/README.md` for
 //! the format.
 
-mod common;
 #[path = "golden/recorded.rs"]
 mod recorded;
 
+use crate::common::Machine;
 use self::{
-    common::Machine,
     recorded::{Case, Difference, FILES, Step, cases_of, complaints, differences, unprivileged},
 };
 use klips::errno::Errno;

@@ -2,9 +2,7 @@
 
 //! `ipsec spigrp` on a kernel that only knows pairs.
 
-mod common;
-
-use common::{ALONE, Machine};
+use crate::common::{ALONE, Machine};
 use insta::assert_snapshot;
 use klips::errno::Errno;
 use std::rc::Rc;

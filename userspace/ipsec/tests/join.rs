@@ -3,9 +3,7 @@
 //! `ipsec spigrp --join`: chains that are built by several calls, by the rules of Openswan 2.4's
 //! kernel.
 
-mod common;
-
-use common::{ALONE, K16, Machine};
+use crate::common::{ALONE, K16, Machine};
 use insta::assert_snapshot;
 use klips::errno::Errno;
 

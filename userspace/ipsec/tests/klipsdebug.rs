@@ -2,9 +2,7 @@
 
 //! `ipsec klipsdebug` against the module's request engine.
 
-mod common;
-
-use common::Machine;
+use crate::common::Machine;
 use insta::assert_snapshot;
 use klips::errno::Errno;
 use pfkey::describe::Description;

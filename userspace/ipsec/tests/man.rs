@@ -3,9 +3,7 @@
 //! The manual pages tell of every command and option that there is, and of no other; what they
 //! show as examples works.
 
-mod common;
-
-use self::common::{K16, K24, Machine};
+use crate::common::{K16, K24, Machine};
 use clap::Command;
 use std::{collections::BTreeSet, fs, path::Path};
 

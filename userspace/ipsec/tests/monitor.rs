@@ -2,9 +2,7 @@
 
 //! `ipsec spigrp --monitor`.
 
-mod common;
-
-use common::{K16, Machine};
+use crate::common::{K16, Machine};
 use insta::assert_snapshot;
 use ipsec_tools::Console;
 use klips::{

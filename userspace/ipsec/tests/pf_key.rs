@@ -2,9 +2,7 @@
 
 //! `ipsec pf_key` against the module's request engine.
 
-mod common;
-
-use common::Machine;
+use crate::common::Machine;
 use insta::assert_snapshot;
 use ipsec_tools::Detached;
 use klips::errno::Errno;

@@ -2,9 +2,7 @@
 
 //! The program itself: names it is called by, exit statuses, streams.
 
-mod common;
-
-use common::Machine;
+use crate::common::Machine;
 use insta::assert_snapshot;
 use ipsec_tools::Console;
 use std::{

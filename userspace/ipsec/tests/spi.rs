@@ -2,9 +2,7 @@
 
 //! `ipsec spi` against the module's request engine.
 
-mod common;
-
-use common::{K16, K24, Machine, hex};
+use crate::common::{K16, K24, Machine, hex};
 use insta::assert_snapshot;
 use klips::{
     errno::Errno,

@@ -2,9 +2,7 @@
 
 //! What `ipsec spi` reads from files: keys, options, batches.
 
-mod common;
-
-use common::{K16, K24, Machine, hex};
+use crate::common::{K16, K24, Machine, hex};
 use insta::assert_snapshot;
 
 /// A machine with these files.

@@ -2,9 +2,7 @@
 
 //! What `ipsec spi` tells of SAs: `--get`, the list as JSON, references.
 
-mod common;
-
-use common::{K16, K24, Machine};
+use crate::common::{K16, K24, Machine};
 use insta::assert_snapshot;
 use klips::pfkey::{
     Address, Header, Ident, Lifetime, LifetimeForm, MsgType, Sa, SaState,

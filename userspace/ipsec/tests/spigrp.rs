@@ -2,9 +2,7 @@
 
 //! `ipsec spigrp` against the module's request engine.
 
-mod common;
-
-use common::{ALONE, Machine, hex};
+use crate::common::{ALONE, Machine, hex};
 use insta::assert_snapshot;
 use klips::{
     errno::Errno,
@@ -140,12 +138,12 @@ fn both_forms_of_every_example_of_the_manual() {
         machine.quiet("spi --ip6 --said tun:233@3049:1::1");
         machine.quiet(&format!(
             "spi --esp aes256-sha2-256 --said esp:235@3049:1::1 --enckey {0}{1} --authkey {0}{1}",
-            common::K16,
-            &common::K16[2..]
+            crate::common::K16,
+            &crate::common::K16[2..]
         ));
         machine.quiet(&format!(
             "spi --ah md5 --said ah:236@3049:1::1 --authkey {}",
-            common::K16
+            crate::common::K16
         ));
         machine.quiet(line);
         assert_eq!(

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tests of the program, in one program: it is linked once.
+
+mod batch;
+mod common;
+mod completions;
+mod dry_run;
+mod eroute;
+mod eroute_told;
+mod golden;
+mod historic;
+mod imports;
+mod join;
+mod klipsdebug;
+mod man;
+mod monitor;
+mod pf_key;
+mod program;
+mod spi;
+mod spi_files;
+mod spi_told;
+mod spigrp;
+
+/// A file that is not named here would not be run.
+#[test]
+fn every_file_is_here() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
+    let main = include_str!("main.rs");
+    for entry in std::fs::read_dir(folder).expect("the folder of the tests") {
+        let name = entry.expect("an entry").file_name();
+        let name = name.to_str().expect("an ASCII name");
+        if let Some(module) = name.strip_suffix(".rs").filter(|name| *name != "main") {
+            let line = format!("mod {module};");
+            assert!(main.lines().any(|found| found == line), "{line} is missing");
+        }
+    }
+}
