@@ -48,7 +48,7 @@ guests() { # CONFIG [PARAMETERS]
 }
 
 mkdir -p "$logs"
-(($# > 0)) || set -- tests model asan fuzz mutants debug kcsan stress
+(($# > 0)) || set -- tests model asan fuzz mutants debug kcsan stress newcomer
 for name in "$@"; do
 	case $name in
 	tests) part "$name" '^guest: ' make test ;;
@@ -59,6 +59,7 @@ for name in "$@"; do
 	debug) part "$name" '^(guest: |# )' guests debug 'KLIPS_SEQUENCES=2000 KLIPS_CYCLES=1000' ;;
 	kcsan) part "$name" '^(guest: |# )' guests kcsan ;;
 	stress) part "$name" '^(guest: |# )' scripts/stress.sh ;;
-	*) die "there is no part \"$name\"." "The parts are: tests, model, asan, fuzz, mutants, debug, kcsan, stress." ;;
+	newcomer) part "$name" '^# ' scripts/newcomer-test.sh ;;
+	*) die "there is no part \"$name\"." "The parts are: tests, model, asan, fuzz, mutants, debug, kcsan, stress, newcomer." ;;
 	esac
 done
