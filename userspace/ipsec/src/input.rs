@@ -25,6 +25,19 @@ pub(crate) fn read(mut input: impl Read, max: usize) -> io::Result<Option<Zeroiz
     Ok((len <= max).then_some(text))
 }
 
+/// Permissions of those who are not the owner.
+const OTHERS: u32 = 0o077;
+
+/// What is wrong with the permissions of a file that has keys in it, the nine lowest bits; as with
+/// ssh, nobody but its owner may be able to do anything with it. `None` is no regular file.
+pub(crate) fn too_open(mode: Option<u32>) -> Option<String> {
+    let mode = mode.filter(|mode| mode & OTHERS != 0)?;
+    Some(format!(
+        "permissions {mode:04o} are too open for a file of keys.  Only its owner may have any: chmod \
+         600."
+    ))
+}
+
 /// The text without the mark that it may begin with.
 pub(crate) fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)

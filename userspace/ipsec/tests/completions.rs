@@ -2,8 +2,8 @@
 
 //! `ipsec completions`: the scripts are right, have everything, and complete.
 
-use clap::{Arg, Command as Definition};
 use crate::common::Machine;
+use clap::{Arg, Command as Definition};
 use insta::assert_snapshot;
 use std::{
     io::{self, ErrorKind, Write},

@@ -6,10 +6,10 @@
 #[path = "golden/recorded.rs"]
 mod recorded;
 
-use crate::common::Machine;
-use self::{
-    recorded::{Case, Difference, FILES, Step, cases_of, complaints, differences, unprivileged},
+use self::recorded::{
+    Case, Difference, FILES, Step, cases_of, complaints, differences, unprivileged,
 };
+use crate::common::Machine;
 use klips::errno::Errno;
 use std::{collections::BTreeMap, io::ErrorKind};
 

@@ -6,11 +6,11 @@ use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use zeroize::Zeroizing;
 
 /// A key, wiped when it is no longer needed.
-pub(super) type KeyBytes = Zeroizing<Vec<u8>>;
+pub(crate) type KeyBytes = Zeroizing<Vec<u8>>;
 
 /// What a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum KeyKind {
+pub(crate) enum KeyKind {
     Authentication,
     Encryption,
 }

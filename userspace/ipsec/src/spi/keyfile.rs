@@ -5,8 +5,7 @@
 //!
 //! A line is `authkey` or `enckey`, blanks, and the key as the options take it; blanks at the end of
 //! a line are no part of it. Lines of nothing but blanks, and those that begin with `#`, don't
-//! count. As with ssh, nobody but its owner may be able to do anything with the file. What is read
-//! is wiped, and nothing that is said of it has any of it in it.
+//! count. What is read is wiped, and nothing that is said of it has any of it in it.
 
 use super::key::{KeyBytes, KeyKind};
 use crate::{
@@ -18,9 +17,6 @@ use std::io;
 
 /// The longest file that is read, in bytes: ten times what two keys and some comments need.
 const MAX_LEN: usize = 16 * 1024;
-
-/// Permissions of those who are not the owner.
-const OTHERS: u32 = 0o077;
 
 /// The keys in a file.
 #[derive(Default)]
@@ -38,14 +34,8 @@ impl KeyFile {
         };
         let unreadable = |error: io::Error| Failure::refused(format!("{shown}: {error}"));
         let Secret { input: file, mode } = system.secret(name).map_err(unreadable)?;
-        match mode {
-            Some(mode) if mode & OTHERS != 0 => {
-                return Err(Failure::refused(format!(
-                    "{shown}: permissions {mode:04o} are too open for a file of keys.  Only its \
-                     owner may have any: chmod 600."
-                )));
-            }
-            _ => (),
+        if let Some(why) = input::too_open(mode) {
+            return Err(Failure::refused(format!("{shown}: {why}")));
         }
         let text = input::read(file, MAX_LEN).map_err(unreadable)?;
         let text = text.ok_or_else(|| {

@@ -14,6 +14,9 @@ mod list;
 mod plan;
 mod run;
 mod syntax;
+mod wanted;
 
+pub(crate) use key::KeyKind;
 pub(crate) use run::Spi;
 pub(crate) use syntax::definition;
+pub(crate) use wanted::{key, transform};

@@ -4,7 +4,7 @@
 
 /// The algorithms of an SA, and the keys that they take.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::spi) struct Transform {
+pub(crate) struct Transform {
     pub(in crate::spi) auth: u8,
     pub(in crate::spi) encrypt: u8,
     /// Lengths that the authentication key may have; none if there is no such key.

@@ -8,6 +8,7 @@ use super::super::{
     algorithm::Transform,
     key::{KeyBytes, KeyKind},
     keyfile::KeyFile,
+    wanted::Wanted,
 };
 use crate::{failure::Failure, given::Given, requests::How, system::System};
 
@@ -37,6 +38,7 @@ pub(super) fn keys(
     let mut key = |kind: KeyKind, bits, salt_bits| {
         let wanted = Wanted {
             kind,
+            option: kind.option(),
             algorithm,
             bits,
             salt_bits,
@@ -51,7 +53,8 @@ pub(super) fn keys(
                 )));
             }
         };
-        wanted.check(given)
+        let is_right = wanted.check(given.as_ref());
+        is_right.map_err(Failure::usage).map(|()| given)
     };
     Ok(Keys {
         auth: key(KeyKind::Authentication, &transform.auth_bits, 0)?,
@@ -61,54 +64,4 @@ pub(super) fn keys(
             transform.salt_bits,
         )?,
     })
-}
-
-/// What key is wanted.
-struct Wanted<'a> {
-    kind: KeyKind,
-    algorithm: &'a str,
-    /// Lengths that it may have; none if there must be no key.
-    bits: &'a [u16],
-    salt_bits: u16,
-}
-
-impl Wanted<'_> {
-    fn check(&self, given: Option<KeyBytes>) -> Result<Option<KeyBytes>, Failure> {
-        let (option, word) = (self.kind.option(), self.kind.word());
-        let complaint = match (&given, self.bits) {
-            (None, []) => return Ok(None),
-            (Some(_), []) => format!(
-                "{option} given, but {} takes no {word} key.",
-                self.algorithm
-            ),
-            (None, _) => format!("no {option} given; {}.", self.lengths()),
-            (Some(key), bits) if bits.iter().any(|bits| key.len() * 8 == usize::from(*bits)) => {
-                return Ok(given);
-            }
-            (Some(key), _) => format!("{}, got {}.", self.lengths(), key.len()),
-        };
-        Err(Failure::usage(complaint))
-    }
-
-    /// How long it has to be.
-    fn lengths(&self) -> String {
-        let bytes: Vec<_> = self
-            .bits
-            .iter()
-            .map(|bits| (bits / 8).to_string())
-            .collect();
-        let bytes = match bytes.as_slice() {
-            [some @ .., last] if !some.is_empty() => format!("{} or {last}", some.join(", ")),
-            bytes => bytes.concat(),
-        };
-        let salt = match self.salt_bits / 8 {
-            0 => String::new(),
-            salt => format!(", with the salt of {salt} bytes at its end"),
-        };
-        format!(
-            "the {} key for {} has {bytes} bytes{salt}",
-            self.kind.word(),
-            self.algorithm
-        )
-    }
 }

@@ -4,9 +4,10 @@
 
 use super::{
     super::{
-        algorithm::{self, Transform, Unusable},
+        algorithm::Transform,
         life,
         plan::{Addresses, NatT, NewSa},
+        wanted,
     },
     keys,
 };
@@ -66,43 +67,15 @@ pub(super) fn new_sa(
 
 /// The algorithms that an action names, and the protocol of its SAs.
 fn transform(action: &str, name: &str) -> Result<(Transform, Proto), Failure> {
-    let (result, proto, complaint, known) = match action {
-        "ah" => (
-            algorithm::ah(name),
-            Proto::Ah,
-            "Unknown authentication algorithm",
-            algorithm::known_for_ah(),
-        ),
-        "esp" => (
-            algorithm::esp(name),
-            Proto::Esp,
-            "Invalid encryption algorithm",
-            algorithm::known_for_esp(),
-        ),
-        "comp" => (
-            algorithm::comp(name),
-            Proto::Comp,
-            "Unknown compression algorithm",
-            algorithm::known_for_comp(),
-        ),
+    let proto = match action {
+        "ah" => Proto::Ah,
+        "esp" => Proto::Esp,
+        "comp" => Proto::Comp,
         _ => return Ok((Transform::default(), Proto::Tun)),
     };
-    let transform = result.map_err(|why| {
-        Failure::usage(match why {
-            Unusable::Unknown { nearest } => {
-                let hint =
-                    nearest.map_or(String::new(), |near| format!("  Did you mean '{near}'?"));
-                format!("{complaint} '{name}' follows '--{action}' option.{hint}  Known: {known}.")
-            }
-            Unusable::Twice(cipher) => format!(
-                "--{action} {name}: {cipher} authenticates by itself; leave the other \
-                 authentication out."
-            ),
-            Unusable::Nothing => {
-                format!("--{action} {name} needs authentication, as in null-sha1-96.")
-            }
-        })
-    })?;
+    let typed = format!("--{action} {name}");
+    let follows = format!(" follows '--{action}' option");
+    let transform = wanted::transform(action, name, &typed, &follows).map_err(Failure::usage)?;
     Ok((transform, proto))
 }
 
