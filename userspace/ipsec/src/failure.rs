@@ -55,6 +55,8 @@ pub(crate) struct Details {
     pub(crate) saids: Vec<Said>,
     /// The packets of the request.
     pub(crate) flow: Option<Selector>,
+    /// The connection that was to be taken up or down.
+    pub(crate) connection: Option<String>,
     /// The one at fault.
     pub(crate) sa: Option<Said>,
     /// What is wrong with that.
@@ -73,6 +75,7 @@ impl Failure {
             action: None,
             saids: Vec::new(),
             flow: None,
+            connection: None,
             sa: None,
             reason: None,
             group: None,
@@ -139,6 +142,12 @@ impl Failure {
         self.0.action = Some(about.action);
         self.0.saids = about.saids.to_vec();
         self.0.flow = about.selector.copied();
+        self
+    }
+
+    /// The same, of a connection.
+    pub(crate) fn of_connection(mut self, name: &str) -> Self {
+        self.0.connection = Some(name.to_owned());
         self
     }
 

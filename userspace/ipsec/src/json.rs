@@ -122,6 +122,9 @@ pub(crate) struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) action: Option<&'static str>,
     pub(crate) result: Ending,
+    /// The connection that was taken up or down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) connection: Option<String>,
     /// The SAs that were named.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) sas: Vec<Sa>,
@@ -142,6 +145,7 @@ impl Outcome {
                 Kind::WouldBeRefused => Ending::WouldBeRefused,
                 Kind::Refused | Kind::Interrupted | Kind::Told(_) => Ending::Refused,
             },
+            connection: failure.connection.clone(),
             sas: failure.saids.iter().map(Sa::of).collect(),
             flow: failure.flow.as_ref().map(Flow::of),
             error: Some(Error {
@@ -164,10 +168,19 @@ impl Outcome {
         Outcome::without_error(about, Ending::WouldSucceed)
     }
 
+    /// The same, of a connection.
+    pub(crate) fn of_connection(self, name: &str) -> Self {
+        Outcome {
+            connection: Some(name.to_owned()),
+            ..self
+        }
+    }
+
     fn without_error(about: About<'_>, result: Ending) -> Self {
         Outcome {
             action: Some(about.action),
             result,
+            connection: None,
             sas: about.saids.iter().map(Sa::of).collect(),
             flow: about.selector.map(Flow::of),
             error: None,

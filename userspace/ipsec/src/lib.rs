@@ -25,6 +25,7 @@ mod klipsdebug;
 mod list;
 mod listen;
 mod listing;
+mod manual;
 mod monitor;
 mod naming;
 mod options;
@@ -32,6 +33,7 @@ mod optionsfrom;
 mod pf_key;
 mod program;
 mod requests;
+mod routes;
 mod spi;
 mod spigrp;
 mod suggest;
@@ -43,7 +45,7 @@ mod unsent;
 pub use self::{
     background::Detached,
     console::Console,
-    system::{Linux, ProcFile, Secret, System, Wake},
+    system::{Interface, Linux, ProcFile, Secret, System, Wake},
 };
 
 use self::{driver::Command, failure::Failure, program::Program};
@@ -51,7 +53,7 @@ use clap::Arg;
 use std::{ffi::OsString, fmt::Write};
 
 /// All commands, in the order in which they are listed.
-fn table<S: System>() -> [Command<S>; 7] {
+fn table<S: System>() -> [Command<S>; 8] {
     [
         Command {
             name: "spigrp",
@@ -67,6 +69,11 @@ fn table<S: System>() -> [Command<S>; 7] {
             name: "eroute",
             definition: eroute::definition,
             run: eroute::run,
+        },
+        Command {
+            name: "manual",
+            definition: manual::definition,
+            run: manual::run,
         },
         Command {
             name: "pf_key",
@@ -98,7 +105,7 @@ const INNER: [&str; 2] = ["doctor", COMPLETIONS];
 const COMPLETIONS: &str = "completions";
 
 /// Commands of KLIPS that are not here yet.
-const TO_COME: [&str; 3] = ["tncfg", "look", "manual"];
+const TO_COME: [&str; 2] = ["tncfg", "look"];
 
 /// The command of this name.
 fn find<S: System>(name: &str) -> Option<Command<S>> {

@@ -5,6 +5,7 @@
 use crate::background::{self, Detached};
 use dns_lookup::AddrInfoHints;
 use klips::address::Family;
+use nix::ifaddrs::getifaddrs;
 use pfkey::{Client, Transport};
 use rustix::{
     event::{self, PollFd, PollFlags, Timespec},
@@ -67,6 +68,15 @@ pub struct Secret {
     pub mode: Option<u32>,
 }
 
+/// A network interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// The addresses that it has.
+    pub addresses: Vec<IpAddr>,
+}
+
 /// What the commands need of the system that they run on.
 pub trait System {
     /// What carries messages to the kernel.
@@ -91,6 +101,10 @@ pub trait System {
     fn now(&mut self) -> SystemTime;
     /// Opens a file of the user's that has secrets in it, or standard input for `-`.
     fn secret(&mut self, name: &str) -> io::Result<Secret>;
+    /// The user's files that a pattern names, with `*`, `?` and `[...]`, in alphabetical order.
+    fn matching(&mut self, pattern: &str) -> io::Result<Vec<String>>;
+    /// The network interfaces.
+    fn interfaces(&mut self) -> io::Result<Vec<Interface>>;
     /// Whether the kernel's files in `/proc` can be seen at all.
     fn has_proc(&mut self) -> bool;
     /// Whether the PF_KEY socket is that of mainline, to which KLIPS's messages mean other things.
@@ -200,6 +214,35 @@ impl System for Linux {
                 .then(|| metadata.permissions().mode() & 0o777),
             input: Box::new(file),
         })
+    }
+
+    fn matching(&mut self, pattern: &str) -> io::Result<Vec<String>> {
+        let paths = glob::glob(pattern).map_err(io::Error::other)?;
+        let names = paths.map(|path| Ok(path?.to_string_lossy().into_owned()));
+        names
+            .collect::<Result<_, glob::GlobError>>()
+            .map_err(io::Error::other)
+    }
+
+    fn interfaces(&mut self) -> io::Result<Vec<Interface>> {
+        let mut all: Vec<Interface> = Vec::new();
+        for entry in getifaddrs()? {
+            let index = all.iter().position(|own| own.name == entry.interface_name);
+            let index = index.unwrap_or_else(|| {
+                all.push(Interface {
+                    name: entry.interface_name.clone(),
+                    addresses: Vec::new(),
+                });
+                all.len() - 1
+            });
+            let address = entry.address.and_then(|address| {
+                let ipv6 = address.as_sockaddr_in6().map(|own| IpAddr::V6(own.ip()));
+                let ipv4 = address.as_sockaddr_in().map(|own| IpAddr::V4(own.ip()));
+                ipv4.or(ipv6)
+            });
+            all[index].addresses.extend(address);
+        }
+        Ok(all)
     }
 
     fn has_proc(&mut self) -> bool {

@@ -14,6 +14,8 @@ mod imports;
 mod join;
 mod klipsdebug;
 mod man;
+mod manual;
+mod manual_conf;
 mod monitor;
 mod pf_key;
 mod program;

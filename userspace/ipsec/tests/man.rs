@@ -76,7 +76,7 @@ fn mentioned(page: &str, own: &str) -> BTreeSet<(String, String)> {
 fn with_pages() -> Vec<Command> {
     let mut commands = ipsec_tools::commands();
     commands.retain(|command| !["doctor", "completions"].contains(&command.get_name()));
-    assert_eq!(commands.len(), 5);
+    assert_eq!(commands.len(), 6);
     commands
 }
 
@@ -152,6 +152,14 @@ fn examples(page: &str) -> Vec<String> {
         .collect()
 }
 
+/// The file of connections in a page's examples.
+fn connections(page: &str) -> String {
+    let Some((_, text)) = page.split_once("\nconn ") else {
+        return String::new();
+    };
+    format!("conn {}", text.split(".Ed\n").next().unwrap_or_default())
+}
+
 #[test]
 fn examples_work() {
     let mut pages = vec![page("ipsec.8")];
@@ -162,6 +170,7 @@ fn examples_work() {
             ("esp.key", format!("enckey {K24}\n")),
             ("ah.key", format!("authkey {K16}00112233\n")),
             ("/etc/klips.groups", "# none yet\n".to_owned()),
+            ("/etc/klips/ipsec.conf", connections(&page)),
         ]
         .map(|(name, text)| (name.to_owned(), text.into_bytes()))
         .into();

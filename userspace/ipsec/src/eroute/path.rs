@@ -20,14 +20,14 @@ use serde::Serialize;
 use std::{collections::HashMap, fmt, net::IpAddr};
 
 /// All SAs: in which groups they are, and what else matters to packets.
-pub(super) struct Sas {
+pub(crate) struct Sas {
     groups: Groups,
     rows: HashMap<Said, SaRow>,
 }
 
 /// Why no packet can go through an SA that an eroute names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Obstacle {
+pub(crate) enum Obstacle {
     /// There is no such SA.
     Missing(Said),
     /// Another one is inside of it, the innermost of their group.
@@ -48,7 +48,7 @@ pub(super) enum Obstacle {
 
 impl Obstacle {
     /// Whether it is in the way of an eroute too, and not only of its packets.
-    pub(super) const fn is_lasting(&self) -> bool {
+    pub(crate) const fn is_lasting(&self) -> bool {
         matches!(
             self,
             Obstacle::NotInnermost(..)
@@ -88,9 +88,9 @@ impl fmt::Display for Obstacle {
 }
 
 /// A chain of SAs, and how it works on packets.
-pub(super) struct Path {
+pub(crate) struct Path {
     /// Inside to outside.
-    pub(super) saids: Vec<Said>,
+    pub(crate) saids: Vec<Said>,
     layers: Layers,
     /// The ports of SAs whose packets go in UDP.
     udp: Vec<Option<(u16, u16)>>,
@@ -98,7 +98,7 @@ pub(super) struct Path {
 
 impl Sas {
     /// Reads the lists.
-    pub(super) fn read(system: &mut impl System) -> Result<Self, Failure> {
+    pub(crate) fn read(system: &mut impl System) -> Result<Self, Failure> {
         Ok(Sas {
             groups: Groups::read(system)?,
             rows: listing::sas(system)?
@@ -109,7 +109,7 @@ impl Sas {
     }
 
     /// The chain that an SA is in, inside to outside.
-    pub(super) fn chain(&self, said: &Said) -> Result<Vec<Said>, Obstacle> {
+    pub(crate) fn chain(&self, said: &Said) -> Result<Vec<Said>, Obstacle> {
         if self.groups.find(said).is_none() {
             return Err(Obstacle::Missing(*said));
         }
@@ -126,7 +126,7 @@ impl Sas {
     }
 
     /// The way through the SA that an eroute names.
-    pub(super) fn path(&self, said: &Said) -> Result<Path, Obstacle> {
+    pub(crate) fn path(&self, said: &Said) -> Result<Path, Obstacle> {
         if said.proto == Proto::Int {
             return Err(Obstacle::NoWord(*said));
         }
@@ -158,7 +158,7 @@ impl Sas {
     }
 
     /// Whether a tunnel is in the chain of an SA, at its place or further inside.
-    pub(super) fn has_tunnel_inside(&self, said: &Said) -> bool {
+    pub(crate) fn has_tunnel_inside(&self, said: &Said) -> bool {
         self.chain(said).is_ok_and(|chain| {
             let inner = chain.iter().position(|member| member == said);
             let inner = inner.map_or(&chain[..], |at| &chain[..=at]);
@@ -169,12 +169,12 @@ impl Sas {
 
 impl Path {
     /// Whether what is sent can be read by everybody.
-    pub(super) fn is_in_clear(&self) -> bool {
+    pub(crate) fn is_in_clear(&self) -> bool {
         !self.layers.protection().is_some()
     }
 
     /// A packet as it is sent, the outermost header first.
-    pub(super) fn sent(&self, packet: &Packet) -> Result<Vec<Header>, Obstacle> {
+    pub(crate) fn sent(&self, packet: &Packet) -> Result<Vec<Header>, Obstacle> {
         let mut headers = in_clear(packet);
         let mut tunnelled = false;
         for layer in self.layers.iter() {
@@ -211,7 +211,7 @@ impl Path {
 }
 
 /// Whether this is no SA but a word for what is done without one, such as %drop.
-pub(super) fn is_word(said: &Said) -> bool {
+pub(crate) fn is_word(said: &Said) -> bool {
     said.proto == Proto::Int && said.to_string().starts_with('%')
 }
 
@@ -221,7 +221,7 @@ fn is_between(layer: &Layer, packet: &Packet) -> bool {
 }
 
 /// A packet that nothing is done to.
-pub(super) fn in_clear(packet: &Packet) -> Vec<Header> {
+pub(crate) fn in_clear(packet: &Packet) -> Vec<Header> {
     let (src, dst) = (packet.src, packet.dst);
     let payload = Header::Payload {
         proto: packet.proto,
@@ -234,7 +234,7 @@ pub(super) fn in_clear(packet: &Packet) -> Vec<Header> {
 /// A header of a packet, or what is in the packet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "header", rename_all = "lowercase")]
-pub(super) enum Header {
+pub(crate) enum Header {
     Ip {
         src: IpAddr,
         dst: IpAddr,
@@ -287,7 +287,7 @@ impl fmt::Display for Header {
 }
 
 /// A packet on the wire, the outermost header first.
-pub(super) struct Wire<'a>(pub(super) &'a [Header]);
+pub(crate) struct Wire<'a>(pub(crate) &'a [Header]);
 
 impl fmt::Display for Wire<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -23,7 +23,7 @@ use std::{
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Request {
+pub(crate) enum Request {
     /// Add an eroute.
     Add(Eroute),
     /// Delete one.
@@ -38,7 +38,7 @@ pub(super) enum Request {
 
 /// An eroute to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Eroute {
+pub(crate) struct Eroute {
     /// For which packets.
     pub(super) selector: Selector,
     /// The innermost SA that they go through.

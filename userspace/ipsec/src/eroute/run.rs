@@ -42,7 +42,7 @@ pub(crate) fn run<S: System>(
 const BESIDE_NETKEY: &str = "NETKEY does not support eroute table.";
 
 /// The command.
-enum Eroute {}
+pub(crate) enum Eroute {}
 
 impl<S: System> Requests<S> for Eroute {
     type Request = Request;

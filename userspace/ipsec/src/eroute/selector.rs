@@ -138,7 +138,7 @@ fn ports_need_a_protocol(proto: u8) -> Result<(), Failure> {
 }
 
 /// The packets of a selector, in messages: `10.0.1.0/24 -> 10.0.2.0/24:80 (tcp)`.
-pub(super) struct Packets<'a>(pub(super) &'a Selector);
+pub(crate) struct Packets<'a>(pub(crate) &'a Selector);
 
 impl fmt::Display for Packets<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -20,17 +20,17 @@ use std::io::{BufRead, BufReader};
 
 /// An eroute.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
+pub(crate) struct Row {
     /// How many packets it has taken, if that is told.
-    pub(super) packets: Option<u64>,
+    pub(crate) packets: Option<u64>,
     /// The packets that it takes.
-    pub(super) selector: Selector,
+    pub(crate) selector: Selector,
     /// The SA that they go through first.
-    pub(super) sa: Entry,
+    pub(crate) sa: Entry,
 }
 
 /// A line of the list.
-pub(super) enum Line {
+pub(crate) enum Line {
     Row(Row),
     /// One that makes no sense.
     Unread(String),
@@ -38,7 +38,7 @@ pub(super) enum Line {
 
 /// Reads the list whole, so that what is printed is whole even if the file can't be read to its
 /// end.
-pub(super) fn read(system: &mut impl System) -> Result<Vec<Line>, Failure> {
+pub(crate) fn read(system: &mut impl System) -> Result<Vec<Line>, Failure> {
     let file = listing::open(system, ProcFile::Eroute)?;
     let lines = BufReader::new(file).lines();
     let read = lines.map(|line| {
@@ -49,7 +49,7 @@ pub(super) fn read(system: &mut impl System) -> Result<Vec<Line>, Failure> {
 }
 
 /// Reads the eroutes among the lines.
-pub(super) fn rows(system: &mut impl System) -> Result<Vec<Row>, Failure> {
+pub(crate) fn rows(system: &mut impl System) -> Result<Vec<Row>, Failure> {
     let rows = read(system)?.into_iter().filter_map(|line| match line {
         Line::Row(row) => Some(row),
         Line::Unread(_) => None,
@@ -58,7 +58,7 @@ pub(super) fn rows(system: &mut impl System) -> Result<Vec<Row>, Failure> {
 }
 
 /// The eroute that takes a packet: of all that it fits, the one that comes first.
-pub(super) fn find<'a>(rows: &'a [Row], packet: &Packet) -> Option<&'a Row> {
+pub(crate) fn find<'a>(rows: &'a [Row], packet: &Packet) -> Option<&'a Row> {
     rows.iter()
         .filter(|row| row.selector.matches(packet))
         .min_by_key(|row| row.selector.priority())

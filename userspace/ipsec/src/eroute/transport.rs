@@ -20,18 +20,18 @@ const NAMES: [(u8, &str); 9] = [
     (132, "sctp"),
 ];
 
-pub(super) const ICMP: u8 = 1;
-pub(super) const TCP: u8 = 6;
-pub(super) const UDP: u8 = 17;
-pub(super) const ICMPV6: u8 = 58;
+pub(crate) const ICMP: u8 = 1;
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
+pub(crate) const ICMPV6: u8 = 58;
 
 /// Whether eroutes can tell its ports apart.
-pub(super) const fn has_ports(proto: u8) -> bool {
+pub(crate) const fn has_ports(proto: u8) -> bool {
     matches!(proto, TCP | UDP)
 }
 
 /// A protocol by its name, or its number.
-pub(super) struct Name(pub(super) u8);
+pub(crate) struct Name(pub(crate) u8);
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,7 +43,7 @@ impl fmt::Display for Name {
 }
 
 /// Reads the value of `--transport-proto`; 0 is any.
-pub(super) fn protocol(text: &str, system: &mut impl System) -> Result<u8, Failure> {
+pub(crate) fn protocol(text: &str, system: &mut impl System) -> Result<u8, Failure> {
     let text = text.trim();
     let known = NAMES.iter().find(|(_, name)| *name == text);
     if let Some(number) = known.map(|(number, _)| *number) {
@@ -67,7 +67,7 @@ pub(super) fn protocol(text: &str, system: &mut impl System) -> Result<u8, Failu
 }
 
 /// Reads the value of `--src-port` or `--dst-port`; 0 is any.
-pub(super) fn port(
+pub(crate) fn port(
     option: &str,
     text: &str,
     protocol: u8,

@@ -9,7 +9,7 @@
 #[allow(unused_imports)]
 pub use testbed::{TestHost, hex};
 
-use ipsec_tools::{Console, Detached, ProcFile, Secret, System, Wake};
+use ipsec_tools::{Console, Detached, Interface, ProcFile, Secret, System, Wake};
 use klips::{
     address::Family,
     errno::Errno,
@@ -187,6 +187,8 @@ pub struct Machine {
     pub files: HashMap<String, Vec<u8>>,
     /// Permissions of these files, if they are not 0600.
     pub modes: HashMap<String, u32>,
+    /// The network interfaces.
+    pub interfaces: Vec<Interface>,
     pub netkey: bool,
     /// Whether `/proc` is mounted.
     pub proc: bool,
@@ -303,6 +305,23 @@ impl System for Machine {
         })
     }
 
+    fn matching(&mut self, pattern: &str) -> io::Result<Vec<String>> {
+        let pattern = glob::Pattern::new(pattern).map_err(io::Error::other)?;
+        let options = glob::MatchOptions {
+            require_literal_separator: true,
+            ..glob::MatchOptions::new()
+        };
+        let names = self.files.keys();
+        let names = names.filter(|name| pattern.matches_with(name, options));
+        let mut names: Vec<String> = names.cloned().collect();
+        names.sort();
+        Ok(names)
+    }
+
+    fn interfaces(&mut self) -> io::Result<Vec<Interface>> {
+        Ok(self.interfaces.clone())
+    }
+
     fn has_proc(&mut self) -> bool {
         self.proc
     }
@@ -365,6 +384,10 @@ impl Machine {
             eroutes: None,
             files: HashMap::new(),
             modes: HashMap::new(),
+            interfaces: vec![Interface {
+                name: "eth0".into(),
+                addresses: vec![[10, 0, 0, 1].into(), "3049:1::99".parse().unwrap()],
+            }],
             netkey: false,
             proc: true,
             terminal: false,
