@@ -25,6 +25,7 @@ mod klipsdebug;
 mod list;
 mod listen;
 mod listing;
+mod look;
 mod manual;
 mod monitor;
 mod naming;
@@ -41,6 +42,7 @@ mod system;
 mod tell;
 mod text;
 mod unsent;
+mod verify;
 
 pub use self::{
     background::Detached,
@@ -53,7 +55,7 @@ use clap::Arg;
 use std::{ffi::OsString, fmt::Write};
 
 /// All commands, in the order in which they are listed.
-fn table<S: System>() -> [Command<S>; 8] {
+fn table<S: System>() -> [Command<S>; 10] {
     [
         Command {
             name: "spigrp",
@@ -74,6 +76,16 @@ fn table<S: System>() -> [Command<S>; 8] {
             name: "manual",
             definition: manual::definition,
             run: manual::run,
+        },
+        Command {
+            name: "look",
+            definition: look::definition,
+            run: look::run,
+        },
+        Command {
+            name: "verify",
+            definition: verify::definition,
+            run: verify::run,
         },
         Command {
             name: "pf_key",
@@ -105,7 +117,7 @@ const INNER: [&str; 2] = ["doctor", COMPLETIONS];
 const COMPLETIONS: &str = "completions";
 
 /// Commands of KLIPS that are not here yet.
-const TO_COME: [&str; 2] = ["tncfg", "look"];
+const TO_COME: [&str; 1] = ["tncfg"];
 
 /// The command of this name.
 fn find<S: System>(name: &str) -> Option<Command<S>> {

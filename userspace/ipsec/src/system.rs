@@ -22,8 +22,9 @@ use std::{
     net::IpAddr,
     os::unix::{fs::PermissionsExt, net::UnixStream},
     path::Path,
+    process::Command,
     sync::{Arc, atomic::AtomicBool},
-    time::SystemTime,
+    time::{Duration, Instant, SystemTime},
 };
 
 /// A file that the module provides.
@@ -93,6 +94,8 @@ pub trait System {
     fn wants_end(&mut self) -> bool;
     /// Waits until there is something to be read, or the user wants an end.
     fn wait(&mut self, socket: &Self::Transport) -> io::Result<Wake>;
+    /// Waits for a time; whether it was over before the user wanted an end.
+    fn pause(&mut self, time: Duration) -> io::Result<bool>;
     /// Goes to the background; what is there goes on as if it had been called the same way.
     fn detach(&mut self) -> io::Result<Detached>;
     /// In the background, tells the process in the foreground that all is well.
@@ -103,6 +106,8 @@ pub trait System {
     fn secret(&mut self, name: &str) -> io::Result<Secret>;
     /// The user's files that a pattern names, with `*`, `?` and `[...]`, in alphabetical order.
     fn matching(&mut self, pattern: &str) -> io::Result<Vec<String>>;
+    /// What a program prints that succeeds.
+    fn output(&mut self, program: &str, args: &[&str]) -> io::Result<String>;
     /// The network interfaces.
     fn interfaces(&mut self) -> io::Result<Vec<Interface>>;
     /// Whether the kernel's files in `/proc` can be seen at all.
@@ -190,6 +195,20 @@ impl System for Linux {
         }
     }
 
+    fn pause(&mut self, time: Duration) -> io::Result<bool> {
+        let end = Instant::now() + time;
+        let signals = self.signals()?;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left).map_err(io::Error::other)?;
+            let mut fds = [PollFd::new(signals, PollFlags::IN)];
+            match event::poll(&mut fds, Some(&left)) {
+                Err(Errno::INTR) => continue,
+                ready => return Ok(ready? == 0),
+            }
+        }
+    }
+
     fn detach(&mut self) -> io::Result<Detached> {
         background::detach()
     }
@@ -222,6 +241,15 @@ impl System for Linux {
         names
             .collect::<Result<_, glob::GlobError>>()
             .map_err(io::Error::other)
+    }
+
+    fn output(&mut self, program: &str, args: &[&str]) -> io::Result<String> {
+        let output = Command::new(program).args(args).output()?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(io::Error::other(said.trim().to_owned()));
+        }
+        String::from_utf8(output.stdout).map_err(io::Error::other)
     }
 
     fn interfaces(&mut self) -> io::Result<Vec<Interface>> {

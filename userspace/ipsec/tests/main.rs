@@ -13,6 +13,7 @@ mod historic;
 mod imports;
 mod join;
 mod klipsdebug;
+mod look;
 mod man;
 mod manual;
 mod manual_conf;
@@ -23,6 +24,7 @@ mod spi;
 mod spi_files;
 mod spi_told;
 mod spigrp;
+mod verify;
 
 /// A file that is not named here would not be run.
 #[test]

@@ -76,7 +76,7 @@ fn mentioned(page: &str, own: &str) -> BTreeSet<(String, String)> {
 fn with_pages() -> Vec<Command> {
     let mut commands = ipsec_tools::commands();
     commands.retain(|command| !["doctor", "completions"].contains(&command.get_name()));
-    assert_eq!(commands.len(), 6);
+    assert_eq!(commands.len(), 8);
     commands
 }
 
@@ -150,6 +150,42 @@ fn examples(page: &str) -> Vec<String> {
         .filter(|line| line.starts_with("ipsec ") && !line.contains(['>', '|', '$']))
         .map(str::to_owned)
         .collect()
+}
+
+/// The pages of this folder that a page refers to: `.Xr ipsec_spi 8`.
+fn references(page: &str) -> BTreeSet<String> {
+    let references = page.lines().filter_map(|line| line.strip_prefix(".Xr "));
+    let words = references.map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let names = words.filter(|words| words[0].starts_with("ipsec") || words[0] == "klips");
+    names
+        .map(|words| format!("{}.{}", words[0], words[1]))
+        .collect()
+}
+
+#[test]
+fn every_page_that_another_refers_to_exists() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("man");
+    let files = fs::read_dir(&folder).unwrap();
+    let names: BTreeSet<String> = files
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    for name in &names {
+        for reference in references(&page(name)) {
+            assert!(names.contains(&reference), "{name} refers to {reference}");
+        }
+    }
+    // Those that spigrp's page of old named.
+    let old = references(&page("ipsec_spigrp.8"));
+    for name in [
+        "ipsec.8",
+        "ipsec_manual.8",
+        "ipsec_eroute.8",
+        "ipsec_spi.8",
+        "ipsec_klipsdebug.8",
+        "ipsec_spigrp.5",
+    ] {
+        assert!(old.contains(name), "{name}");
+    }
 }
 
 /// The file of connections in a page's examples.

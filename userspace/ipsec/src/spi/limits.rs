@@ -8,14 +8,14 @@ use serde::{Serialize, Serializer};
 
 /// What is used up of something, and the limits of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Limit {
+pub(crate) struct Limit {
     /// `None` where it is told otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) current: Option<u64>,
+    pub(crate) current: Option<u64>,
     /// What asks for a successor; 0 is no limit.
-    pub(super) soft: u64,
+    pub(crate) soft: u64,
     /// What ends the SA; 0 is no limit.
-    pub(super) hard: u64,
+    pub(crate) hard: u64,
 }
 
 impl Limit {

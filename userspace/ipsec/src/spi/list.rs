@@ -25,7 +25,7 @@ use serde::{Serialize, Serializer};
 use std::io::Read;
 
 /// The SAs.
-pub(super) enum Sas {}
+pub(crate) enum Sas {}
 
 impl list::List for Sas {
     const FILE: ProcFile = ProcFile::Spi;
@@ -78,7 +78,7 @@ const FLAGS: &str = "flags";
 
 /// A line.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Line {
+pub(crate) struct Line {
     #[serde(skip)]
     entry: Entry,
     #[serde(flatten)]
@@ -134,6 +134,42 @@ impl Line {
             fields,
             unread,
         }
+    }
+}
+
+impl Line {
+    /// The SA.
+    pub(crate) fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// What it does to packets.
+    pub(crate) fn transform(&self) -> &str {
+        &self.transform
+    }
+
+    /// A field that is a text; empty if there is no such field.
+    pub(crate) fn text(&self, name: &str) -> &str {
+        self.fields.text(name)
+    }
+
+    /// A field that is a number.
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+        let found = self.fields.0.iter().find(|(own, _)| own == name);
+        match found {
+            Some((_, Value::Number(number))) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// What is used up, and the limits of that, by name.
+    pub(crate) fn limits(&self) -> &[(String, Limit)] {
+        let values = self.fields.0.iter().map(|(_, value)| value);
+        let mut limits = values.filter_map(|value| match value {
+            Value::Limits(limits) => Some(limits.0.as_slice()),
+            _ => None,
+        });
+        limits.next().unwrap_or_default()
     }
 }
 

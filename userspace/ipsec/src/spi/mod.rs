@@ -17,6 +17,8 @@ mod syntax;
 mod wanted;
 
 pub(crate) use key::KeyKind;
+pub(crate) use limits::Limit;
+pub(crate) use list::{Line, Sas};
 pub(crate) use run::Spi;
 pub(crate) use syntax::definition;
 pub(crate) use wanted::{key, transform};

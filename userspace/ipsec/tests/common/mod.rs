@@ -187,6 +187,8 @@ pub struct Machine {
     pub files: HashMap<String, Vec<u8>>,
     /// Permissions of these files, if they are not 0600.
     pub modes: HashMap<String, u32>,
+    /// What programs print, by their command lines.
+    pub outputs: HashMap<String, String>,
     /// The network interfaces.
     pub interfaces: Vec<Interface>,
     pub netkey: bool,
@@ -280,6 +282,17 @@ impl System for Machine {
         Ok(Wake::Readable)
     }
 
+    fn pause(&mut self, time: Duration) -> io::Result<bool> {
+        self.kernel.host.sleep(time.as_secs());
+        match self.meanwhile.pop_front() {
+            Some(happen) => {
+                happen(self);
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
     fn detach(&mut self) -> io::Result<Detached> {
         Ok(self.detached)
     }
@@ -316,6 +329,14 @@ impl System for Machine {
         let mut names: Vec<String> = names.cloned().collect();
         names.sort();
         Ok(names)
+    }
+
+    fn output(&mut self, program: &str, args: &[&str]) -> io::Result<String> {
+        let line = format!("{program} {}", args.join(" "));
+        let output = self.outputs.get(&line);
+        output
+            .cloned()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn interfaces(&mut self) -> io::Result<Vec<Interface>> {
@@ -384,6 +405,7 @@ impl Machine {
             eroutes: None,
             files: HashMap::new(),
             modes: HashMap::new(),
+            outputs: HashMap::new(),
             interfaces: vec![Interface {
                 name: "eth0".into(),
                 addresses: vec![[10, 0, 0, 1].into(), "3049:1::99".parse().unwrap()],

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Whether packets get to their eroutes, and from there to the other end.
+
+use super::finding::Finding;
+use crate::{
+    eroute::{
+        Packets,
+        path::{Sas, is_word},
+        table::Row,
+    },
+    routes::{self, Route},
+    system::System,
+};
+use klips::{address::Family, selector::Network};
+
+/// Looks at each eroute.
+pub(super) fn findings(rows: &[Row], sas: &Sas, system: &mut impl System) -> Vec<Finding> {
+    let routes = [Family::Inet, Family::Inet6].map(|family| routes::read(family, system));
+    let routes = |of: &Network| match Family::of(&of.address()) {
+        Family::Inet => routes[0].as_slice(),
+        Family::Inet6 => routes[1].as_slice(),
+    };
+    let mut findings = Vec::new();
+    for row in rows {
+        let packets = Packets(&row.selector);
+        let Some(said) = row.sa.said() else { continue };
+        if is_word(&said) && said.to_string() != "%pass" {
+            continue;
+        }
+        let dst = &row.selector.dst;
+        if !leads(routes(dst), dst) {
+            findings.push(Finding::warning(
+                "routes",
+                format!(
+                    "no route leads to {dst}, so that no packet gets to the eroute {packets}, as far as the \
+                     main table tells"
+                ),
+                format!("ip route add {dst} via GATEWAY"),
+            ));
+        }
+        if is_word(&said) {
+            continue;
+        }
+        match sas.path(&said) {
+            Err(obstacle) => {
+                findings.push(Finding::error(
+                    "chains",
+                    format!("the eroute {packets} drops all packets: {obstacle}"),
+                    "ipsec look shows the chain; make its SAs and group them, or delete the eroute"
+                        .to_owned(),
+                ));
+            }
+            Ok(path) => {
+                if path.is_in_clear() {
+                    findings.push(Finding::error(
+                        "chains",
+                        format!(
+                            "the eroute {packets} leads to no ESP and no AH, so nothing protects it"
+                        ),
+                        "group the SA with one that does".to_owned(),
+                    ));
+                }
+                let ends = path.saids.last().map(|said| said.dst);
+                let end =
+                    ends.and_then(|dst| Network::of(dst, if dst.is_ipv4() { 32 } else { 128 }));
+                if let Some(end) = end.filter(|end| !leads(routes(end), end)) {
+                    findings.push(Finding::warning(
+                        "routes",
+                        format!(
+                            "no route leads to {}, the other end of the eroute {packets}",
+                            end.address()
+                        ),
+                        format!("ip route add {end} via GATEWAY"),
+                    ));
+                }
+            }
+        }
+    }
+    if findings.is_empty() && !rows.is_empty() {
+        findings.push(Finding::ok(
+            "eroutes",
+            "each has a route, and a chain that packets can go through",
+        ));
+    }
+    findings
+}
+
+/// Whether a route leads to a network, or to a part of it.
+fn leads(routes: &[Route], to: &Network) -> bool {
+    routes.iter().any(|route| {
+        let (wide, narrow) = if route.dst.prefix() <= to.prefix() {
+            (&route.dst, to)
+        } else {
+            (to, &route.dst)
+        };
+        wide.contains(narrow.address())
+    })
+}
