@@ -31,7 +31,7 @@ begin
 check "installs" run install
 for file in libexec/klips/ipsec libexec/klips/spigrp libexec/klips/ipsec_spi libexec/klips/eroute sbin/klips include/klips/klips.h \
 	share/bash-completion/completions/klips share/zsh/site-functions/_klips share/fish/vendor_completions.d/klips.fish \
-	lib/systemd/system/klips.service "src/klips-$version/Kbuild" "src/klips-$version/rust/sys/socket.c"; do
+	lib/systemd/system/klips.service lib/systemd/system/klips-manual.service "src/klips-$version/Kbuild" "src/klips-$version/rust/sys/socket.c"; do
 	check "there is $file" test -e "$root/usr/local/$file"
 done
 check "klips is the tool" has "$("$root/usr/local/sbin/klips" --version)" "klips, $version"
@@ -46,7 +46,10 @@ for name in spi spigrp eroute; do
 	check "the service runs it" grep -q "^ExecStart=.*/ipsec $name --batch /etc/klips/$name.batch$" \
 		"$root/usr/local/lib/systemd/system/klips.service"
 done
-check "nobody else reads keys" same "$(stat -c %a "$root/etc/klips" "$root/etc/klips/spi.batch")" $'700\n600'
+for name in spi.batch ipsec.conf; do
+	check "nobody else reads keys in $name" same "$(stat -c %a "$root/etc/klips" "$root/etc/klips/$name")" $'700\n600'
+done
+check "the file of connections has none" same "$("$root/usr/local/sbin/klips" manual --config "$root/etc/klips/ipsec.conf" --showonly --up --all)" ""
 check "nothing is left to be filled in" fails grep -rE '@[A-Z]+@' "$root/usr/local/lib" "$root/usr/local/src" --include=dkms.conf --include='*.service'
 check "DKMS gets the version" grep -qx "PACKAGE_VERSION=\"$version\"" "$root/usr/local/src/klips-$version/dkms.conf"
 
@@ -78,6 +81,8 @@ check "nothing is left there" same "$(left)" "$before"
 if command -v systemd-analyze >/dev/null; then
 	run install
 	# Programs are looked for where they will be.
-	sed "s,=\(-\?\)/usr/local,=\1$root/usr/local," "$root/usr/local/lib/systemd/system/klips.service" >"$work/klips.service"
-	check "systemd takes the service" same "$(systemd-analyze verify --man=no "$work/klips.service" 2>&1)" ''
+	for name in klips klips-manual; do
+		sed "s,=\(-\?\)/usr/local,=\1$root/usr/local," "$root/usr/local/lib/systemd/system/$name.service" >"$work/$name.service"
+	done
+	check "systemd takes the services" same "$(systemd-analyze verify --man=no "$work/klips.service" "$work/klips-manual.service" 2>&1)" ''
 fi

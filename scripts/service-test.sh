@@ -22,14 +22,24 @@ project=${scripts%/*}
 readonly want='tun0x113@192.0.2.2 esp0x115@192.0.2.2
 tun0x117@192.0.2.2'
 readonly want_eroutes='10.0.1.0/24 -> 10.0.2.0/24 => tun0x113@192.0.2.2'
+# What ipsec.conf adds to that.
+readonly want_conn='tun0x201@192.0.2.1 esp0x203@192.0.2.1
+tun0x200@192.0.2.2 esp0x202@192.0.2.2'
+readonly want_up='10.3.0.0/16 -> 10.4.0.0/16 => tun0x200@192.0.2.2'
+readonly want_routed='10.3.0.0/16 -> 10.4.0.0/16 => %drop'
+# Before there was an address.
+readonly want_held='10.3.0.0/16 -> 10.4.0.0/16 => %hold
+10.4.0.0/16 -> 10.3.0.0/16 => %hold'
 
 # --- Inside --------------------------------------------------------------------
 
 # What /proc lists, without the blanks at the ends of lines.
 groups() { sed 's/ *$//' /proc/net/ipsec_spigrp; }
 # Without how many packets they took.
-eroutes() { awk '{ print $2, $3, $4, $5, $6 }' /proc/net/ipsec_eroute; }
-state() { systemctl show --value -p "$1" klips; }
+eroutes() { awk '{ print $2, $3, $4, $5, $6 }' "${1:-/proc/net/ipsec_eroute}" | sort; }
+state() { systemctl show --value -p "$1" "${2:-klips}"; }
+# What klips-manual.service does comes after what systemctl waits for.
+settled() { systemctl start klips-manual; }
 is_loaded() { grep -q '^klips ' /proc/modules; }
 
 # before UNIT UNIT: whether one was up before the other was.
@@ -44,16 +54,31 @@ inside() {
 	trap 'finish_checks $?' EXIT
 	# Systemd leaves the cursor somewhere.
 	echo
-	check "systemd finds nothing wrong with it" same "$(systemd-analyze verify --man=no klips.service 2>&1)" ''
+	check "systemd finds nothing wrong with it" same "$(systemd-analyze verify --man=no klips.service klips-manual.service 2>&1)" ''
 	check "it ran at boot" same "$(state ActiveState) $(state Result)" 'active success'
 	check "the module is loaded" is_loaded
-	check "SAs and groups are there" same "$(groups)" "$want"
-	check "and eroutes" same "$(eroutes)" "$want_eroutes"
+	settled
+	check "connections came up" same "$(state ActiveState klips-manual) $(state Result klips-manual)" 'active success'
+	check "SAs and groups are there" same "$(groups)" "$want"$'\n'"$want_conn"
+	check "and eroutes" same "$(eroutes)" "$want_eroutes"$'\n'"$want_up"
 	check "before there is a network" before klips.service network-pre.target
+	check "the address came after that" before network-pre.target test-address.service
+	check "and connections after the address" before test-address.service klips-manual.service
+	check "their packets were dropped meanwhile" same "$(eroutes /run/eroutes-before)" "$want_eroutes"$'\n'"$want_held"
 
 	check "starts anew" systemctl restart klips
-	check "with the same SAs and groups" same "$(groups)" "$want"
-	check "and the same eroutes" same "$(eroutes)" "$want_eroutes"
+	settled
+	check "with the same SAs and groups" same "$(groups)" "$want"$'\n'"$want_conn"
+	check "and the same eroutes" same "$(eroutes)" "$want_eroutes"$'\n'"$want_up"
+
+	check "connections go down alone" systemctl stop klips-manual
+	check "and their packets are dropped" same "$(groups) $(eroutes)" "$want $want_eroutes"$'\n'"$want_routed"
+	settled
+	sed -i 's/espauthkey=0x00/espauthkey=0x/' /etc/klips/ipsec.conf
+	check "fails for a key that is too short" fails systemctl restart klips-manual
+	check "says where" has "$(journalctl -b -o cat -u klips-manual)" '/etc/klips/ipsec.conf:9: espauthkey: '
+	sed -i 's/espauthkey=0x/espauthkey=0x00/' /etc/klips/ipsec.conf
+	settled
 
 	check "stops" systemctl stop klips
 	check "the tables are empty" same "$(groups) $(eroutes)" ' '
@@ -64,18 +89,21 @@ inside() {
 	check "fails if a group can't be made" fails systemctl start klips
 	check "systemd knows" same "$(state ActiveState) $(state Result)" 'failed exit-code'
 	check "and says why" has "$(journalctl -b -o cat -u klips)" '/etc/klips/spigrp.batch:2: '
-	check "what there was before is left alone" same "$(groups)" "$want"
-	check "eroutes are there all the same, and drop what has no SAs" same "$(eroutes)" "$want_eroutes"
+	check "what there was before is left alone" has "$(groups)" "$want"
+	check "eroutes are there all the same, and drop what has no SAs" has "$(eroutes)" "$want_eroutes"
+	check "connections, too" has "$(eroutes)" '10.3.0.0/16 -> 10.4.0.0/16 => '
 	cp /root/spigrp.batch /etc/klips
 	klips spi --clear
 	klips eroute --clear
 	check "starts when that is mended" systemctl start klips
-	check "they are there again" same "$(groups)" "$want"
+	settled
+	check "they are there again" same "$(groups)" "$want"$'\n'"$want_conn"
 
 	systemctl stop klips
 	rmmod klips
 	check "loads the module itself" systemctl start klips
-	check "and makes SAs and groups" same "$(groups)" "$want"
+	settled
+	check "and makes SAs and groups" same "$(groups)" "$want"$'\n'"$want_conn"
 }
 
 # --- Outside -------------------------------------------------------------------
@@ -89,13 +117,29 @@ make_base() {
 	open_archive "$work/archive"
 	say "making a small Debian 13 with systemd in $base"
 	rm -rf "$base.new"
-	logged_as read_debootstrap "$base.log" debootstrap --variant=minbase --keyring="$keyring" --include=systemd-sysv,kmod,cpio \
+	logged_as read_debootstrap "$base.log" debootstrap --variant=minbase --keyring="$keyring" --include=systemd-sysv,kmod,cpio,iproute2 \
 		"$codename" "$base.new" "$archive"
 	find "$base.new/var/cache/apt/archives" "$base.new/var/lib/apt/lists" -type f -delete
 	mv -T "$base.new" "$base"
 }
 
-put_unit() {
+put_units() {
+	# A network that comes up in its turn; and what there was before.
+	cat >"$root/etc/systemd/system/test-address.service" <<-'UNIT'
+		[Unit]
+		DefaultDependencies=no
+		After=network-pre.target
+		Before=network.target network-online.target
+
+		[Service]
+		Type=oneshot
+		RemainAfterExit=yes
+		ExecStart=/bin/sh -c 'cat /proc/net/ipsec_eroute >/run/eroutes-before'
+		ExecStart=ip addr add 192.0.2.1/24 dev lo
+
+		[Install]
+		WantedBy=network-online.target
+	UNIT
 	cat >"$root/etc/systemd/system/service-test.service" <<-UNIT
 		[Unit]
 		After=klips.service network.target
@@ -134,8 +178,20 @@ make_root() {
 	SAS
 	echo '--said tun.113@192.0.2.2 esp.115@192.0.2.2' >"$root/etc/klips/spigrp.batch"
 	echo '--add --src 10.0.1.0/24 --dst 10.0.2.0/24 --said tun.113@192.0.2.2' >"$root/etc/klips/eroute.batch"
-	put_unit
-	chroot "$root" systemctl enable klips service-test
+	cat >"$root/etc/klips/ipsec.conf" <<-'CONF'
+		conn c
+		 left=192.0.2.1
+		 right=192.0.2.2
+		 leftsubnet=10.3.0.0/16
+		 rightsubnet=10.4.0.0/16
+		 spibase=0x200
+		 esp=aes128-sha1-96
+		 espenckey=0x000102030405060708090a0b0c0d0e0f
+		 espauthkey=0x000102030405060708090a0b0c0d0e0f10111213
+		 auto=manual
+	CONF
+	put_units
+	chroot "$root" systemctl enable klips test-address service-test
 	# There is nobody to log in.
 	chroot "$root" systemctl mask serial-getty@ttyS0 systemd-firstboot
 }
