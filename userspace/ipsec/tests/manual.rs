@@ -396,3 +396,31 @@ fn beside_netkey() {
     machine.netkey = true;
     assert_snapshot!(machine.session("ipsec manual --up net"));
 }
+
+/// Algorithms that had better not be used with keys from a file; they are.
+#[test]
+fn remarks_on_algorithms() {
+    let conn = |esp: &str, more: &str| {
+        format!(
+            "conn c\n left=10.0.0.1\n right=10.0.0.2\n spi=0x200\n esp={esp}\n espenckey={K20}\n{more}"
+        )
+    };
+    let mut text = String::new();
+    for conf in [
+        conn("aes-gcm-16-128", ""),
+        conn("aes-ctr-128", ""),
+        conn("aes-ctr-128-sha1", &format!(" espauthkey={K20}\n")),
+        conn("3des", "").replace(K20, K24),
+        conn("3des", &format!(" ah=sha1\n ahkey={K20}\n")).replacen(K20, K24, 1),
+        conn("null-sha1", &format!(" espauthkey={K20}\n")).replacen(
+            &format!(" espenckey={K20}\n"),
+            "",
+            1,
+        ),
+    ] {
+        let mut machine = machine_with(&conf);
+        text += &machine.session("ipsec manual --up c");
+        assert!(listed(&machine).contains("tun0x200@10.0.0.2 esp0x200@10.0.0.2"));
+    }
+    assert_snapshot!(text);
+}

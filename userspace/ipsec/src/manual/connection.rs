@@ -73,6 +73,8 @@ pub(super) struct Connection {
     pub(super) rightward: Sas,
     /// SAs to the left.
     pub(super) leftward: Sas,
+    /// What had better be otherwise.
+    pub(super) remarks: Vec<String>,
 }
 
 impl Connection {
@@ -124,8 +126,30 @@ impl Connection {
             proto,
             rightward,
             leftward,
+            remarks: remarks(conn),
         })
     }
+}
+
+/// What is to be said of the algorithms of a connection that makes sense.
+fn remarks(conn: &Conn) -> Vec<String> {
+    let Some(param) = conn.get("esp") else {
+        return Vec::new();
+    };
+    let name = param.value.as_str();
+    let Ok(transform) = spi::transform("esp", name, name, "") else {
+        return Vec::new();
+    };
+    let why = if transform.needs_fresh_keys() {
+        "it is broken by keys that are used again, as after a restart; take one such as \
+         aes128-sha2-256"
+    } else if transform.lacks_authentication() && conn.get("ah").is_none() {
+        "nothing notices that packets were changed on the way; take one with authentication, such as \
+         aes128-sha2-256"
+    } else {
+        return Vec::new();
+    };
+    vec![format!("{}: esp: {name}: {why}", param.place)]
 }
 
 fn kind(conn: &Conn) -> Result<Type, Failure> {

@@ -165,14 +165,12 @@ impl<S: System> Work<'_, '_, S> {
         if matches!(self.asked.operation, Operation::Up | Operation::Route)
             && self.asked.mode != Mode::ShowOnly
         {
-            for param in &conn.not_run {
-                self.console.remark(
-                    self.program,
-                    format_args!(
-                        "{}: {}: it is not run; routes and rules of a firewall are not made here",
-                        param.place, param.name
-                    ),
-                );
+            let not_run = conn.not_run.iter().map(|param| {
+                let (place, name) = (&param.place, &param.name);
+                format!("{place}: {name}: it is not run; routes and rules of a firewall are not made here")
+            });
+            for remark in not_run.chain(connection.remarks.iter().cloned()) {
+                self.console.remark(self.program, format_args!("{remark}"));
             }
         }
         let is_known = local.has(connection.left.address) || local.has(connection.right.address);

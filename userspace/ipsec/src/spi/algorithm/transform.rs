@@ -15,6 +15,19 @@ pub(crate) struct Transform {
     pub(in crate::spi) salt_bits: u16,
 }
 
+impl Transform {
+    /// Whether it is broken where a key is used again with the same numbers, as after a restart with
+    /// keys from a file: the modes that count (RFC 3686, RFC 4106, RFC 4309, RFC 7634).
+    pub(crate) fn needs_fresh_keys(&self) -> bool {
+        self.salt_bits != 0
+    }
+
+    /// Whether it encrypts and does not notice changes.
+    pub(crate) fn lacks_authentication(&self) -> bool {
+        self.auth == 0 && self.salt_bits == 0
+    }
+}
+
 /// Why a name is of no use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::spi) enum Unusable {
