@@ -16,6 +16,7 @@ use crate::{
     post::write, //
 };
 
+#[inline(never)]
 pub(super) fn add<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     let (sa, algorithms) = spec::of_message(host, message)?;
     let answer = write(host, &message.header.reply(), |out| {

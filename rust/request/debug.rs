@@ -19,6 +19,7 @@ use crate::{
     }, //
 };
 
+#[inline(never)]
 pub(super) fn debug<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     let request: Masks = message.debug_masks().ok_or(Errno::EINVAL)?;
     let mut state = host.lock();

@@ -23,6 +23,7 @@ use crate::{
     post::write, //
 };
 
+#[inline(never)]
 pub(super) fn delete<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     let said = message.said().ok_or(Errno::EINVAL)?;
     // The named SA is announced by the answer: a historic client takes the first DELETE that it

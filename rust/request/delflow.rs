@@ -29,6 +29,7 @@ use crate::{
     }, //
 };
 
+#[inline(never)]
 pub(super) fn del_flow<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     let proto = message.header.known_satype().map(|satype| satype.proto());
     let proto = proto.unwrap_or(Proto::Int);

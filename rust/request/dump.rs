@@ -51,6 +51,7 @@ enum Found {
     End,
 }
 
+#[inline(never)]
 pub(super) fn dump<H: Host>(
     host: &H,
     sender: SocketId,
@@ -125,6 +126,7 @@ fn send<H: Host>(host: &H, state: &mut State<H>, to: SocketId, mut message: Draf
 
 /// Sends what the socket has room for. Called when it is asked for, and whenever what has been read
 /// has made room. Ends the DUMP if the process that is to read it has been killed.
+#[inline(never)]
 pub(super) fn go_on<H: Host>(host: &H, id: SocketId) {
     loop {
         let is_waiting = step(host, id);

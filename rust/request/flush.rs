@@ -15,6 +15,7 @@ use crate::{
     }, //
 };
 
+#[inline(never)]
 pub(super) fn flush<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     let satype = message.header.satype_or_all()?;
     let answer = write(host, &message.header.reply(), |_| ())?;

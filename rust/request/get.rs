@@ -19,6 +19,7 @@ use crate::{
     }, //
 };
 
+#[inline(never)]
 pub(super) fn get<H: Host>(
     host: &H,
     sender: SocketId,

@@ -30,6 +30,7 @@ use crate::{
 /// How many SPIs are tried before others get their turn.
 const STEP: usize = 64;
 
+#[inline(never)]
 pub(super) fn getspi<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     let range = message.spi_range().ok_or(Errno::EINVAL)?;
     let dst = message.address(Ext::AddressDst).ok_or(Errno::EINVAL)?;

@@ -28,6 +28,7 @@ use crate::{
     post::write, //
 };
 
+#[inline(never)]
 pub(super) fn grpsa<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     let said = message.said().ok_or(Errno::EINVAL)?;
     let answer = write(host, &message.header.reply(), |out| reply(message, out))?;

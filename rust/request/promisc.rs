@@ -21,6 +21,7 @@ use crate::{
     }, //
 };
 
+#[inline(never)]
 pub(super) fn promisc<H: Host>(
     host: &H,
     sender: SocketId,

@@ -32,6 +32,7 @@ use crate::{
     sadb::Sa, //
 };
 
+#[inline(never)]
 pub(super) fn update<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     if message.has(Ext::NatTSport) || message.has(Ext::NatTDport) {
         return set_ports(host, message);
