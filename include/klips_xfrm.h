@@ -19,6 +19,13 @@ struct xfrm_state;
 /* Set in the reqid of every state that klips makes; daemons have small numbers. */
 #define KLIPS_XFRM_REQID 0x80000000U
 
+/*
+ * The bits of a reqid that say what has it, and that of a %trap or %trapsubnet: no state has it,
+ * and whichever packet asks for one is told of.
+ */
+#define KLIPS_XFRM_KIND 0xe0000000U
+#define KLIPS_XFRM_TRAP 0xa0000000U
+
 /* Templates that a policy takes. xfrm has room for six, and takes no packet through the sixth. */
 #define KLIPS_XFRM_TEMPLATES 5
 
@@ -99,6 +106,8 @@ struct klips_xfrm_flow {
 	u8 dir;
 	u8 action;
 	u8 template_count;
+	/* Tells its selector from that of another policy for the same packets. */
+	u8 first;
 };
 
 /* What a state has been used for. */
@@ -128,6 +137,32 @@ struct klips_xfrm_name {
 	u8 unused;
 };
 
+/* A packet that a %trap or %trapsubnet has taken. */
+struct klips_xfrm_acquire {
+	/* What keeps others of these two hosts from being told of; a reference. */
+	struct xfrm_state *waiting;
+	/* The second since boot up to which it does. */
+	u64 until;
+	u8 src[16];
+	u8 dst[16];
+	/* That of the eroute's policy. */
+	u32 reqid;
+	u16 family;
+	/* 0 where the protocol has no ports. */
+	u16 sport;
+	u16 dport;
+	u8 proto;
+	u8 unused[5];
+};
+
+/* That packets for a state come from elsewhere than before. */
+struct klips_xfrm_mapping {
+	struct klips_xfrm_name name;
+	u8 src[16];
+	u16 sport;
+	u8 unused[2];
+};
+
 /* Which states something has happened to; if neither, to any. */
 #define KLIPS_XFRM_NO_STATE 0
 #define KLIPS_XFRM_ONE_STATE 1
@@ -147,9 +182,9 @@ int klips_xfrm_register(void);
 /* No namespace has Rust code called any more. */
 void klips_xfrm_unregister(void);
 
-/* From here on klips_xfrm_states_changed and klips_xfrm_policies_changed are called with state. */
+/* From here on the functions at the end of this file are called with state. */
 void klips_xfrm_net_start(struct net *net, void *state);
-/* From here on they are not, and neither of them is under way. */
+/* From here on they are not, and none of them is under way. */
 void klips_xfrm_net_stop(struct net *net);
 
 /* Keeps other key managers from changing states and policies. */
@@ -206,6 +241,20 @@ void klips_xfrm_states_later(struct net *net);
 /* Has klips_xfrm_policies_changed called in a second. */
 void klips_xfrm_policies_later(struct net *net);
 
+/*
+ * Whether there is somebody to be told of packets that a %trap takes; if not, nothing is made for
+ * them.
+ */
+void klips_xfrm_accept_acquires(struct net *net, bool accept);
+/* Takes the next such packet; false if there is none. */
+bool klips_xfrm_next_acquire(struct net *net, struct klips_xfrm_acquire *acquire);
+/* Gives the reference back. */
+void klips_xfrm_waiting_put(struct xfrm_state *waiting);
+/* Has the next packet told of again. */
+void klips_xfrm_waiting_delete(struct xfrm_state *waiting);
+/* Takes the next change of an address or port behind NAT; false if there is none. */
+bool klips_xfrm_next_mapping(struct net *net, struct klips_xfrm_mapping *mapping);
+
 /* For the other half in C: loads and pins what drops bare IP-in-IP packets without a word. */
 void klips_xfrm_pin_tunnels(void);
 void klips_xfrm_unpin_tunnels(void);
@@ -218,5 +267,7 @@ void klips_xfrm_unpin_tunnels(void);
 void klips_xfrm_states_changed(void *state);
 /* Somebody else has removed policies, or put others in their place. */
 void klips_xfrm_policies_changed(void *state);
+/* A %trap has taken packets, or some come from elsewhere than before. */
+void klips_xfrm_packets_told(void *state);
 
 #endif /* KLIPS_XFRM_H */

@@ -14,7 +14,37 @@ use crate::klips_core::{
         Usage, //
     }, //
 };
-use core::net::IpAddr;
+use core::net::{
+    IpAddr,
+    SocketAddr, //
+};
+
+/// That a %trap or %trapsubnet has taken a packet, and who sent it waits.
+pub struct Acquire<W> {
+    /// What the policy of the eroute asks for.
+    pub reqid: u32,
+    /// Source of the packet, with its port if its protocol has ports.
+    pub src: SocketAddr,
+    /// Destination, likewise.
+    pub dst: SocketAddr,
+    /// IP protocol.
+    pub proto: u8,
+    /// The second since boot up to which packets between these hosts do not ask again.
+    pub until: u64,
+    /// What keeps them from it.
+    pub waiting: W,
+}
+
+/// That packets of an SA behind NAT come from another address or port than its state says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// The SA.
+    pub said: Said,
+    /// From where they come.
+    pub src: IpAddr,
+    /// From which port.
+    pub sport: u16,
+}
 
 /// What has happened to states without klips having done it: limits have been passed, or somebody else
 /// has removed them. What it was is to be looked up, in [`Engine::usage`].
@@ -38,6 +68,8 @@ pub trait Engine {
     type State;
     /// A policy; likewise.
     type Policy;
+    /// What keeps packets that a %trap takes from asking again. To drop it is to forget of it.
+    type Waiting;
     /// Keeps other key managers from changing states and policies.
     type Hold<'a>
     where
@@ -107,4 +139,19 @@ pub trait Engine {
     /// Has [`crate::change::policies_changed`] called again in a second. It is called in any case when
     /// somebody else may have removed policies.
     fn look_at_policies_later(&self);
+
+    /// Whether packets that a %trap takes are to be told of. If not, they are only dropped, and
+    /// nothing is made for them; so at first.
+    fn accept_acquires(&self, accept: bool);
+
+    /// The next packet that a %trap has taken. Has [`crate::change::packets_told`] called whenever
+    /// there is one. There may be none where there were too many.
+    fn next_acquire(&self) -> Option<Acquire<Self::Waiting>>;
+
+    /// Has packets ask again that wait.
+    fn stop_waiting(&self, waiting: &Self::Waiting);
+
+    /// The next change of an address or port behind NAT; likewise, for each packet that comes from
+    /// there.
+    fn next_mapping(&self) -> Option<Mapping>;
 }

@@ -25,14 +25,16 @@ use crate::{
                 Masks,
                 Part, //
             },
-            Fault, //
+            Fault,
+            SaType, //
         },
         xfrm::Usage, //
     },
     memory::OutOfMemory,
     post::{
         Listeners,
-        Post, //
+        Post,
+        SocketId, //
     },
     sadb::{
         AddError,
@@ -62,6 +64,17 @@ pub struct State<H: Host> {
     pub(crate) unlogged: Unlogged,
     /// Sequence number of the last message that the kernel sent of its own accord.
     pub(crate) seq: u32,
+    /// How often packets have asked for SAs.
+    pub traps: Traps,
+}
+
+/// How often packets have asked for SAs, as `/proc/net/ipsec/stats` has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traps {
+    /// Packets that a %trap or %trapsubnet has caught, but for those that waited already.
+    pub caught: u32,
+    /// Those of them of which key daemons were told.
+    pub told: u32,
 }
 
 impl<H: Host> State<H> {
@@ -74,7 +87,38 @@ impl<H: Host> State<H> {
             debug: Masks::NONE,
             unlogged: Unlogged::default(),
             seq: 0,
+            traps: Traps::default(),
         }
+    }
+
+    /// Whether key daemons can be asked for SAs.
+    pub(crate) fn accepts_acquires(&self) -> bool {
+        self.listeners.any_registered(SaType::Esp as u8) && !self.flows.holds_enough()
+    }
+
+    /// Has packets ask if that can be told somebody. To be called when that may have changed.
+    pub(crate) fn update_acquires(&self, host: &H) {
+        host.engine().accept_acquires(self.accepts_acquires());
+    }
+
+    /// A socket is being closed. Afterwards nothing is delivered to it.
+    pub fn close(&mut self, host: &H, id: SocketId) {
+        self.listeners.close(id);
+        self.update_acquires(host);
+    }
+
+    /// Forgets of what has waited long enough.
+    pub(crate) fn end_holds(&mut self, host: &H, now: Moment) {
+        if self.flows.next_deadline().is_some_and(|it| it <= now.boot) {
+            self.flows.end_holds(now.boot);
+            self.update_acquires(host);
+        }
+    }
+
+    /// The second since boot in which something is to be looked at.
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        let deadlines = [self.sadb.next_deadline(), self.flows.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// What an SA has been used for.
@@ -85,12 +129,15 @@ impl<H: Host> State<H> {
     }
 
     /// Makes a plan of what a change asks of the engine.
-    pub(crate) fn planner<'a>(&'a self, host: &'a H) -> Planner<'a, H::Engine> {
+    pub(crate) fn planner<'a>(
+        &'a self,
+        host: &'a H,
+    ) -> Result<Planner<'a, H::Engine>, OutOfMemory> {
         Planner::new(host.engine(), &self.sadb, &self.flows)
     }
 
     /// Does what was planned.
-    pub(crate) fn carry_out(&mut self, host: &H, plan: Plan<H::Engine>) {
+    pub(crate) fn carry_out(&mut self, host: &H, plan: &mut Plan<H::Engine>) {
         plan.commit(host.engine(), &self.sadb, &mut self.flows);
     }
 

@@ -41,9 +41,10 @@ pub struct Add {
 }
 
 impl<H: Host> Change<H> for Add {
-    type Plan = (Prepared, Plan<H::Engine>, Draft);
+    type Plan = (Prepared, Boxed<Plan<H::Engine>>, Draft);
     type Removed = ();
 
+    #[inline(never)]
     fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
         if self.algorithms.is_err() && state.sadb.find(&self.sa.spec.said()).is_some() {
             return Err(AddError::Exists.into());
@@ -52,16 +53,17 @@ impl<H: Host> Change<H> for Add {
         let age = state.sadb.next_age();
         let sa = state.sadb.prepare(self.sa)?;
         let spec = sa.spec();
-        let mut planner = state.planner(host);
+        let mut planner = state.planner(host)?;
         planner.chain(&[Member { age, spec }])?;
         let plan = planner.finish()?;
         Ok((sa, plan, self.answer))
     }
 
-    fn commit((sa, plan, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<()> {
+    #[inline(never)]
+    fn commit((sa, mut plan, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<()> {
         let (said, larval) = (sa.spec().said(), sa.spec().state == SaState::Larval);
         state.sadb.add(sa);
-        state.carry_out(host, plan);
+        state.carry_out(host, &mut plan);
         let what = if larval { "reserved" } else { "added" };
         state.trace(host, Part::Spi, format_args!("{said}: {what}"));
         Done::told(answer)

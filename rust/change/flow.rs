@@ -10,14 +10,26 @@ use super::{
 };
 use crate::{
     engine::Engine,
-    flows::Plan,
+    flows::{
+        Bypass,
+        Plan, //
+    },
     klips_core::{
         errno::Errno,
         pfkey::debug::Part,
-        said::Said,
-        selector::Selector, //
+        said::{
+            Said,
+            Shunt, //
+        },
+        selector::{
+            Network,
+            Selector, //
+        }, //
     },
-    memory::Vector,
+    memory::{
+        Boxed,
+        Vector, //
+    },
     netns::{
         Host,
         Refusal,
@@ -25,6 +37,7 @@ use crate::{
     },
     post::Draft, //
 };
+use core::net::IpAddr;
 
 /// How many eroutes are removed before others get their turn.
 const STEP: usize = 64;
@@ -44,6 +57,8 @@ pub struct AddEroute {
     pub selector: Selector,
     /// The SA that they go through first, which need not be there, or a magic one.
     pub said: Said,
+    /// The gateway of here that it begins at, if that was said.
+    pub gateway: Option<IpAddr>,
     /// What it needs before.
     pub before: Before,
     /// The answer.
@@ -51,27 +66,31 @@ pub struct AddEroute {
 }
 
 impl<H: Host> Change<H> for AddEroute {
-    type Plan = (Selector, Said, Plan<H::Engine>, Draft);
+    type Plan = (Selector, Said, Boxed<Plan<H::Engine>>, Draft);
     type Removed = ();
 
+    #[inline(never)]
     fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
         let AddEroute {
             selector,
             said,
+            gateway,
             before,
             answer,
         } = self;
-        let mut planner = state.planner(host);
-        planner.add_eroute(selector, said, before == Before::One)?;
+        let bypass = bypass_of(host, state, &selector, &said, gateway);
+        let mut planner = state.planner(host)?;
+        planner.add_eroute(selector, said, before == Before::One, bypass)?;
         Ok((selector, said, planner.finish()?, answer))
     }
 
+    #[inline(never)]
     fn commit(
-        (selector, said, plan, answer): Self::Plan,
+        (selector, said, mut plan, answer): Self::Plan,
         host: &H,
         state: &mut State<H>,
     ) -> Done<()> {
-        state.carry_out(host, plan);
+        state.carry_out(host, &mut plan);
         let open = state.flows.find(&selector).is_some_and(|it| it.is_open());
         state.trace(
             host,
@@ -87,6 +106,31 @@ impl<H: Host> Change<H> for AddEroute {
     }
 }
 
+/// What goes past an eroute: IKE between the gateway of here and that of the SA, or for shunts, all
+/// that the eroute leads to. Where it was not said which gateway of here, it is that of the SA, or the
+/// one address that the eroute is for.
+fn bypass_of<H: Host>(
+    host: &H,
+    state: &State<H>,
+    selector: &Selector,
+    said: &Said,
+    gateway: Option<IpAddr>,
+) -> Option<Bypass> {
+    let peers = match Shunt::of(said) {
+        Some(Shunt::Pass) => return None,
+        Some(_) => selector.dst,
+        None => Network::of_host(said.dst),
+    };
+    let of_sa = state.sadb.find(said).map(|sa| sa.spec.src.ip());
+    let candidates = [gateway, of_sa, selector.src.host()];
+    candidates
+        .into_iter()
+        .flatten()
+        // Others' IKE, which is forwarded, is a packet like any other.
+        .filter(|ip| !ip.is_unspecified() && host.is_local(*ip))
+        .find_map(|own| Bypass::past_eroute(selector, own, peers))
+}
+
 /// Says what may come out of a tunnel.
 pub struct SetInflow {
     /// Which packets.
@@ -98,21 +142,23 @@ pub struct SetInflow {
 }
 
 impl<H: Host> Change<H> for SetInflow {
-    type Plan = (Selector, Said, Plan<H::Engine>, Draft);
+    type Plan = (Selector, Said, Boxed<Plan<H::Engine>>, Draft);
     type Removed = ();
 
+    #[inline(never)]
     fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
-        let mut planner = state.planner(host);
+        let mut planner = state.planner(host)?;
         planner.add_inflow(self.selector, self.said)?;
         Ok((self.selector, self.said, planner.finish()?, self.answer))
     }
 
+    #[inline(never)]
     fn commit(
-        (selector, said, plan, answer): Self::Plan,
+        (selector, said, mut plan, answer): Self::Plan,
         host: &H,
         state: &mut State<H>,
     ) -> Done<()> {
-        state.carry_out(host, plan);
+        state.carry_out(host, &mut plan);
         state.trace(
             host,
             Part::Eroute,
@@ -138,6 +184,7 @@ impl<H: Host> Change<H> for RemoveEroute {
     type Plan = (Selector, Draft);
     type Removed = ();
 
+    #[inline(never)]
     fn plan(self, _host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
         if !state.flows.has(&self.selector) {
             return Err(Errno::ENOENT.into());
@@ -145,6 +192,7 @@ impl<H: Host> Change<H> for RemoveEroute {
         Ok((self.selector, self.answer))
     }
 
+    #[inline(never)]
     fn commit((selector, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<()> {
         state.flows.remove(host.engine(), &selector);
         state.trace(
@@ -170,10 +218,12 @@ impl<H: Host> Change<H> for ClearSome {
     type Plan = Self;
     type Removed = Option<u64>;
 
+    #[inline(never)]
     fn plan(self, _host: &H, _state: &mut State<H>) -> Result<Self, Refusal> {
         Ok(self)
     }
 
+    #[inline(never)]
     fn commit(
         ClearSome { position, end }: Self,
         host: &H,

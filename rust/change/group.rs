@@ -22,6 +22,7 @@ use crate::{
     },
     memory::{
         self,
+        Boxed,
         Vector, //
     },
     netns::{
@@ -44,16 +45,17 @@ pub struct Link {
 }
 
 impl<H: Host> Change<H> for Link {
-    type Plan = (Age, Age, Plan<H::Engine>, Draft);
+    type Plan = (Age, Age, Boxed<Plan<H::Engine>>, Draft);
     type Removed = ();
 
+    #[inline(never)]
     fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
         let sadb = &state.sadb;
         let find = |said: &Said| sadb.find(said).ok_or(Errno::ENOENT);
         let inner = find(&self.inner)?.age();
         let outer = find(&self.outer.ok_or(Errno::ENOENT)?)?.age();
         group::check_link(sadb, inner, outer)?;
-        let mut planner = state.planner(host);
+        let mut planner = state.planner(host)?;
         let mut chain = planner.members(inner)?;
         for member in planner.members(outer)? {
             memory::push(&mut chain, member)?;
@@ -63,13 +65,14 @@ impl<H: Host> Change<H> for Link {
         Ok((inner, outer, plan, self.answer))
     }
 
+    #[inline(never)]
     fn commit(
-        (inner, outer, plan, answer): Self::Plan,
+        (inner, outer, mut plan, answer): Self::Plan,
         host: &H,
         state: &mut State<H>,
     ) -> Done<()> {
         group::link(&mut state.sadb, inner, outer);
-        state.carry_out(host, plan);
+        state.carry_out(host, &mut plan);
         if let Some(sa) = state.sadb.get(inner) {
             let said = sa.spec.said();
             state.trace(
@@ -96,9 +99,15 @@ pub struct Group {
 const LIST_MAX: usize = 1 + GroupList::MAX;
 
 impl<H: Host> Change<H> for Group {
-    type Plan = ([Option<Age>; LIST_MAX], usize, Plan<H::Engine>, Draft);
+    type Plan = (
+        [Option<Age>; LIST_MAX],
+        usize,
+        Boxed<Plan<H::Engine>>,
+        Draft,
+    );
     type Removed = ();
 
+    #[inline(never)]
     fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
         let mut ages = [None; LIST_MAX];
         let mut len = 0;
@@ -112,15 +121,20 @@ impl<H: Host> Change<H> for Group {
         for sa in ages.iter().flatten().filter_map(|age| state.sadb.get(*age)) {
             memory::push(&mut chain, Member::of(sa))?;
         }
-        let mut planner = state.planner(host);
+        let mut planner = state.planner(host)?;
         planner.chain(&chain)?;
         let plan = planner.finish()?;
         Ok((ages, len, plan, self.answer))
     }
 
-    fn commit((ages, len, plan, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<()> {
+    #[inline(never)]
+    fn commit(
+        (ages, len, mut plan, answer): Self::Plan,
+        host: &H,
+        state: &mut State<H>,
+    ) -> Done<()> {
         group::link_list(&mut state.sadb, &ages[..len]);
-        state.carry_out(host, plan);
+        state.carry_out(host, &mut plan);
         if let Some(sa) = ages[0].and_then(|age| state.sadb.get(age)) {
             let said = sa.spec.said();
             state.trace(
@@ -142,20 +156,22 @@ pub struct Ungroup {
 }
 
 impl<H: Host> Change<H> for Ungroup {
-    type Plan = (Age, Plan<H::Engine>, Draft);
+    type Plan = (Age, Boxed<Plan<H::Engine>>, Draft);
     type Removed = ();
 
+    #[inline(never)]
     fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
         let age = state.sadb.find(&self.said).ok_or(Errno::ENOENT)?.age();
-        let mut planner = state.planner(host);
+        let mut planner = state.planner(host)?;
         planner.dissolve(age)?;
         let plan = planner.finish()?;
         Ok((age, plan, self.answer))
     }
 
-    fn commit((age, plan, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<()> {
+    #[inline(never)]
+    fn commit((age, mut plan, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<()> {
         group::ungroup(&mut state.sadb, age);
-        state.carry_out(host, plan);
+        state.carry_out(host, &mut plan);
         if let Some(sa) = state.sadb.get(age) {
             let said = sa.spec.said();
             state.trace(host, Part::Spi, format_args!("{said}: ungrouped"));

@@ -100,6 +100,7 @@ impl<H: Host> Change<H> for PassLimit {
     type Plan = Passed;
     type Removed = Vector<Removed>;
 
+    #[inline(never)]
     fn plan(self, host: &H, state: &mut State<H>) -> Result<Passed, Refusal> {
         let seq = state.seq.wrapping_add(1);
         let Some(sa) = state.sadb.due(self.now) else {
@@ -112,6 +113,7 @@ impl<H: Host> Change<H> for PassLimit {
         Passed::soft(host, state, age, seq)
     }
 
+    #[inline(never)]
     fn commit(plan: Passed, host: &H, state: &mut State<H>) -> Done<Vector<Removed>> {
         plan.commit(host, state)
     }
@@ -121,6 +123,7 @@ impl<H: Host> Change<H> for PassUsage {
     type Plan = Passed;
     type Removed = Vector<Removed>;
 
+    #[inline(never)]
     fn plan(self, host: &H, state: &mut State<H>) -> Result<Passed, Refusal> {
         let seq = state.seq.wrapping_add(1);
         let due = Due::of(host, state, self.age, self.now);
@@ -138,6 +141,7 @@ impl<H: Host> Change<H> for PassUsage {
         }
     }
 
+    #[inline(never)]
     fn commit(plan: Passed, host: &H, state: &mut State<H>) -> Done<Vector<Removed>> {
         plan.commit(host, state)
     }

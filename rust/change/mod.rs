@@ -28,6 +28,7 @@ mod group;
 mod limits;
 mod remove;
 mod replace;
+mod traps;
 
 pub(crate) use self::events::Unlogged;
 pub use self::{
@@ -58,7 +59,8 @@ pub use self::{
     replace::{
         Replace,
         SetPorts, //
-    }, //
+    },
+    traps::packets_told, //
 };
 
 use crate::{
@@ -76,7 +78,13 @@ use crate::{
 };
 
 /// A change that is wanted. What it holds has been prepared before the lock.
+///
+/// Its two functions are not inlined, and neither are the handlers of requests: the kernel's stack has
+/// 16 KB, of which making a state takes some, and what is done one after the other takes its share one
+/// after the other then.
 pub trait Change<H: Host>: Sized {
+    /// Who is told of it.
+    const AUDIENCE: Audience = Audience::All;
     /// All that committing takes.
     type Plan;
     /// What was removed, to be freed without the lock; keys are wiped then.
@@ -116,18 +124,19 @@ pub fn make<H: Host, C: Change<H>>(host: &H, change: C) -> Result<C::Removed, Re
     // Nobody else changes the engine between what a plan found there and what it does.
     let hold = host.engine().hold();
     let plan = change.plan(host, &mut state)?;
-    let deadline = state.sadb.next_deadline();
+    let deadline = state.next_deadline();
     let Done {
         answer,
         others,
         removed,
     } = C::commit(plan, host, &mut state);
     drop(hold);
-    if state.sadb.next_deadline() != deadline {
-        host.wake_at(state.sadb.next_deadline());
+    if state.next_deadline() != deadline {
+        host.wake_at(state.next_deadline());
     }
     for message in answer.into_iter().chain(others) {
-        state.listeners.send(host, message, Audience::All);
+        state.listeners.send(host, message, C::AUDIENCE);
     }
+    state.update_acquires(host);
     Ok(removed)
 }

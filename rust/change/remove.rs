@@ -53,12 +53,14 @@ impl<H: Host> Change<H> for Remove {
     type Plan = Removal;
     type Removed = Vector<Removed>;
 
+    #[inline(never)]
     fn plan(self, host: &H, state: &mut State<H>) -> Result<Removal, Refusal> {
         let sa = state.sadb.find(&self.said).ok_or(Errno::ESRCH)?;
         let age = sa.age();
         Ok(Removal::told(host, state, age, self.answer)?)
     }
 
+    #[inline(never)]
     fn commit(plan: Removal, host: &H, state: &mut State<H>) -> Done<Vector<Removed>> {
         plan.commit(host, state)
     }
@@ -147,10 +149,12 @@ impl<H: Host> Change<H> for RemoveSilently {
     type Plan = Removal;
     type Removed = Vector<Removed>;
 
+    #[inline(never)]
     fn plan(self, _host: &H, state: &mut State<H>) -> Result<Removal, Refusal> {
         Ok(Removal::silent(state, self.age))
     }
 
+    #[inline(never)]
     fn commit(plan: Removal, host: &H, state: &mut State<H>) -> Done<Vector<Removed>> {
         plan.commit(host, state)
     }
@@ -203,10 +207,12 @@ impl<H: Host> Change<H> for RemoveAll {
     type Plan = Option<Draft>;
     type Removed = (RemovedAll, RemovedStates<H::Engine>);
 
+    #[inline(never)]
     fn plan(self, _host: &H, _state: &mut State<H>) -> Result<Option<Draft>, Refusal> {
         Ok(self.answer)
     }
 
+    #[inline(never)]
     fn commit(answer: Option<Draft>, host: &H, state: &mut State<H>) -> Done<Self::Removed> {
         let states = state.flows.remove_all(host.engine(), &state.sadb);
         let removed = state.sadb.remove_all();

@@ -44,15 +44,16 @@ pub struct Replace {
 }
 
 impl<H: Host> Change<H> for Replace {
-    type Plan = (Age, Replacement, Plan<H::Engine>, Draft);
+    type Plan = (Age, Replacement, Boxed<Plan<H::Engine>>, Draft);
     type Removed = Boxed<Sa>;
 
+    #[inline(never)]
     fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
         let sa = state.sadb.find(&self.sa.spec.said()).ok_or(Errno::ENOENT)?;
         let (age, keeps_keys) = (sa.age(), sa.spec.has_keys_of(&self.sa.spec));
         self.algorithms?;
         let replacement = state.sadb.prepare_replacement(self.sa)?;
-        let mut planner = state.planner(host);
+        let mut planner = state.planner(host)?;
         planner.renew(age, keeps_keys);
         let mut chain = planner.members(age)?;
         for member in chain.iter_mut().filter(|member| member.age == age) {
@@ -64,13 +65,14 @@ impl<H: Host> Change<H> for Replace {
         Ok((age, replacement, plan, self.answer))
     }
 
+    #[inline(never)]
     fn commit(
-        (age, replacement, plan, answer): Self::Plan,
+        (age, replacement, mut plan, answer): Self::Plan,
         host: &H,
         state: &mut State<H>,
     ) -> Done<Boxed<Sa>> {
         let removed = state.sadb.replace(age, replacement);
-        state.carry_out(host, plan);
+        state.carry_out(host, &mut plan);
         let said = removed.spec.said();
         state.trace(host, Part::Spi, format_args!("{said}: replaced"));
         Done {
@@ -101,12 +103,14 @@ where
     type Plan = (Age, Option<u16>, Option<u16>, Draft);
     type Removed = ();
 
+    #[inline(never)]
     fn plan(self, host: &H, state: &mut State<H>) -> Result<Self::Plan, Refusal> {
         let sa = state.sadb.find(&self.said).ok_or(Errno::ENOENT)?;
         let answer = (self.answer)(sa, &state.usage(host, sa))?;
         Ok((sa.age(), self.sport, self.dport, answer))
     }
 
+    #[inline(never)]
     fn commit((age, sport, dport, answer): Self::Plan, host: &H, state: &mut State<H>) -> Done<()> {
         state.sadb.set_ports(age, sport, dport);
         if let Some(sa) = state.sadb.get(age) {

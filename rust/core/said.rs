@@ -43,13 +43,61 @@ impl Proto {
 
 /// The magic SPIs of protocol `int` and their keywords, for IPv4 addresses.
 pub const MAGIC: [(u32, &str); 6] = [
-    (256, "%pass"),
-    (257, "%drop"),
-    (258, "%reject"),
-    (259, "%hold"),
-    (260, "%trap"),
-    (261, "%trapsubnet"),
+    (Shunt::Pass as u32, "%pass"),
+    (Shunt::Drop as u32, "%drop"),
+    (Shunt::Reject as u32, "%reject"),
+    (Shunt::Hold as u32, "%hold"),
+    (Shunt::Trap as u32, "%trap"),
+    (Shunt::TrapSubnet as u32, "%trapsubnet"),
 ];
+
+/// What an eroute does without an SA, by the magic SPI of protocol `int` that it names
+/// (reference 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Shunt {
+    /// Lets packets through as they are.
+    Pass = 256,
+    /// Drops them.
+    Drop = 257,
+    /// Drops them.
+    Reject = 258,
+    /// Drops or queues them: somebody is negotiating.
+    Hold = 259,
+    /// Drops or queues them, and asks key daemons for SAs, once for each pair of hosts.
+    Trap = 260,
+    /// The same, once for all of them.
+    TrapSubnet = 261,
+}
+
+impl Shunt {
+    /// That of an SAID, if it is a magic one.
+    pub const fn of(said: &Said) -> Option<Self> {
+        match (said.proto, said.spi) {
+            (Proto::Int, 256) => Some(Shunt::Pass),
+            (Proto::Int, 257) => Some(Shunt::Drop),
+            (Proto::Int, 258) => Some(Shunt::Reject),
+            (Proto::Int, 259) => Some(Shunt::Hold),
+            (Proto::Int, 260) => Some(Shunt::Trap),
+            (Proto::Int, 261) => Some(Shunt::TrapSubnet),
+            _ => None,
+        }
+    }
+
+    /// The SAID that names it.
+    pub const fn said(self) -> Said {
+        Said {
+            dst: Family::Inet.unspecified(),
+            spi: self as u32,
+            proto: Proto::Int,
+        }
+    }
+
+    /// Whether packets wait for SAs that a key daemon is to bring.
+    pub const fn waits(self) -> bool {
+        matches!(self, Shunt::Hold | Shunt::Trap | Shunt::TrapSubnet)
+    }
+}
 
 /// The name of an SA.
 ///

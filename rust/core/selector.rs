@@ -59,6 +59,21 @@ impl Network {
         Network::of(address, prefix)
     }
 
+    /// The network of one address alone.
+    pub const fn of_host(address: IpAddr) -> Self {
+        let prefix = if address.is_ipv4() { 32 } else { 128 };
+        Network { address, prefix }
+    }
+
+    /// Its address, if it has but one.
+    pub const fn host(&self) -> Option<IpAddr> {
+        if self.prefix == self.bits() {
+            Some(self.address)
+        } else {
+            None
+        }
+    }
+
     /// Its first address.
     pub const fn address(&self) -> IpAddr {
         self.address
@@ -79,7 +94,6 @@ impl Network {
     }
 
     /// Whether an address is in it.
-    #[cfg(not(MODULE))]
     #[inline]
     pub fn contains(&self, address: IpAddr) -> bool {
         Network::of(address, self.prefix) == Some(*self)
@@ -198,8 +212,11 @@ impl Selector {
     }
 }
 
-/// Lowest priority number of an eroute's policy. What is to come before all eroutes is below it.
+/// Lowest priority number of an eroute's policy.
 pub const PRIORITY_BASE: u32 = 0x0100_0000;
+
+/// Priority number of what is to come before all eroutes.
+pub const PRIORITY_FIRST: u32 = PRIORITY_BASE - 1;
 
 /// Priority number of what is to come after all eroutes.
 pub const PRIORITY_LAST: u32 = 0x01ff_ffff;

@@ -12,17 +12,25 @@
 //! A [`Planner`] is shown chains and flows as a change wants them and makes a [`Plan`] of what that
 //! asks of the engine.
 
+mod bypass;
 mod design;
+mod holds;
 mod plan;
 mod planner;
 mod table;
 
+#[cfg(not(MODULE))]
+pub use self::holds::MAX_HOLDS;
+
 pub use self::{
+    bypass::Bypass,
     design::Member,
+    holds::NewHold,
     plan::Plan,
     planner::Planner,
     table::{
         Flows,
+        Listed,
         RemovedStates, //
     }, //
 };
@@ -36,8 +44,8 @@ use crate::{
             Transform, //
         },
         said::{
-            Proto,
-            Said, //
+            Said,
+            Shunt, //
         },
         selector::Selector,
         xfrm::{
@@ -47,12 +55,15 @@ use crate::{
     },
     sadb::Age,
 };
-use core::net::IpAddr;
+use core::net::{
+    IpAddr,
+    SocketAddr, //
+};
 
 /// Reqid that is the SA's own, for templates of packets that leave. Daemons use small numbers.
 ///
-/// Two SAs of one namespace share one only if a billion others were added between them; then they
-/// are told apart by their ends, protocol and mode.
+/// Two SAs of one namespace share one only if half a billion others were added between them; then
+/// they are told apart by their ends, protocol and mode.
 const fn reqid_of(age: Age) -> u32 {
     // CAST: the low bits.
     OURS | age.number() as u32 & REQID_MASK
@@ -62,7 +73,9 @@ const fn reqid_of(age: Age) -> u32 {
 pub const OURS: u32 = 0x8000_0000;
 /// Set in those of inflows.
 const INFLOW: u32 = 0x4000_0000;
-const REQID_MASK: u32 = INFLOW - 1;
+/// Set in those that no state has, of eroutes that wait for SAs.
+const WAITING: u32 = 0x2000_0000;
+const REQID_MASK: u32 = WAITING - 1;
 
 /// Reqid of the states of tunnels that come in and for which no inflow was set.
 const REQID_FREE: u32 = OURS | INFLOW;
@@ -71,6 +84,21 @@ const REQID_FREE: u32 = OURS | INFLOW;
 const fn reqid_of_inflow(number: u64) -> u32 {
     // CAST: the low bits. 0 is that of tunnels without any.
     REQID_FREE | (number % REQID_MASK as u64 + 1) as u32
+}
+
+/// Reqid of %hold: packets wait for a state that nobody is asked for.
+const REQID_HOLD: u32 = OURS | INFLOW | WAITING;
+
+/// Set in the reqid of a %trap or %trapsubnet.
+pub const TRAP: u32 = OURS | WAITING;
+
+/// The bits of a reqid that say what has it.
+pub const KIND: u32 = !REQID_MASK;
+
+/// Reqid of a %trap or %trapsubnet, by its number: who wants a state of it is to be told.
+const fn reqid_of_trap(number: u64) -> u32 {
+    // CAST: the low bits.
+    TRAP | number as u32 & REQID_MASK
 }
 
 /// How a state works, as far as its chain decides that.
@@ -94,19 +122,17 @@ pub struct Live<S> {
     pub state: S,
     /// How it works.
     pub shape: Shape,
+    /// What was told of where its packets come from.
+    pub mapping: Option<ToldMapping>,
 }
 
-/// Magic SPIs of protocol `int`: what an eroute does without an SA.
-pub mod shunt {
-    /// %pass: lets packets through as they are.
-    pub const PASS: u32 = 256;
-    /// %trapsubnet, the last of them. All others drop.
-    pub const TRAPSUBNET: u32 = 261;
-}
-
-/// Whether an eroute that names this lets its packets through as they are.
-fn is_pass(said: &Said) -> bool {
-    said.proto == Proto::Int && said.spi == shunt::PASS
+/// That it was told from where packets of an SA behind NAT come.
+#[derive(Clone, Copy)]
+pub struct ToldMapping {
+    /// Address and port.
+    pub from: SocketAddr,
+    /// The second since boot.
+    pub at: u64,
 }
 
 /// What a chain has to have for an eroute or inflow to use it.
@@ -164,12 +190,19 @@ pub struct Eroute<P> {
     /// The SA that they go through first, or a magic one.
     pub said: Said,
     out: Installed<P, 1>,
+    /// What goes past it.
+    bypass: Option<Bypass>,
 }
 
 impl<P> Eroute<P> {
-    /// Whether packets get through.
+    /// Whether packets get through, or wait.
     pub fn is_open(&self) -> bool {
         self.out.is_open()
+    }
+
+    /// Whether its packets have SAs asked for.
+    fn is_trap(&self) -> bool {
+        matches!(Shunt::of(&self.said), Some(Shunt::Trap | Shunt::TrapSubnet))
     }
 }
 
@@ -178,6 +211,8 @@ struct Inflow<P> {
     selector: Selector,
     /// For this host, and for others.
     both: Installed<P, 2>,
+    /// What goes past it.
+    bypass: Option<Bypass>,
     /// How many SAs it is set for.
     carriers: u64,
     /// Whether it goes with the last of them. Else it stays, and drops: what was to be protected does

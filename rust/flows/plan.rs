@@ -8,8 +8,12 @@
 //! drop; and no policy opens before its states are there.
 
 use super::{
+    bypass::{
+        self,
+        Bypass,
+        NewBypass, //
+    },
     design::Wanted,
-    is_pass,
     Carrier,
     Eroute,
     Floor,
@@ -22,7 +26,10 @@ use crate::{
     engine::Engine,
     klips_core::{
         fold::Protection,
-        said::Said,
+        said::{
+            Said,
+            Shunt, //
+        },
         selector::Selector,
         xfrm::{
             Action,
@@ -38,6 +45,8 @@ use crate::{
         Sadb, //
     }, //
 };
+
+use core::mem;
 
 /// Memory to find an eroute by the SA that it names.
 type NamedNode = Node<(Said, u64), ()>;
@@ -80,6 +89,9 @@ pub(super) struct NewEroute<P> {
     pub(super) nodes: Option<Nodes<P>>,
     /// For one that does, and its number.
     pub(super) replaces: Option<(u64, NamedNode)>,
+    /// Whether it takes the place of what is listed as a %hold.
+    pub(super) replaces_hold: bool,
+    pub(super) bypass: Option<Bypass>,
 }
 
 /// An inflow that is asked for.
@@ -89,6 +101,7 @@ pub(super) struct NewInflow<P> {
     /// The tunnel.
     pub(super) age: Age,
     pub(super) place: u64,
+    pub(super) bypass: Option<Bypass>,
     pub(super) carrier: Node<Age, Carrier>,
     pub(super) by_inflow: Node<(u64, u64), Age>,
     /// For one that is not there yet.
@@ -112,19 +125,22 @@ pub struct Plan<E: Engine> {
     pub(super) catch_all: Vector<E::Policy>,
     pub(super) eroute: Option<NewEroute<E::Policy>>,
     pub(super) inflow: Option<NewInflow<E::Policy>>,
+    /// For what goes past the eroute or inflow, if that is not there yet.
+    pub(super) bypass: Option<(Bypass, NewBypass<E>)>,
 }
 
 impl<E: Engine> Plan<E> {
-    /// Does it all.
-    pub fn commit(self, engine: &E, sadb: &Sadb, flows: &mut Flows<E>) {
-        let Plan {
-            states,
-            eroutes,
-            inflows,
-            mut catch_all,
-            eroute,
-            inflow,
-        } = self;
+    /// Does it all, and leaves nothing of it.
+    #[inline(never)]
+    pub fn commit(&mut self, engine: &E, sadb: &Sadb, flows: &mut Flows<E>) {
+        let states = mem::take(&mut self.states);
+        let eroutes = mem::take(&mut self.eroutes);
+        let inflows = mem::take(&mut self.inflows);
+        let eroute = self.eroute.take();
+        if let Some((key, (node, policies))) = self.bypass.take() {
+            let installed = bypass::Installed { policies, count: 0 };
+            flows.bypasses.insert(node, key, installed);
+        }
         // Whether a state that policies ask for goes in between.
         let disturbs = states.iter().any(|renewal| renewal.node.is_none());
         for (number, verdict) in &eroutes {
@@ -164,14 +180,14 @@ impl<E: Engine> Plan<E> {
         }
 
         if flows.catch_all.is_empty() {
-            core::mem::swap(&mut flows.catch_all, &mut catch_all);
+            mem::swap(&mut flows.catch_all, &mut self.catch_all);
         }
         for (number, verdict) in eroutes {
             if let Some(eroute) = flows.eroutes.get_mut(&number) {
                 verdict.then(engine, &mut eroute.out);
             }
         }
-        if let Some(inflow) = inflow {
+        if let Some(inflow) = self.inflow.take() {
             inflow.commit(engine, sadb, flows);
         }
         for (number, verdict) in inflows {
@@ -221,6 +237,7 @@ impl<P, const N: usize> Verdict<P, N> {
 }
 
 impl<P> NewEroute<P> {
+    #[inline(never)]
     fn commit<E: Engine<Policy = P>>(self, engine: &E, flows: &mut Flows<E>) {
         let NewEroute {
             selector,
@@ -232,7 +249,10 @@ impl<P> NewEroute<P> {
             floor,
             nodes,
             replaces,
+            replaces_hold,
+            bypass,
         } = self;
+        flows.acquire_bypass(bypass);
         let mut new = Eroute {
             selector,
             said,
@@ -242,13 +262,18 @@ impl<P> NewEroute<P> {
                 action,
                 floor,
             },
+            bypass,
         };
         if let Some((number, node)) = replaces {
             if let Some(old) = flows.eroutes.get_mut(&number) {
                 engine.policy_replace(&old.out.policies[0], &new.out.policies[0]);
-                core::mem::swap(old, &mut new);
+                mem::swap(old, &mut new);
                 flows.by_said.remove(&(new.said, number));
                 flows.by_said.insert(node, (said, number), ());
+                flows.release_bypass(engine, new.bypass);
+                if !Shunt::of(&said).is_some_and(Shunt::waits) {
+                    flows.release_holds(engine, number);
+                }
             }
         } else if let Some((node, by_selector, by_said)) = nodes {
             if let Some(claim) = claim {
@@ -261,23 +286,29 @@ impl<P> NewEroute<P> {
             flows.by_selector.insert(by_selector, selector, number);
             flows.by_said.insert(by_said, (said, number), ());
         }
-        if is_pass(&said) {
+        if replaces_hold {
+            flows.release_hold(engine, &selector);
+        }
+        if Shunt::of(&said) == Some(Shunt::Pass) {
             flows.release_mirrored(engine, &selector);
         }
     }
 }
 
 impl<P> NewInflow<P> {
+    #[inline(never)]
     fn commit<E: Engine<Policy = P>>(self, engine: &E, sadb: &Sadb, flows: &mut Flows<E>) {
         let NewInflow {
             number,
             selector,
             age,
             place,
+            bypass,
             carrier,
             by_inflow,
             new,
         } = self;
+        flows.acquire_bypass(bypass);
         let known = new.is_none();
         if let Some(new) = new {
             let mut both = Installed {
@@ -292,6 +323,7 @@ impl<P> NewInflow<P> {
             let inflow = Inflow {
                 selector,
                 both,
+                bypass: None,
                 carriers: 0,
                 released: false,
             };
@@ -316,6 +348,8 @@ impl<P> NewInflow<P> {
             if known {
                 inflow.both.floor = Floor::default();
             }
+            let before = mem::replace(&mut inflow.bypass, bypass);
+            flows.release_bypass(engine, before);
         }
         let inflow = number;
         flows

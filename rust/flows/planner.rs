@@ -3,6 +3,7 @@
 //! Makes plans.
 
 use super::{
+    bypass::Bypass,
     design::{
         served_by,
         state_spec,
@@ -12,7 +13,6 @@ use super::{
         Unusable,
         Wanted, //
     },
-    is_pass,
     plan::{
         FirstInflow,
         NewEroute,
@@ -22,13 +22,14 @@ use super::{
         Verdict, //
     },
     reqid_of_inflow,
-    shunt,
+    reqid_of_trap,
     Floor,
     Flows,
     Installed,
     Live,
     Shape,
-    REQID_FREE, //
+    REQID_FREE,
+    REQID_HOLD, //
 };
 use crate::{
     engine::Engine,
@@ -42,11 +43,13 @@ use crate::{
         },
         said::{
             Proto,
-            Said, //
+            Said,
+            Shunt, //
         },
         selector::{
             Network,
             Selector,
+            PRIORITY_FIRST,
             PRIORITY_LAST, //
         },
         xfrm::{
@@ -59,6 +62,7 @@ use crate::{
     },
     memory::{
         self,
+        Boxed,
         Map,
         OutOfMemory,
         Vector, //
@@ -75,7 +79,9 @@ pub struct Planner<'a, E: Engine> {
     engine: &'a E,
     sadb: &'a Sadb,
     flows: &'a Flows<E>,
-    plan: Plan<E>,
+    /// In memory of its own: a thread of the kernel has a stack of 16 KB, and making a state, for
+    /// which algorithms are set up, takes a good part of that.
+    plan: Boxed<Plan<E>>,
     /// The SA that is replaced, and whether its keys stay.
     renewed: Option<(Age, bool)>,
     /// The tunnel that gets an inflow, and that inflow's number.
@@ -90,25 +96,28 @@ pub struct Planner<'a, E: Engine> {
 
 impl<'a, E: Engine> Planner<'a, E> {
     /// Without anything to do.
-    pub fn new(engine: &'a E, sadb: &'a Sadb, flows: &'a Flows<E>) -> Self {
-        Planner {
+    #[inline(never)]
+    pub fn new(engine: &'a E, sadb: &'a Sadb, flows: &'a Flows<E>) -> Result<Self, OutOfMemory> {
+        let plan = memory::boxed(|| Plan {
+            states: Vector::new(),
+            eroutes: Vector::new(),
+            inflows: Vector::new(),
+            catch_all: Vector::new(),
+            eroute: None,
+            inflow: None,
+            bypass: None,
+        })?;
+        Ok(Planner {
             engine,
             sadb,
             flows,
-            plan: Plan {
-                states: Vector::new(),
-                eroutes: Vector::new(),
-                inflows: Vector::new(),
-                catch_all: Vector::new(),
-                eroute: None,
-                inflow: None,
-            },
+            plan,
             renewed: None,
             pending: None,
             replaced: None,
             demanded: false,
             dissolved: None,
-        }
+        })
     }
 
     /// An SA is replaced, and with it its state; with the same keys it goes on where it was.
@@ -227,6 +236,7 @@ impl<'a, E: Engine> Planner<'a, E> {
     }
 
     /// An SA is to have a state like this.
+    #[inline(never)]
     fn state(&mut self, link: &Member<'_>, shape: Shape) -> Result<(), Refusal> {
         let current = self.flows.live(link.age);
         let renewed = self.renewed.filter(|(age, _)| *age == link.age);
@@ -247,7 +257,11 @@ impl<'a, E: Engine> Planner<'a, E> {
         let state = self.engine.state_new(&state_spec(link.spec, &shape))?;
         let renewal = Renewal {
             age: link.age,
-            live: Live { state, shape },
+            live: Live {
+                state,
+                shape,
+                mapping: None,
+            },
             node,
             carry: renewed.is_none_or(|(_, same_keys)| same_keys),
         };
@@ -255,6 +269,7 @@ impl<'a, E: Engine> Planner<'a, E> {
     }
 
     /// Decides what becomes of the eroutes that name an SA.
+    #[inline(never)]
     fn judge_eroutes(&mut self, said: Said, wanted: Option<Wanted>) -> Result<(), Refusal> {
         let mut next = 0;
         while let Some(number) = self.flows.naming(said, next) {
@@ -276,6 +291,7 @@ impl<'a, E: Engine> Planner<'a, E> {
     }
 
     /// Decides what becomes of an inflow that is there.
+    #[inline(never)]
     fn judge_inflow(&mut self, number: u64, wanted: Option<Wanted>) -> Result<(), Refusal> {
         let Some(inflow) = self.flows.inflows.get(&number) else {
             return Ok(());
@@ -338,26 +354,41 @@ impl<'a, E: Engine> Planner<'a, E> {
     }
 
     /// An eroute is asked for, in the place of one that is there or as a new one.
+    #[inline(never)]
     pub fn add_eroute(
         &mut self,
         selector: Selector,
         said: Said,
         replace: bool,
+        bypass: Option<Bypass>,
     ) -> Result<(), Refusal> {
         let number = self.flows.by_selector.get(&selector).copied();
+        let replaces_hold =
+            replace && number.is_none() && self.flows.holds.find(&selector).is_some();
         match number {
             Some(_) if !replace => return Err(Errno::EEXIST.into()),
-            None if replace => return Err(Errno::ENOENT.into()),
+            None if !replace && self.flows.holds.is_listed(&selector) => {
+                return Err(Errno::EEXIST.into());
+            }
+            None if replace && !replaces_hold => return Err(Errno::ENOENT.into()),
             None if self.flows.is_full() => return Err(Errno::ENOSPC.into()),
             _ => self.replaced = number,
         }
         let mut floor = Floor::default();
         let (mut templates, mut action) = (Templates::NONE, Action::Block);
         if said.proto == Proto::Int {
-            if !(shunt::PASS..=shunt::TRAPSUBNET).contains(&said.spi) {
-                return Err(Errno::EINVAL.into());
-            }
-            if is_pass(&said) {
+            let number = number.unwrap_or(self.flows.next);
+            let waits_for = match Shunt::of(&said).ok_or(Errno::EINVAL)? {
+                Shunt::Drop | Shunt::Reject => None,
+                Shunt::Pass => {
+                    action = Action::Allow;
+                    None
+                }
+                Shunt::Hold => Some(REQID_HOLD),
+                Shunt::Trap | Shunt::TrapSubnet => Some(reqid_of_trap(number)),
+            };
+            if let Some(reqid) = waits_for {
+                templates = waiting(&selector, reqid);
                 action = Action::Allow;
             }
         } else if let Some(sa) = self.sadb.find(&said) {
@@ -406,17 +437,44 @@ impl<'a, E: Engine> Planner<'a, E> {
             floor,
             nodes,
             replaces,
+            replaces_hold,
+            bypass,
         });
+        self.let_past(bypass)
+    }
+
+    /// Makes the policies for what goes past an eroute or inflow, if they are not there.
+    fn let_past(&mut self, bypass: Option<Bypass>) -> Result<(), Refusal> {
+        let Some(bypass) = bypass.filter(|it| self.flows.bypasses.get(it).is_none()) else {
+            return Ok(());
+        };
+        let make = |selector| {
+            self.engine.policy_new(&PolicySpec {
+                direction: bypass.direction,
+                selector,
+                priority: PRIORITY_FIRST,
+                action: Action::Allow,
+                templates: Templates::NONE,
+            })
+        };
+        let [first, second] = bypass.selectors();
+        let policies = [make(first)?, make(second)?];
+        self.plan.bypass = Some((bypass, (Map::reserve()?, policies)));
         Ok(())
     }
 
     /// What may come out of the tunnel that an SA is or that is inside of it.
+    #[inline(never)]
     pub fn add_inflow(&mut self, selector: Selector, said: Said) -> Result<(), Refusal> {
         let sadb = self.sadb;
         let sa = sadb.find(&said).ok_or(Errno::ENOENT)?;
         let mut inwards = core::iter::successors(Some(sa), |sa| sadb.get(sa.inext()?));
         let tunnel = inwards.find(|sa| sa.spec.proto == Proto::Tun);
-        let age = tunnel.ok_or(Errno::ENOENT)?.age();
+        let tunnel = tunnel.ok_or(Errno::ENOENT)?;
+        let age = tunnel.age();
+        let (own, peer) = (tunnel.spec.dst.ip(), tunnel.spec.src.ip());
+        let bypass = Bypass::past_inflow(&selector, own, peer);
+        let bypass = bypass.filter(|_| tunnel.spec.inbound && !peer.is_unspecified());
         let known = self.flows.inflow_by_selector.get(&selector).copied();
         if known.is_none() && self.flows.is_full() {
             return Err(Errno::ENOSPC.into());
@@ -450,15 +508,17 @@ impl<'a, E: Engine> Planner<'a, E> {
             selector,
             age,
             place: u64::MAX - self.flows.next,
+            bypass,
             carrier: Map::reserve()?,
             by_inflow: Map::reserve()?,
             new,
         });
-        Ok(())
+        self.let_past(bypass)
     }
 
     /// Makes the policies that let in what comes out of tunnels without an inflow, once there are
     /// such tunnels.
+    #[inline(never)]
     fn catch_all(&mut self) -> Result<(), Refusal> {
         let is_free = |renewal: &Renewal<E::State>| renewal.live.shape.reqid == REQID_FREE;
         if !self.flows.catch_all.is_empty() || !self.plan.states.iter().any(is_free) {
@@ -503,14 +563,23 @@ impl<'a, E: Engine> Planner<'a, E> {
 
     /// The plan. What is new among the policies is in the engine from now on; what may still fail
     /// comes before.
-    pub fn finish(mut self) -> Result<Plan<E>, Refusal> {
+    #[inline(never)]
+    pub fn finish(mut self) -> Result<Boxed<Plan<E>>, Refusal> {
         self.catch_all()?;
         let plan = self.plan;
         let eroute = plan.eroute.as_ref().filter(|it| it.replaces.is_none());
         let eroute = eroute.map(|it| it.claim.as_ref().unwrap_or(&it.policy));
         let inflow = plan.inflow.as_ref().and_then(|it| it.new.as_ref());
         let inflow = inflow.map_or(&[][..], |it| &it.claims);
-        let new = || plan.catch_all.iter().chain(eroute).chain(inflow);
+        let bypass = plan.bypass.as_ref();
+        let bypass = bypass.map_or(&[][..], |(_, (_, policies))| policies);
+        let new = || {
+            plan.catch_all
+                .iter()
+                .chain(bypass)
+                .chain(eroute)
+                .chain(inflow)
+        };
         for (index, policy) in new().enumerate() {
             if let Err(errno) = self.engine.policy_insert(policy) {
                 for policy in new().take(index) {
@@ -539,6 +608,24 @@ fn judge<P, const N: usize>(
         }
         Some(wanted) => Ok(Verdict::Replace(make(&wanted.0)?, wanted)),
     }
+}
+
+/// What a policy asks for whose packets are to wait: a state that there is not.
+///
+/// Such packets are dropped without an error to their sender, or queued where
+/// `net.core.xfrm_larval_drop` is 0; those of a policy that drops would make `connect()` fail.
+fn waiting(selector: &Selector, reqid: u32) -> Templates {
+    let any = Family::of(&selector.dst.address()).unspecified();
+    let mut templates = Templates::NONE;
+    let _ = templates.push(Template {
+        transform: Transform::Esp,
+        mode: Mode::Transport,
+        reqid,
+        src: any,
+        dst: any,
+        optional: false,
+    });
+    templates
 }
 
 fn policy_spec(

@@ -3,24 +3,42 @@
 //! The tables: eroutes by number, selector and SA, inflows by selector and SA, states by SA.
 
 use super::{
+    bypass::{
+        self,
+        Bypass, //
+    },
     design,
+    holds::{
+        Held,
+        Holds,
+        NewHold, //
+    },
     Carrier,
     Eroute,
     Inflow,
-    Live, //
+    Live,
+    ToldMapping,
+    REQID_MASK,
+    TRAP, //
 };
 use crate::{
-    engine::Engine,
+    engine::{
+        Acquire,
+        Engine,
+        Mapping, //
+    },
     klips_core::{
         said::{
             Proto,
-            Said, //
+            Said,
+            Shunt, //
         },
         selector::Selector,
         xfrm::Usage, //
     },
     memory::{
         Map,
+        OutOfMemory,
         Vector, //
     },
     sadb::{
@@ -29,6 +47,9 @@ use crate::{
         Sadb, //
     }, //
 };
+use core::net::SocketAddr;
+#[cfg(any(test, feature = "check"))]
+use std::collections::BTreeMap;
 
 /// The eroutes and inflows of a network namespace, and the states of its SAs.
 ///
@@ -39,7 +60,8 @@ use crate::{
 /// - `carriers` and `by_inflow` say the same of which SA an inflow is set for.
 /// - Every policy and every state here is in the engine, unless somebody else has taken it out.
 /// - A policy that lets packets through has the templates of a chain whose states are all in `live`,
-///   or belongs to a %pass.
+///   or belongs to a %pass; that of a %hold, %trap or %trapsubnet waits for a state that there
+///   never is.
 pub struct Flows<E: Engine> {
     pub(super) eroutes: Map<u64, Eroute<E::Policy>>,
     pub(super) by_selector: Map<Selector, u64>,
@@ -52,7 +74,11 @@ pub struct Flows<E: Engine> {
     pub(super) live: Map<Age, Live<E::State>>,
     /// The policies that let in what comes out of tunnels without an inflow.
     pub(super) catch_all: Vector<E::Policy>,
-    /// Number of the next eroute or inflow.
+    /// What goes past eroutes and inflows.
+    pub(super) bypasses: Map<Bypass, bypass::Installed<E::Policy>>,
+    /// The packets for which SAs have been asked.
+    pub(super) holds: Holds<E::Waiting>,
+    /// Number of the next eroute, inflow or hold.
     pub(super) next: u64,
     pub(super) len: usize,
     limit: usize,
@@ -71,6 +97,8 @@ impl<E: Engine> Flows<E> {
             by_inflow: Map::new(),
             live: Map::new(),
             catch_all: Vector::new(),
+            bypasses: Map::new(),
+            holds: Holds::new(),
             next: 1,
             len: 0,
             limit: usize::MAX,
@@ -104,6 +132,26 @@ impl<E: Engine> Flows<E> {
         self.next
     }
 
+    /// What is listed at this number or, failing that, first after: an eroute, or what is held for
+    /// one as if it was an eroute of its own; and the number.
+    pub fn listed_at_or_after(&self, number: u64) -> Option<(u64, Listed<'_, E>)> {
+        let eroute = self.at_or_after(number);
+        let hold = self.holds.listed_at_or_after(number);
+        match (eroute, hold) {
+            (Some((number, eroute)), hold) if hold.is_none_or(|(of, _)| number < of) => {
+                let held = self.holds.has(&Held::whole(number, &eroute.selector));
+                let listed = if held && eroute.is_trap() {
+                    Listed::Hold(&eroute.selector)
+                } else {
+                    Listed::Eroute(eroute)
+                };
+                Some((number, listed))
+            }
+            (_, Some((number, selector))) => Some((number, Listed::Hold(selector))),
+            (_, None) => None,
+        }
+    }
+
     /// The eroute with this number or, failing that, the first one after, and its number.
     pub fn at_or_after(&self, number: u64) -> Option<(u64, &Eroute<E::Policy>)> {
         let number = self.eroutes.at_or_after(&number)?;
@@ -113,6 +161,88 @@ impl<E: Engine> Flows<E> {
     /// The eroute for these packets.
     pub fn find(&self, selector: &Selector) -> Option<&Eroute<E::Policy>> {
         self.eroutes.get(self.by_selector.get(selector)?)
+    }
+
+    /// The %trap or %trapsubnet whose policy asks for this.
+    fn trap(&self, reqid: u32) -> Option<(u64, &Eroute<E::Policy>)> {
+        let mut number = u64::from(reqid ^ TRAP);
+        if number > u64::from(REQID_MASK) {
+            return None;
+        }
+        while number < self.next {
+            match self.eroutes.get(&number) {
+                Some(eroute) if eroute.is_trap() => return Some((number, eroute)),
+                _ => number += u64::from(REQID_MASK) + 1,
+            }
+        }
+        None
+    }
+
+    /// What is to be remembered of a packet that a %trap has taken: nothing if it was asked for SAs
+    /// for such packets already, or if there is no such %trap any more.
+    pub fn prepare_hold(
+        &self,
+        acquire: &Acquire<E::Waiting>,
+    ) -> Result<Option<NewHold<E::Waiting>>, OutOfMemory> {
+        let Some((number, eroute)) = self.trap(acquire.reqid) else {
+            return Ok(None);
+        };
+        let Some(shunt) = Shunt::of(&eroute.said) else {
+            return Ok(None);
+        };
+        let packet = (acquire.src, acquire.dst, acquire.proto);
+        let of = Held::new((number, &eroute.selector, shunt), packet);
+        if self.holds.has(&of) {
+            return Ok(None);
+        }
+        Holds::prepare(of).map(Some)
+    }
+
+    /// Packets wait from now on, until a second since boot.
+    pub fn hold(&mut self, hold: NewHold<E::Waiting>, until: u64, waiting: E::Waiting) {
+        self.holds.insert(hold, self.next, until, waiting);
+        self.next += 1;
+    }
+
+    /// Whether so much waits that no more may.
+    pub fn holds_enough(&self) -> bool {
+        self.holds.is_full()
+    }
+
+    /// The second since boot in which something has waited long enough.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.holds.next_deadline()
+    }
+
+    /// Forgets of what has waited long enough.
+    pub fn end_holds(&mut self, now: u64) {
+        self.holds.end_due(now);
+    }
+
+    /// The SA that something is to be told of: packets come from elsewhere, which has not been told
+    /// yet, and nothing else in this second since boot.
+    pub fn mapped<'a>(&self, sadb: &'a Sadb, mapping: &Mapping, now: u64) -> Option<&'a Sa> {
+        let sa = sadb.find(&mapping.said)?;
+        let live = self.live.get(&sa.age())?;
+        let src = sa.spec.src.ip();
+        let is_known =
+            (src.is_unspecified() || src == mapping.src) && sa.spec.natt.sport == mapping.sport;
+        let from = SocketAddr::new(mapping.src, mapping.sport);
+        let is_told = live
+            .mapping
+            .is_some_and(|it| it.from == from || it.at == now);
+        let is_new = design::is_encapsulated(&sa.spec, &live.shape) && !is_known && !is_told;
+        is_new.then_some(sa)
+    }
+
+    /// It was told from where packets of an SA come.
+    pub fn set_mapped(&mut self, age: Age, mapping: &Mapping, now: u64) {
+        if let Some(live) = self.live.get_mut(&age) {
+            live.mapping = Some(ToldMapping {
+                from: SocketAddr::new(mapping.src, mapping.sport),
+                at: now,
+            });
+        }
     }
 
     /// The state of an SA.
@@ -243,8 +373,36 @@ impl<E: Engine> Flows<E> {
         }
     }
 
+    /// An eroute or inflow wants that these go past it, for which there are policies.
+    pub(super) fn acquire_bypass(&mut self, bypass: Option<Bypass>) {
+        let installed = bypass.and_then(|bypass| self.bypasses.get_mut(&bypass));
+        if let Some(installed) = installed {
+            installed.count += 1;
+        }
+    }
+
+    /// It does not any more.
+    pub(super) fn release_bypass(&mut self, engine: &E, bypass: Option<Bypass>) {
+        let Some(bypass) = bypass else {
+            return;
+        };
+        let Some(installed) = self.bypasses.get_mut(&bypass) else {
+            return;
+        };
+        installed.count -= 1;
+        if installed.count > 0 {
+            return;
+        }
+        if let Some(installed) = self.bypasses.remove(&bypass) {
+            for policy in &installed.policies {
+                engine.policy_delete(policy);
+            }
+        }
+    }
+
     fn delete_inflow(&mut self, engine: &E, number: u64) {
         if let Some(inflow) = self.inflows.remove(&number) {
+            self.release_bypass(engine, inflow.bypass);
             for policy in &inflow.both.policies {
                 engine.policy_delete(policy);
             }
@@ -280,16 +438,34 @@ impl<E: Engine> Flows<E> {
 
     /// Whether [`Flows::remove`] would remove something.
     pub fn has(&self, selector: &Selector) -> bool {
-        self.by_selector.get(selector).is_some() || self.orphan(selector).is_some()
+        self.by_selector.get(selector).is_some()
+            || self.holds.find(selector).is_some()
+            || self.orphan(selector).is_some()
     }
 
-    /// Removes an eroute, or else an inflow that no SA has any more.
+    /// Removes an eroute, or else what is listed as a %hold, or else an inflow that no SA has any
+    /// more.
     pub fn remove(&mut self, engine: &E, selector: &Selector) {
         if let Some(number) = self.by_selector.get(selector).copied() {
             self.remove_number(engine, number);
+        } else if self.holds.find(selector).is_some() {
+            self.release_hold(engine, selector);
         } else if let Some(number) = self.orphan(selector) {
             self.delete_inflow(engine, number);
         }
+    }
+
+    /// Has packets ask again that wait between two hosts.
+    pub(super) fn release_hold(&mut self, engine: &E, selector: &Selector) {
+        if let Some(waiting) = self.holds.take(selector) {
+            engine.stop_waiting(&waiting);
+        }
+    }
+
+    /// Forgets of all that waits because of an eroute.
+    pub(super) fn release_holds(&mut self, engine: &E, number: u64) {
+        self.holds
+            .remove_of(number, |waiting| engine.stop_waiting(waiting));
     }
 
     /// Removes an eroute. What comes back to it need not be protected any more either.
@@ -299,6 +475,8 @@ impl<E: Engine> Flows<E> {
             self.by_selector.remove(&eroute.selector);
             self.by_said.remove(&(eroute.said, number));
             self.len -= 1;
+            self.release_bypass(engine, eroute.bypass);
+            self.release_holds(engine, number);
             self.release_mirrored(engine, &eroute.selector);
         }
     }
@@ -347,11 +525,17 @@ impl<E: Engine> Flows<E> {
             let Some(number) = eroute.into_iter().chain(inflow).min() else {
                 return done;
             };
+            let mut bypass = None;
             if let Some(eroute) = self.eroutes.get(&number) {
                 restore(&eroute.out.policies);
+                bypass = eroute.bypass;
             }
             if let Some(inflow) = self.inflows.get(&number) {
                 restore(&inflow.both.policies);
+                bypass = inflow.bypass;
+            }
+            if let Some(bypass) = bypass.and_then(|bypass| self.bypasses.get(&bypass)) {
+                restore(&bypass.policies);
             }
             position = number + 1;
         }
@@ -391,11 +575,22 @@ impl<E: Engine> Flows<E> {
             count += 1;
             next = number + 1;
         }
+        let mut past: BTreeMap<Bypass, u64> = BTreeMap::new();
+        let mut next = 0;
+        while let Some((number, eroute)) = self.at_or_after(next) {
+            if let Some(bypass) = eroute.bypass {
+                *past.entry(bypass).or_default() += 1;
+            }
+            next = number + 1;
+        }
         let mut carried = 0;
         let mut next = 0;
         while let Some(number) = self.inflows.at_or_after(&next) {
             let inflow = self.inflows.get(&number).expect("just found");
             assert_eq!(self.inflow_by_selector.get(&inflow.selector), Some(&number));
+            if let Some(bypass) = inflow.bypass {
+                *past.entry(bypass).or_default() += 1;
+            }
             let mut place = 0;
             let mut of_this = 0;
             while let Some((at, age)) = self.carrying(number, place) {
@@ -419,6 +614,16 @@ impl<E: Engine> Flows<E> {
         }
         assert_eq!(ages, carried);
         assert_eq!(count, self.len);
+        self.holds.check();
+        for (bypass, count) in &past {
+            let installed = self.bypasses.get(bypass).expect("policies of a bypass");
+            assert_eq!(installed.count, *count);
+        }
+        let found = core::iter::successors(self.bypasses.at_or_after(&Bypass::LEAST), |bypass| {
+            let later = |other: &&Bypass| *other > bypass;
+            past.keys().find(later).copied()
+        });
+        assert_eq!(found.count(), past.len(), "a bypass that nobody wants");
         let mut next = Age::FIRST;
         while let Some(age) = self.live.at_or_after(&next) {
             assert!(sadb.get(age).is_some(), "a state of no SA");
@@ -435,6 +640,14 @@ pub struct Restored {
     pub has_all: bool,
     /// Where to go on.
     pub next: Option<u64>,
+}
+
+/// A line of `/proc/net/ipsec_eroute`.
+pub enum Listed<'a, E: Engine> {
+    /// An eroute.
+    Eroute(&'a Eroute<E::Policy>),
+    /// Packets that a %trap has taken, which are listed as a %hold.
+    Hold(&'a Selector),
 }
 
 /// States that nothing asks for any more.

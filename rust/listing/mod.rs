@@ -14,15 +14,19 @@ mod spigrp;
 pub use self::reading::Reading;
 
 use crate::{
-    klips_core::pfkey::{
-        algorithm::{
-            self,
-            Algorithm, //
+    flows::Listed,
+    klips_core::{
+        pfkey::{
+            algorithm::{
+                self,
+                Algorithm, //
+            },
+            debug::Masks,
+            types::SATYPE_MAX,
+            Ext,
+            SaType, //
         },
-        debug::Masks,
-        types::SATYPE_MAX,
-        Ext,
-        SaType, //
+        said::Shunt, //
     },
     netns::{
         Host,
@@ -210,11 +214,18 @@ impl Listing {
                 Some(written.map(|()| sa.age().next().number()))
             }
             Listing::Eroute => {
-                let (number, eroute) = state.flows.at_or_after(position)?;
-                let line = eroute::Line {
-                    packets: state.flows.packets(host.engine(), &state.sadb, eroute),
-                    selector: eroute.selector,
-                    said: eroute.said,
+                let (number, listed) = state.flows.listed_at_or_after(position)?;
+                let line = match listed {
+                    Listed::Eroute(eroute) => eroute::Line {
+                        packets: state.flows.packets(host.engine(), &state.sadb, eroute),
+                        selector: eroute.selector,
+                        said: eroute.said,
+                    },
+                    Listed::Hold(selector) => eroute::Line {
+                        packets: 0,
+                        selector: *selector,
+                        said: Shunt::Hold.said(),
+                    },
                 };
                 Some(writeln!(out, "{line}").map(|()| number + 1))
             }

@@ -33,7 +33,10 @@ use crate::{
         SaSpec, //
     }, //
 };
-use core::net::SocketAddr;
+use core::net::{
+    IpAddr,
+    SocketAddr, //
+};
 
 /// An SA's own extension: flags are those given, and the lowest bit for an inbound SA.
 pub fn sa_extension(spec: &SaSpec) -> Sa {
@@ -108,6 +111,39 @@ pub fn removal_of<H: Host>(host: &H, sa: &sadb::Sa) -> Result<Draft, OutOfMemory
     write(host, &header, |out| {
         out.sa(Ext::Sa, &Sa::naming(spec.spi));
         put_ends(spec, out);
+    })
+}
+
+/// Asks those who negotiate for SAs for packets like this (RFC 2367 section 3.1.6).
+pub fn acquire_for<H: Host>(
+    host: &H,
+    seq: u32,
+    (src, dst, proto): (SocketAddr, SocketAddr, u8),
+) -> Result<Draft, OutOfMemory> {
+    let header = request(MsgType::Acquire, SaType::Esp as u8, seq, 0);
+    write(host, &header, |out| {
+        for (ext, socket) in [(Ext::AddressSrc, src), (Ext::AddressDst, dst)] {
+            out.address(ext, &Address { proto, socket });
+        }
+        out.proposal();
+    })
+}
+
+/// Tells that packets of an SA behind NAT come from elsewhere now. As in KLIPS, the source is where
+/// they came from before, and the destination where they come from now.
+pub fn mapping_of<H: Host>(
+    host: &H,
+    seq: u32,
+    spec: &SaSpec,
+    (src, sport): (IpAddr, u16),
+) -> Result<Draft, OutOfMemory> {
+    let satype = SaType::of(spec.proto) as u8;
+    let header = request(MsgType::NatTNewMapping, satype, seq, 0);
+    write(host, &header, |out| {
+        out.sa(Ext::Sa, &sa_extension(spec));
+        out.address(Ext::AddressSrc, &address(spec.src));
+        out.address(Ext::AddressDst, &address(SocketAddr::new(src, 0)));
+        out.natt_ports(Some(spec.natt.sport), Some(sport));
     })
 }
 

@@ -30,6 +30,7 @@ use crate::{
     post::write, //
 };
 
+#[inline(never)]
 pub(super) fn add_flow<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     let said = message.said().ok_or(Errno::EINVAL)?;
     let sa = message.sa().ok_or(Errno::EINVAL)?;
@@ -53,6 +54,7 @@ pub(super) fn add_flow<H: Host>(host: &H, message: &Message<'_>) -> Result<(), R
     let eroute = AddEroute {
         selector,
         said,
+        gateway: message.address(Ext::AddressSrc).map(|it| it.socket.ip()),
         before: if sa.flags & SAFLAG_REPLACEFLOW != 0 {
             Before::One
         } else {

@@ -23,6 +23,7 @@ use crate::{
 const STEP: usize = 16;
 
 /// EXPIRE from user space: told to everybody, and that is all.
+#[inline(never)]
 pub(super) fn expire<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     let echo = write(host, &message.header.reply(), |_| ())?;
     host.lock().listeners.send(host, echo, Audience::All);
@@ -41,7 +42,8 @@ pub fn run<H: Host>(host: &H) {
                 // A chain that ends is told of by many messages, and there may be many to tell.
                 break;
             }
-            let next = state.sadb.next_deadline();
+            state.end_holds(host, now);
+            let next = state.next_deadline();
             if next.is_none_or(|second| second > now.boot) {
                 host.wake_at(next);
                 return;

@@ -96,6 +96,7 @@ fn carry_out<H: Host>(
     dispatch(host, sender, &message)
 }
 
+/// The handlers are not inlined, for the reason that [`change::Change`](crate::change::Change) gives.
 fn dispatch<H: Host>(host: &H, sender: SocketId, message: &Message<'_>) -> Result<(), Refusal> {
     match message.header.msg_type {
         MsgType::GetSpi => getspi::getspi(host, message),

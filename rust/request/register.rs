@@ -19,6 +19,7 @@ use crate::{
     }, //
 };
 
+#[inline(never)]
 pub(super) fn register<H: Host>(
     host: &H,
     sender: SocketId,
@@ -35,10 +36,12 @@ pub(super) fn register<H: Host>(
     state
         .listeners
         .send(host, reply, Audience::Registered(satype));
+    state.update_acquires(host);
     Ok(())
 }
 
 /// ACQUIRE from user space tells that a negotiation failed; others who negotiate are told so.
+#[inline(never)]
 pub(super) fn acquire<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Refusal> {
     let satype = message.header.satype;
     let copy = write(host, &message.header, |_| ())?;

@@ -7,6 +7,8 @@
 use kernel::ffi;
 
 pub(super) const KLIPS_XFRM_REQID: u32 = 2147483648;
+pub(super) const KLIPS_XFRM_KIND: u32 = 3758096384;
+pub(super) const KLIPS_XFRM_TRAP: u32 = 2684354560;
 pub(super) const KLIPS_XFRM_TEMPLATES: u32 = 5;
 pub(super) const KLIPS_XFRM_NO_STATE: u32 = 0;
 pub(super) const KLIPS_XFRM_ONE_STATE: u32 = 1;
@@ -123,6 +125,7 @@ pub(super) struct klips_xfrm_flow {
     pub(super) dir: u8_,
     pub(super) action: u8_,
     pub(super) template_count: u8_,
+    pub(super) first: u8_,
 }
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
@@ -146,6 +149,28 @@ pub(super) struct klips_xfrm_name {
     pub(super) family: u16_,
     pub(super) proto: u8_,
     pub(super) unused: u8_,
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub(super) struct klips_xfrm_acquire {
+    pub(super) waiting: *mut xfrm_state,
+    pub(super) until: u64_,
+    pub(super) src: [u8_; 16usize],
+    pub(super) dst: [u8_; 16usize],
+    pub(super) reqid: u32_,
+    pub(super) family: u16_,
+    pub(super) sport: u16_,
+    pub(super) dport: u16_,
+    pub(super) proto: u8_,
+    pub(super) unused: [u8_; 5usize],
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub(super) struct klips_xfrm_mapping {
+    pub(super) name: klips_xfrm_name,
+    pub(super) src: [u8_; 16usize],
+    pub(super) sport: u16_,
+    pub(super) unused: [u8_; 2usize],
 }
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -259,6 +284,12 @@ unsafe extern "C" {
     pub(super) fn klips_xfrm_next_state(net: *mut net, name: *mut klips_xfrm_name) -> ffi::c_int;
     pub(super) fn klips_xfrm_states_later(net: *mut net);
     pub(super) fn klips_xfrm_policies_later(net: *mut net);
+    pub(super) fn klips_xfrm_accept_acquires(net: *mut net, accept: bool);
+    pub(super) fn klips_xfrm_next_acquire(net: *mut net, acquire: *mut klips_xfrm_acquire) -> bool;
+    pub(super) fn klips_xfrm_waiting_put(waiting: *mut xfrm_state);
+    pub(super) fn klips_xfrm_waiting_delete(waiting: *mut xfrm_state);
+    pub(super) fn klips_xfrm_next_mapping(net: *mut net, mapping: *mut klips_xfrm_mapping) -> bool;
     pub(super) fn klips_xfrm_states_changed(state: *mut ffi::c_void);
     pub(super) fn klips_xfrm_policies_changed(state: *mut ffi::c_void);
+    pub(super) fn klips_xfrm_packets_told(state: *mut ffi::c_void);
 }

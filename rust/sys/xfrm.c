@@ -150,6 +150,8 @@ static int klips_attach_encap(struct xfrm_state *x, const struct klips_xfrm_sa *
 	x->encap->encap_sport = cpu_to_be16(sa->sport);
 	x->encap->encap_dport = cpu_to_be16(sa->dport);
 	klips_set_address(&x->encap->encap_oa, sa->original);
+	/* As long as packets come from another port than that, it is told of once a second. */
+	x->mapping_maxage = 1;
 	return 0;
 }
 
@@ -481,6 +483,8 @@ static struct xfrm_policy *klips_policy_alloc(struct net *net, const struct klip
 	xp->selector.sport_mask = flow->sport ? htons(0xffff) : 0;
 	xp->selector.dport = cpu_to_be16(flow->dport);
 	xp->selector.dport_mask = flow->dport ? htons(0xffff) : 0;
+	/* Nothing looks at it but what compares selectors. */
+	xp->selector.user = flow->first;
 	xp->lft.soft_byte_limit = XFRM_INF;
 	xp->lft.hard_byte_limit = XFRM_INF;
 	xp->lft.soft_packet_limit = XFRM_INF;

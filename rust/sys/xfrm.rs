@@ -5,11 +5,16 @@
 
 use super::bindings::{
     self,
+    klips_xfrm_accept_acquires,
+    klips_xfrm_acquire as RawAcquire,
     klips_xfrm_algorithm as RawAlgorithm,
     klips_xfrm_flow as RawFlow,
     klips_xfrm_hold,
     klips_xfrm_limits as RawLimits,
+    klips_xfrm_mapping as RawMapping,
     klips_xfrm_name as RawName,
+    klips_xfrm_next_acquire,
+    klips_xfrm_next_mapping,
     klips_xfrm_next_state,
     klips_xfrm_policies_later,
     klips_xfrm_policy as RawPolicy,
@@ -35,6 +40,8 @@ use super::bindings::{
     klips_xfrm_template as RawTemplate,
     klips_xfrm_unregister,
     klips_xfrm_usage as RawUsage,
+    klips_xfrm_waiting_delete,
+    klips_xfrm_waiting_put,
     net as NetNs,
     xfrm_state as RawState, //
 };
@@ -45,8 +52,10 @@ use super::{
 use crate::{
     change,
     engine::{
+        Acquire,
         Engine,
-        Event, //
+        Event,
+        Mapping, //
     },
     flows,
     klips_core::{
@@ -64,6 +73,7 @@ use crate::{
             Proto,
             Said, //
         },
+        selector::PRIORITY_FIRST,
         xfrm::{
             Algorithms,
             Encapsulation,
@@ -82,7 +92,8 @@ use core::{
     net::{
         IpAddr,
         Ipv4Addr,
-        Ipv6Addr, //
+        Ipv6Addr,
+        SocketAddr, //
     },
     ptr::{
         self,
@@ -110,6 +121,8 @@ const UNLIMITED: u64 = u64::MAX;
 
 const _: () = assert!(bindings::KLIPS_XFRM_TEMPLATES as usize == TEMPLATES);
 const _: () = assert!(bindings::KLIPS_XFRM_REQID == flows::OURS);
+const _: () = assert!(bindings::KLIPS_XFRM_KIND == flows::KIND);
+const _: () = assert!(bindings::KLIPS_XFRM_TRAP == flows::TRAP);
 
 /// An address as xfrm has it: in network order, an IPv4 address in front.
 fn raw_address(ip: IpAddr) -> [u8; 16] {
@@ -275,6 +288,7 @@ impl From<&PolicySpec> for RawFlow {
             dir: spec.direction as u8,
             action: spec.action as u8,
             template_count: spec.templates.len() as u8,
+            first: (spec.priority == PRIORITY_FIRST).into(),
         }
     }
 }
@@ -340,6 +354,25 @@ impl Drop for XfrmPolicy {
     fn drop(&mut self) {
         // SAFETY: By the type invariant it is ours to free.
         unsafe { klips_xfrm_policy_put(self.0.as_ptr()) };
+    }
+}
+
+/// A state of xfrm's without keys, which keeps packets that a %trap takes from being told of.
+///
+/// # Invariants
+///
+/// It is valid, and this object owns a reference to it.
+pub struct XfrmWaiting(NonNull<RawState>);
+
+// SAFETY: A reference to a state belongs to no thread.
+unsafe impl Send for XfrmWaiting {}
+// SAFETY: What can be done by a shared reference takes the locks of xfrm.
+unsafe impl Sync for XfrmWaiting {}
+
+impl Drop for XfrmWaiting {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the reference is ours to give back.
+        unsafe { klips_xfrm_waiting_put(self.0.as_ptr()) };
     }
 }
 
@@ -443,6 +476,7 @@ impl Xfrm {
 impl Engine for Xfrm {
     type State = XfrmState;
     type Policy = XfrmPolicy;
+    type Waiting = XfrmWaiting;
     type Hold<'a> = Hold<'a>;
 
     fn hold(&self) -> Hold<'_> {
@@ -611,18 +645,86 @@ impl Engine for Xfrm {
         // SAFETY: The namespace is valid by the type invariant.
         unsafe { klips_xfrm_policies_later(self.net.as_ptr()) };
     }
+
+    fn accept_acquires(&self, accept: bool) {
+        // SAFETY: The namespace is valid by the type invariant.
+        unsafe { klips_xfrm_accept_acquires(self.net.as_ptr(), accept) };
+    }
+
+    fn next_acquire(&self) -> Option<Acquire<XfrmWaiting>> {
+        loop {
+            let mut raw = RawAcquire {
+                waiting: ptr::null_mut(),
+                until: 0,
+                src: [0; 16],
+                dst: [0; 16],
+                reqid: 0,
+                family: 0,
+                sport: 0,
+                dport: 0,
+                proto: 0,
+                unused: [0; 5],
+            };
+            // SAFETY: The namespace is valid by the type invariant; `raw` may be written to.
+            if !unsafe { klips_xfrm_next_acquire(self.net.as_ptr(), &mut raw) } {
+                return None;
+            }
+            // INVARIANT: The reference is ours from here on.
+            let waiting = XfrmWaiting(NonNull::new(raw.waiting)?);
+            let src = address_of(raw.family, raw.src);
+            let dst = address_of(raw.family, raw.dst);
+            if let Some((src, dst)) = src.zip(dst) {
+                return Some(Acquire {
+                    reqid: raw.reqid,
+                    src: SocketAddr::new(src, raw.sport),
+                    dst: SocketAddr::new(dst, raw.dport),
+                    proto: raw.proto,
+                    until: raw.until,
+                    waiting,
+                });
+            }
+        }
+    }
+
+    fn stop_waiting(&self, waiting: &XfrmWaiting) {
+        // SAFETY: It is valid by its invariant.
+        unsafe { klips_xfrm_waiting_delete(waiting.0.as_ptr()) };
+    }
+
+    fn next_mapping(&self) -> Option<Mapping> {
+        loop {
+            let mut raw = RawMapping::default();
+            // SAFETY: The namespace is valid by the type invariant; `raw` may be written to.
+            if !unsafe { klips_xfrm_next_mapping(self.net.as_ptr(), &mut raw) } {
+                return None;
+            }
+            if let Some((said, src)) = said_of(&raw.name).zip(address_of(raw.name.family, raw.src))
+            {
+                return Some(Mapping {
+                    said,
+                    src,
+                    sport: raw.sport,
+                });
+            }
+        }
+    }
+}
+
+/// An address that xfrm has.
+fn address_of(family: u16, raw: [u8; 16]) -> Option<IpAddr> {
+    match u32::from(family) {
+        AF_INET => {
+            let [a, b, c, d, ..] = raw;
+            Some(Ipv4Addr::new(a, b, c, d).into())
+        }
+        AF_INET6 => Some(Ipv6Addr::from(raw).into()),
+        _ => None,
+    }
 }
 
 /// The SA whose state has this name.
 fn said_of(name: &RawName) -> Option<Said> {
-    let dst = match u32::from(name.family) {
-        AF_INET => {
-            let [a, b, c, d, ..] = name.dst;
-            Ipv4Addr::new(a, b, c, d).into()
-        }
-        AF_INET6 => Ipv6Addr::from(name.dst).into(),
-        _ => return None,
-    };
+    let dst = address_of(name.family, name.dst)?;
     // CAST: enums of one byte.
     const ESP: u8 = Transform::Esp as u8;
     const AH: u8 = Transform::Ah as u8;
@@ -643,7 +745,7 @@ fn said_of(name: &RawName) -> Option<Said> {
     })
 }
 
-declared!(klips_xfrm_states_changed klips_xfrm_policies_changed);
+declared!(klips_xfrm_states_changed klips_xfrm_policies_changed klips_xfrm_packets_told);
 
 /// Something has happened to states.
 ///
@@ -665,4 +767,15 @@ unsafe extern "C" fn klips_xfrm_states_changed(state: *mut c_void) {
 unsafe extern "C" fn klips_xfrm_policies_changed(state: *mut c_void) {
     // SAFETY: The caller promises that the namespace is still there.
     change::policies_changed(unsafe { netns::borrow(state) });
+}
+
+/// A %trap has taken packets, or some come from elsewhere than before.
+///
+/// # Safety
+///
+/// As for [`klips_xfrm_states_changed`].
+#[no_mangle]
+unsafe extern "C" fn klips_xfrm_packets_told(state: *mut c_void) {
+    // SAFETY: The caller promises that the namespace is still there.
+    change::packets_told(unsafe { netns::borrow(state) });
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What xfrm does to states by itself, and what others do to states and policies: a key manager of
- * xfrm's that notes it for Rust.  See include/klips_xfrm.h.
+ * What xfrm does to states by itself, what others do to states and policies, and what packets
+ * tell: a key manager of xfrm's that notes it for Rust.  See include/klips_xfrm.h.
  */
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
+#include <linux/timekeeping.h>
 #include <linux/workqueue.h>
 #include <linux/xfrm.h>
 #include <net/net_namespace.h>
@@ -23,6 +24,9 @@ struct klips_xfrm_net {
 	void *state;
 	struct delayed_work states;
 	struct delayed_work policies;
+	struct delayed_work packets;
+	/* Whether there is somebody to be told of what a %trap takes. */
+	bool accepts;
 	/* Whether xfrm_cfg_mutex, which protects this, is held by klips. */
 	bool held;
 	/* Protects what follows, and is the innermost lock of all. */
@@ -35,6 +39,13 @@ struct klips_xfrm_net {
 	unsigned int first;
 	unsigned int count;
 	struct klips_xfrm_name names[KLIPS_EVENTS];
+	/* What packets have told, likewise: if there are more, one of the next ones tells. */
+	unsigned int first_acquire;
+	unsigned int acquire_count;
+	struct klips_xfrm_acquire acquires[KLIPS_EVENTS];
+	unsigned int first_mapping;
+	unsigned int mapping_count;
+	struct klips_xfrm_mapping mappings[KLIPS_EVENTS];
 };
 
 static unsigned int klips_xfrm_net_id __read_mostly;
@@ -88,6 +99,15 @@ static void klips_policies_work(struct work_struct *work)
 	klips_rest(kx);
 }
 
+static void klips_packets_work(struct work_struct *work)
+{
+	struct klips_xfrm_net *kx = container_of(to_delayed_work(work), struct klips_xfrm_net,
+						 packets);
+
+	klips_xfrm_packets_told(kx->state);
+	klips_rest(kx);
+}
+
 /* Under the lock. */
 static void klips_queue(struct klips_xfrm_net *kx, struct delayed_work *work, unsigned long delay)
 {
@@ -103,6 +123,14 @@ static void klips_note_any_state(struct klips_xfrm_net *kx, unsigned long delay)
 	spin_unlock_bh(&kx->lock);
 }
 
+static void klips_set_name(struct klips_xfrm_name *name, const struct xfrm_state *x)
+{
+	memcpy(name->dst, &x->id.daddr, sizeof(name->dst));
+	name->spi = be32_to_cpu(x->id.spi);
+	name->family = x->props.family;
+	name->proto = x->id.proto;
+}
+
 static void klips_note_state(struct klips_xfrm_net *kx, const struct xfrm_state *x)
 {
 	struct klips_xfrm_name *name;
@@ -112,10 +140,7 @@ static void klips_note_state(struct klips_xfrm_net *kx, const struct xfrm_state 
 		kx->any_state = true;
 	} else {
 		name = &kx->names[(kx->first + kx->count) % KLIPS_EVENTS];
-		memcpy(name->dst, &x->id.daddr, sizeof(name->dst));
-		name->spi = be32_to_cpu(x->id.spi);
-		name->family = x->props.family;
-		name->proto = x->id.proto;
+		klips_set_name(name, x);
 		kx->count++;
 	}
 	klips_queue(kx, &kx->states, 0);
@@ -159,6 +184,57 @@ int klips_xfrm_next_state(struct net *net, struct klips_xfrm_name *name)
 	}
 	spin_unlock_bh(&kx->lock);
 	return which;
+}
+
+bool klips_xfrm_next_acquire(struct net *net, struct klips_xfrm_acquire *acquire)
+{
+	struct klips_xfrm_net *kx = klips_xfrm_net(net);
+	bool found;
+
+	spin_lock_bh(&kx->lock);
+	found = kx->acquire_count;
+	if (found) {
+		*acquire = kx->acquires[kx->first_acquire];
+		kx->first_acquire = (kx->first_acquire + 1) % KLIPS_EVENTS;
+		kx->acquire_count--;
+	}
+	spin_unlock_bh(&kx->lock);
+	return found;
+}
+
+void klips_xfrm_waiting_put(struct xfrm_state *waiting)
+{
+	xfrm_state_put(waiting);
+}
+
+void klips_xfrm_waiting_delete(struct xfrm_state *waiting)
+{
+	spin_lock_bh(&waiting->lock);
+	/* xfrm says so under a lock of its own, which deleting takes, and inserts it under that. */
+	if (READ_ONCE(waiting->km.state) == XFRM_STATE_ACQ)
+		__xfrm_state_delete(waiting);
+	spin_unlock_bh(&waiting->lock);
+}
+
+bool klips_xfrm_next_mapping(struct net *net, struct klips_xfrm_mapping *mapping)
+{
+	struct klips_xfrm_net *kx = klips_xfrm_net(net);
+	bool found;
+
+	spin_lock_bh(&kx->lock);
+	found = kx->mapping_count;
+	if (found) {
+		*mapping = kx->mappings[kx->first_mapping];
+		kx->first_mapping = (kx->first_mapping + 1) % KLIPS_EVENTS;
+		kx->mapping_count--;
+	}
+	spin_unlock_bh(&kx->lock);
+	return found;
+}
+
+void klips_xfrm_accept_acquires(struct net *net, bool accept)
+{
+	WRITE_ONCE(klips_xfrm_net(net)->accepts, accept);
 }
 
 /*
@@ -222,13 +298,88 @@ static int klips_notify_policy(struct xfrm_policy *xp, int dir, const struct km_
 	return 0;
 }
 
-/* xfrm calls it without asking whether there is one. No policy of ours wants states negotiated. */
+/* Asked before anything is made for a packet that finds no state. */
+static bool klips_is_alive(const struct km_event *c)
+{
+	return READ_ONCE(klips_xfrm_net(c->net)->accepts);
+}
+
+static bool klips_has_ports(u8 proto)
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+	case IPPROTO_UDP:
+	case IPPROTO_DCCP:
+	case IPPROTO_SCTP:
+	case IPPROTO_UDPLITE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Where this succeeds, x keeps packets of these two hosts from coming here, until it times out. */
+static bool klips_note_acquire(struct klips_xfrm_net *kx, struct xfrm_state *x)
+{
+	const struct xfrm_selector *sel = &x->sel;
+	struct klips_xfrm_acquire *acquire;
+	bool noted;
+
+	spin_lock_bh(&kx->lock);
+	noted = kx->open && READ_ONCE(kx->accepts) && kx->acquire_count < KLIPS_EVENTS;
+	if (noted) {
+		acquire = &kx->acquires[(kx->first_acquire + kx->acquire_count) % KLIPS_EVENTS];
+		memset(acquire, 0, sizeof(*acquire));
+		xfrm_state_hold(x);
+		acquire->waiting = x;
+		acquire->until = ktime_get_boottime_seconds() +
+				 READ_ONCE(xs_net(x)->xfrm.sysctl_acq_expires);
+		memcpy(acquire->src, &sel->saddr, sizeof(acquire->src));
+		memcpy(acquire->dst, &sel->daddr, sizeof(acquire->dst));
+		acquire->reqid = x->props.reqid;
+		acquire->family = sel->family;
+		acquire->proto = sel->proto;
+		if (klips_has_ports(sel->proto)) {
+			acquire->sport = be16_to_cpu(sel->sport);
+			acquire->dport = be16_to_cpu(sel->dport);
+		}
+		kx->acquire_count++;
+		klips_queue(kx, &kx->packets, 0);
+	}
+	spin_unlock_bh(&kx->lock);
+	return noted;
+}
+
+/* xfrm calls it without asking whether there is one. */
 static int klips_acquire(struct xfrm_state *x, struct xfrm_tmpl *tmpl, struct xfrm_policy *xp)
 {
+	if ((x->props.reqid & KLIPS_XFRM_KIND) != KLIPS_XFRM_TRAP)
+		return -ESRCH;
+	return klips_note_acquire(klips_xfrm_net(xs_net(x)), x) ? 0 : -ESRCH;
+}
+
+/* For each packet that comes from there.  Who returns 0 is the last that is told. */
+static int klips_new_mapping(struct xfrm_state *x, xfrm_address_t *ipaddr, __be16 sport)
+{
+	struct klips_xfrm_net *kx = klips_xfrm_net(xs_net(x));
+	struct klips_xfrm_mapping *mapping;
+
+	if (!klips_is_ours(x))
+		return -ESRCH;
+	spin_lock_bh(&kx->lock);
+	if (kx->mapping_count < KLIPS_EVENTS) {
+		mapping = &kx->mappings[(kx->first_mapping + kx->mapping_count) % KLIPS_EVENTS];
+		klips_set_name(&mapping->name, x);
+		memcpy(mapping->src, ipaddr, sizeof(mapping->src));
+		mapping->sport = be16_to_cpu(sport);
+		kx->mapping_count++;
+	}
+	klips_queue(kx, &kx->packets, 0);
+	spin_unlock_bh(&kx->lock);
 	return -ESRCH;
 }
 
-/* Likewise. What others made of it, in *dir, stays. */
+/* xfrm calls it without asking whether there is one. What others made of it, in *dir, stays. */
 static struct xfrm_policy *klips_compile_policy(struct sock *sk, int opt, u8 *data, int len,
 						int *dir)
 {
@@ -237,7 +388,9 @@ static struct xfrm_policy *klips_compile_policy(struct sock *sk, int opt, u8 *da
 
 static struct xfrm_mgr klips_mgr = {
 	.notify		= klips_notify,
+	.is_alive	= klips_is_alive,
 	.acquire	= klips_acquire,
+	.new_mapping	= klips_new_mapping,
 	.compile_policy	= klips_compile_policy,
 	.notify_policy	= klips_notify_policy,
 };
@@ -259,12 +412,16 @@ void klips_xfrm_net_start(struct net *net, void *state)
 void klips_xfrm_net_stop(struct net *net)
 {
 	struct klips_xfrm_net *kx = klips_xfrm_net(net);
+	struct klips_xfrm_acquire acquire;
 
 	spin_lock_bh(&kx->lock);
 	kx->open = false;
 	spin_unlock_bh(&kx->lock);
 	cancel_delayed_work_sync(&kx->states);
 	cancel_delayed_work_sync(&kx->policies);
+	cancel_delayed_work_sync(&kx->packets);
+	while (klips_xfrm_next_acquire(net, &acquire))
+		klips_xfrm_waiting_put(acquire.waiting);
 }
 
 static int __net_init klips_xfrm_net_init(struct net *net)
@@ -274,6 +431,7 @@ static int __net_init klips_xfrm_net_init(struct net *net)
 	spin_lock_init(&kx->lock);
 	INIT_DELAYED_WORK(&kx->states, klips_states_work);
 	INIT_DELAYED_WORK(&kx->policies, klips_policies_work);
+	INIT_DELAYED_WORK(&kx->packets, klips_packets_work);
 	return 0;
 }
 

@@ -518,12 +518,26 @@ fn six_states_are_too_many_for_packets_and_not_for_a_group() {
     refused(&host, &add_flow(chain[0], 0, &other), Errno::EMLINK);
 }
 
+/// What waits for a state that there never is.
+const WAITS: &str = "out 10.1.0.0/24>10.2.0.0/24 allow esp/transport reqid ";
+
 #[test]
-fn shunts_pass_or_drop_without_an_sa() {
+fn shunts_pass_drop_or_wait_without_an_sa() {
     let host = TestHost::new();
-    for keyword in ["%drop", "%reject", "%hold", "%trap", "%trapsubnet"] {
+    for (number, (keyword, expected)) in (1..).zip([
+        ("%drop", SHUT),
+        ("%reject", SHUT),
+        ("%hold", "0xe0000000"),
+        ("%trap", "0xa000000"),
+        ("%trapsubnet", "0xa000000"),
+    ]) {
         host.set_up(&add_flow(said(keyword), 0, &usual()));
-        assert_eq!(engine(&host), [SHUT], "{keyword}");
+        let expected = match expected {
+            "0xe0000000" => format!("{WAITS}{expected}"),
+            "0xa000000" => format!("{WAITS}{expected}{number}"),
+            shut => shut.to_owned(),
+        };
+        assert_eq!(engine(&host), [expected], "{keyword}");
         assert!(host.eroute().ends_with(&format!("=> {keyword}\n")));
         host.set_up(&del_flow(&usual()));
     }
@@ -531,7 +545,10 @@ fn shunts_pass_or_drop_without_an_sa() {
         .expect_clear(selector("10.1.0.0/24", "10.2.0.0/24"));
     host.set_up(&add_flow(said("%pass"), 0, &usual()));
     assert_eq!(engine(&host), ["out 10.1.0.0/24>10.2.0.0/24 allow"]);
+    // A number is that of the selector: whoever waits goes on waiting.
     host.set_up(&add_flow(said("%trap"), flag::REPLACE, &usual()));
+    assert_eq!(engine(&host), [format!("{WAITS}0xa0000006")]);
+    host.set_up(&add_flow(said("%drop"), flag::REPLACE, &usual()));
     assert_eq!(engine(&host), [SHUT]);
 }
 

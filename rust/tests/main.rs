@@ -9,6 +9,7 @@ mod eroutes;
 mod extremes;
 mod files;
 mod fold;
+mod ike;
 mod lifetimes;
 mod listeners;
 mod listings;
@@ -24,6 +25,7 @@ mod sadb;
 mod security;
 mod selector;
 mod text;
+mod traps;
 
 /// A file that is not named here would not be run.
 #[test]

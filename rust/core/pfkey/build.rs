@@ -5,11 +5,17 @@
 //! A [`Builder`] takes one extension after the other.
 
 use super::{
-    algorithm,
+    algorithm::{
+        self,
+        auth,
+        encrypt, //
+    },
     types::{
         Ext,
         MsgType,
         PF_KEY_V2,
+        REPLAY_MAX,
+        SAFLAG_PFS,
         WORD, //
     },
     value::{
@@ -199,6 +205,50 @@ impl<'a> Builder<'a> {
         });
         self.bytes(ident.text);
         self.pad();
+    }
+
+    /// What KLIPS proposed for every SA that it asked for (reference 4.12), with combinations in the
+    /// form of Openswan 2.4.
+    pub fn proposal(&mut self) {
+        // Seconds; the authentication algorithms with the bits of their keys.
+        const SOFT: u64 = 57_600;
+        const HARD: u64 = 86_400;
+        const AUTH: [(u8, u16); 2] = [(auth::MD5_HMAC, 128), (auth::SHA1_HMAC, 160)];
+        const TRIPLE_DES_BITS: u16 = 168;
+        let comb = size_of::<wire::Comb>() + size_of::<wire::CombTail>();
+        self.put(&wire::Proposal {
+            header: ext_header(
+                Ext::Proposal,
+                size_of::<wire::Proposal>() + AUTH.len() * comb,
+            ),
+            replay: REPLAY_MAX,
+            reserved: [0; 3],
+        });
+        for (auth, bits) in AUTH {
+            self.put(&wire::Comb {
+                auth,
+                encrypt: encrypt::TRIPLE_DES_CBC,
+                // CAST: a low bit.
+                flags: (SAFLAG_PFS as u16).into(),
+                auth_minbits: bits.into(),
+                auth_maxbits: bits.into(),
+                encrypt_minbits: TRIPLE_DES_BITS.into(),
+                encrypt_maxbits: TRIPLE_DES_BITS.into(),
+                reserved: 0.into(),
+                soft_allocations: 0.into(),
+                hard_allocations: 0.into(),
+                soft_bytes: 0.into(),
+                hard_bytes: 0.into(),
+                soft_addtime: SOFT.into(),
+                hard_addtime: HARD.into(),
+                soft_usetime: SOFT.into(),
+                hard_usetime: HARD.into(),
+            });
+            self.put(&wire::CombTail {
+                soft_packets: 0.into(),
+                hard_packets: 0.into(),
+            });
+        }
     }
 
     /// The algorithms of an SA type, in two extensions.

@@ -286,6 +286,14 @@ layout! {
         hard_usetime: U64,
     }
 
+    /// The 8 bytes that Openswan 2.4 appends to [`Comb`].
+    CombTail, 8 {
+        /// Soft limit of packets.
+        soft_packets: U32,
+        /// Hard limit of packets.
+        hard_packets: U32,
+    }
+
     /// `struct sadb_supported`: extensions 14 and 15; algorithms follow.
     Supported, 8 {
         /// Length and type.

@@ -6,12 +6,12 @@
 //! each call that changes it looks whether packets could get through that must not.
 
 use klips::{
-    engine::{Engine, Event},
+    engine::{Acquire, Engine, Event, Mapping},
     errno::Errno,
     klips_core::{
         fold::{Mode, Transform},
         said::{Proto, Said},
-        selector::Selector,
+        selector::{PRIORITY_BASE, Packet, Selector},
         xfrm::{
             Action, Algorithms, Direction, Encapsulation, Health, Limit, PolicySpec, StateSpec,
             Template, Usage,
@@ -23,8 +23,8 @@ use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
     fmt::{self, Write as _},
-    net::IpAddr,
-    rc::Rc,
+    net::{IpAddr, SocketAddr},
+    rc::{Rc, Weak},
 };
 
 /// A state, keys included, which are what tells one that was made anew.
@@ -90,6 +90,14 @@ struct Tables {
     lacking: HashSet<(u8, u8)>,
     /// What was called.
     calls: Vec<String>,
+    /// Whether anybody wants to be told what a %trap takes.
+    accepts: bool,
+    /// By reqid and hosts, what waits, and up to which second since boot.
+    waiting: BTreeMap<(u32, IpAddr, IpAddr), u64>,
+    /// References to what waits or has waited.
+    waiting_references: usize,
+    acquires: VecDeque<Acquire<Waiting>>,
+    mappings: VecDeque<Mapping>,
 }
 
 /// When the kernel's worker does something.
@@ -134,6 +142,36 @@ impl Drop for Handle {
             "what is in the engine is not forgotten"
         );
     }
+}
+
+/// A reference to what waits.
+pub struct Waiting {
+    key: (u32, IpAddr, IpAddr),
+    tables: Weak<RefCell<Tables>>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(tables) = self.tables.upgrade() {
+            tables.borrow_mut().waiting_references -= 1;
+        }
+    }
+}
+
+/// How long packets wait, in seconds.
+pub const ACQ_EXPIRES: u64 = 30;
+
+/// What becomes of a packet that leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It leaves as it is.
+    Clear,
+    /// It goes through states.
+    Protected,
+    /// It is dropped, and its sender is told.
+    Dropped,
+    /// It waits, or is dropped in silence.
+    Waits,
 }
 
 /// Keeps others out.
@@ -194,6 +232,7 @@ impl TestEngine {
     /// How many states and policies have been made and not been given back.
     pub fn references(&self) -> (usize, usize) {
         let tables = self.tables.borrow();
+        assert_eq!(tables.waiting_references, tables.acquires.len());
         (tables.states.len(), tables.policies.len())
     }
 
@@ -229,6 +268,61 @@ impl TestEngine {
             let event = Event::State(name_of(state));
             tables.happens(event);
         }
+    }
+
+    /// A packet is to leave at a second since boot.
+    pub fn send(&self, packet: &Packet, now: u64) -> Fate {
+        let policies = self.policies();
+        let matching = policies
+            .iter()
+            .map(|policy| &policy.spec)
+            .filter(|spec| spec.direction == Direction::Out && spec.selector.matches(packet));
+        let Some(spec) = matching.min_by_key(|spec| spec.priority) else {
+            return Fate::Clear;
+        };
+        let template = match (spec.action, spec.templates.iter().next()) {
+            (Action::Block, _) => return Fate::Dropped,
+            (Action::Allow, None) => return Fate::Clear,
+            (Action::Allow, Some(template)) => template,
+        };
+        if !is_waited_for(template.reqid) {
+            return Fate::Protected;
+        }
+        let mut tables = self.tables.borrow_mut();
+        let key = (template.reqid, packet.src, packet.dst);
+        let waits = tables.waiting.get(&key).is_some_and(|until| *until > now);
+        let is_trap = template.reqid & 0x4000_0000 == 0;
+        if is_trap && tables.accepts && !waits {
+            let until = now + ACQ_EXPIRES;
+            tables.waiting.insert(key, until);
+            tables.waiting_references += 1;
+            tables.acquires.push_back(Acquire {
+                reqid: template.reqid,
+                src: SocketAddr::new(packet.src, packet.sport),
+                dst: SocketAddr::new(packet.dst, packet.dport),
+                proto: packet.proto,
+                until,
+                waiting: Waiting {
+                    key,
+                    tables: Rc::downgrade(&self.tables),
+                },
+            });
+        }
+        Fate::Waits
+    }
+
+    /// How many pairs of hosts the engine itself keeps from asking again, the time being out or not.
+    pub fn waiting(&self) -> usize {
+        self.tables.borrow().waiting.len()
+    }
+
+    /// Packets of an SA behind NAT come from elsewhere.
+    pub fn map(&self, said: Said, from: SocketAddr) {
+        self.tables.borrow_mut().mappings.push_back(Mapping {
+            said,
+            src: from.ip(),
+            sport: from.port(),
+        });
     }
 
     /// Somebody else takes a state out.
@@ -364,11 +458,21 @@ impl TestEngine {
             let policy = &tables.policies[number];
             let spec = &policy.spec;
             assert!(
-                seen.insert((spec.direction, spec.selector)),
+                seen.insert((spec.direction, spec.selector, is_first(spec))),
                 "two policies: {}",
                 describe_policy(policy)
             );
             if spec.action == Action::Block {
+                continue;
+            }
+            if is_first(spec) {
+                // IKE, and nothing else.
+                let port = match spec.direction {
+                    Direction::Out => spec.selector.sport,
+                    _ => spec.selector.dport,
+                };
+                assert!(spec.templates.is_empty() && spec.selector.proto == 17);
+                assert!(spec.direction != Direction::Forward && [500, 4500].contains(&port));
                 continue;
             }
             if spec.templates.is_empty() {
@@ -380,6 +484,10 @@ impl TestEngine {
                 );
             }
             for template in spec.templates.iter().filter(|it| !it.optional) {
+                if is_waited_for(template.reqid) {
+                    assert_eq!((spec.templates.len(), spec.direction), (1, Direction::Out));
+                    continue;
+                }
                 assert!(
                     states.iter().any(|state| answers(state, template)),
                     "a template without a state: {}\n{:?}",
@@ -424,6 +532,16 @@ fn name_of(state: &State) -> Said {
         spi: state.spi,
         dst: state.dst,
     }
+}
+
+/// Whether a policy comes before all eroutes. The kernel tells its selector from theirs.
+fn is_first(spec: &PolicySpec) -> bool {
+    spec.priority < PRIORITY_BASE
+}
+
+/// Whether a reqid is one that no state has.
+fn is_waited_for(reqid: u32) -> bool {
+    reqid & 0x2000_0000 != 0
 }
 
 /// Whether a state is what a template asks for.
@@ -494,6 +612,7 @@ pub fn describe_policy(policy: &Policy) -> String {
 impl Engine for TestEngine {
     type State = Handle;
     type Policy = Handle;
+    type Waiting = Waiting;
     type Hold<'a> = Hold;
 
     fn hold(&self) -> Hold {
@@ -522,6 +641,10 @@ impl Engine for TestEngine {
             "a tunnel has a source"
         );
         assert_ne!(spec.reqid & 0x8000_0000, 0, "known as ours");
+        assert!(
+            !is_waited_for(spec.reqid),
+            "packets wait for none like this"
+        );
         let state = State {
             transform: spec.transform,
             spi: spec.spi,
@@ -710,5 +833,22 @@ impl Engine for TestEngine {
     fn look_at_policies_later(&self) {
         let mut tables = self.tables.borrow_mut();
         tables.policies_work.get_or_insert(When::Later);
+    }
+
+    fn accept_acquires(&self, accept: bool) {
+        self.tables.borrow_mut().accepts = accept;
+    }
+
+    fn next_acquire(&self) -> Option<Acquire<Waiting>> {
+        self.tables.borrow_mut().acquires.pop_front()
+    }
+
+    fn stop_waiting(&self, waiting: &Waiting) {
+        self.called(format_args!("stop {} > {}", waiting.key.1, waiting.key.2));
+        self.tables.borrow_mut().waiting.remove(&waiting.key);
+    }
+
+    fn next_mapping(&self) -> Option<Mapping> {
+        self.tables.borrow_mut().mappings.pop_front()
     }
 }

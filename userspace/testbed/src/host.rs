@@ -166,7 +166,7 @@ impl TestHost {
     /// Closes a socket.
     pub fn close(&self, socket: Socket) {
         let id = self.id(socket);
-        self.state().listeners.close(id);
+        self.state().close(self, id);
         // Goes with the socket.
         self.awaited.borrow_mut().remove(&socket);
     }
