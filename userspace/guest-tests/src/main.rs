@@ -36,6 +36,7 @@ mod proc;
 mod requests;
 mod running;
 mod security;
+mod shunts;
 mod sockets;
 mod spi_tool;
 mod spigrp_tool;
@@ -70,6 +71,7 @@ fn tests() -> Vec<Test> {
     tests.extend(command_lines::all());
     tests.extend(packets::all());
     tests.extend(events::all());
+    tests.extend(shunts::all());
     tests.extend(messages::waiting());
     tests.extend(leaks::waiting());
     tests.extend(spigrp_tool::waiting());

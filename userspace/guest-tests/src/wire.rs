@@ -360,6 +360,20 @@ impl Packets {
         Ok(())
     }
 
+    /// Source and destination ports of those that are UDP over IPv4.
+    pub fn udp_ports(&self) -> Vec<(u16, u16)> {
+        let ports = |packet: &Vec<u8>| {
+            let (_, _, 17) = header(packet)? else {
+                return None;
+            };
+            let at = usize::from(packet[0] & 0xf) * 4;
+            let port =
+                |at: usize| Some(u16::from_be_bytes(packet.get(at..at + 2)?.try_into().ok()?));
+            Some((port(at)?, port(at + 2)?))
+        };
+        self.packets.iter().filter_map(ports).collect()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.packets.len()

@@ -39,6 +39,7 @@ pub const EXTRA_MODULES: &str = "/lib/modules/extra";
 /// Programs for networks: name, Debian package, folder in the guest.
 const NETWORK_TOOLS: &[(&str, &str, &str)] = &[
     ("ip", "iproute2", "usr/sbin"),
+    ("perl", "perl-base", "usr/bin"),
     ("ping", "iputils-ping", "usr/bin"),
     ("tcpdump", "tcpdump", "usr/bin"),
 ];

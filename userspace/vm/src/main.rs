@@ -5,7 +5,7 @@
 //!
 //! What a guest finds: the module in `/lib/modules/RELEASE` (and its path in `$KLIPS_KO`) with
 //! those that were built with the kernel, other modules in `/lib/modules/extra`, the given programs
-//! in `/usr/sbin`, iproute2's `ip`, `ping`, `tcpdump`, and busybox.  No module is loaded on its own,
+//! in `/usr/sbin`, iproute2's `ip`, `perl`, `ping`, `tcpdump`, and busybox.  No module is loaded on its own,
 //! except in a shell guest, unless the kernel asks for it by alias.
 //!
 //! For `vm test` the program `guest-tests` prints KTAP ([`ktap`] says which) to its standard
