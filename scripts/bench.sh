@@ -16,10 +16,10 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # Nothing may wait for input.
 exec </dev/null
 
-largest=1000000 largest_timed=100000
+largest=1000000 largest_timed=100000 largest_eroutes=100000
 case $* in
 '') ;;
---quick) largest=10000 largest_timed=10000 ;;
+--quick) largest=10000 largest_timed=10000 largest_eroutes=10000 ;;
 *) die "usage: scripts/bench.sh [--quick]" ;;
 esac
 
@@ -105,6 +105,8 @@ step "the same again (up to 10000 SAs)"
 measure again icount 1 costs --clock instructions --largest 10000
 step "stalls (up to $largest SAs)"
 measure stalls icount 1 stalls --clock instructions --largest $largest
+step "eroutes (up to $largest_eroutes)"
+measure eroutes icount 1 eroutes --clock instructions --largest $largest_eroutes
 step "many sockets"
 measure crowd icount 1 crowd --clock instructions
 step "times (up to $largest_timed SAs)"
@@ -120,5 +122,5 @@ done
 
 step "report ($results)"
 mapfile -t facts < <(about)
-build/cargo-bench/release/bench-report "$raw"/{costs,stalls,crowd,times,processors-{1,2,4}}.csv \
+build/cargo-bench/release/bench-report "$raw"/{costs,stalls,eroutes,crowd,times,processors-{1,2,4}}.csv \
 	--again "$raw/again.csv" "${profiles[@]/#/--profile=$raw/profile/}" --logs build/log --out "$results" "${facts[@]}"

@@ -55,6 +55,15 @@ enum Task {
         #[arg(long, value_enum)]
         clock: Clock,
     },
+    /// What requests about eroutes cost; klips only
+    Eroutes {
+        /// What this machine's clock counts
+        #[arg(long, value_enum)]
+        clock: Clock,
+        /// The most eroutes
+        #[arg(long)]
+        largest: u32,
+    },
     /// How much work klips does with all the processors that there are
     Parallel,
     /// Do one thing again and again, for a profiler
@@ -76,6 +85,7 @@ fn main() -> Result<()> {
         Task::Costs { clock, largest } => suite::costs(clock, largest),
         Task::Stalls { clock, largest } => suite::stalls(clock, largest),
         Task::Crowd { clock } => suite::crowd(clock),
+        Task::Eroutes { clock, largest } => suite::eroutes(clock, largest),
         Task::Parallel => parallel::run(),
         Task::Repeat { module, sas, what } => repeat::run(module, sas, what),
     }

@@ -223,6 +223,42 @@ pub(crate) fn ungroup(sa: &Sa) -> Vec<u8> {
     finish(message)
 }
 
+/// The flag of X_DELFLOW that means all of them.
+const CLEAR: u32 = 4;
+/// The extensions that say which packets an eroute is for: its two networks, and their masks.
+const FLOW: [u16; 4] = [21, 22, 23, 24];
+
+/// From one network to one of its own for each SA.
+fn flow(message: &mut Vec<u8>, sa: &Sa) {
+    let [source, mask] = [[10, 1, 0, 0], [255, 255, 255, 0]];
+    let network = Ipv4Addr::from_bits(0x1400_0000 + (sa.spi << 8));
+    let addresses = [source.into(), network, mask.into(), mask.into()];
+    for (number, ip) in FLOW.into_iter().zip(addresses) {
+        address(message, number, ip);
+    }
+}
+
+/// X_ADDFLOW: an eroute through an SA.
+pub(crate) fn add_flow(sa: &Sa) -> Vec<u8> {
+    let mut message = about(MsgType::AddFlow, sa, [0, 0]);
+    flow(&mut message, sa);
+    finish(message)
+}
+
+/// X_DELFLOW of the eroute through an SA.
+pub(crate) fn del_flow(sa: &Sa) -> Vec<u8> {
+    let mut message = header(MsgType::DelFlow, ESP);
+    flow(&mut message, sa);
+    finish(message)
+}
+
+/// X_DELFLOW of all eroutes.
+pub(crate) fn clear_flows() -> Vec<u8> {
+    let mut message = header(MsgType::DelFlow, ESP);
+    extension(&mut message, 1, &[&[0; 4], &[0; 4], &CLEAR.to_ne_bytes()]);
+    finish(message)
+}
+
 /// The sequence number of a message that was read.
 pub(crate) fn seq_of(message: &[u8]) -> u32 {
     let bytes = message.get(SEQ).and_then(|seq| seq.try_into().ok());

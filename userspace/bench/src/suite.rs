@@ -85,6 +85,22 @@ pub(crate) fn stalls(clock: Clock, largest: u32) -> Result<()> {
     Ok(())
 }
 
+/// What requests about eroutes cost, where each SA has one and all go to one gateway.
+pub(crate) fn eroutes(clock: Clock, largest: u32) -> Result<()> {
+    println!("{COLUMNS}");
+    let table = Table {
+        clock,
+        module: Module::Klips,
+        gateways: Gateways::One,
+    };
+    table.module.load()?;
+    for size in SIZES.into_iter().filter(|size| *size <= largest) {
+        workload::eroutes(&table, size)?;
+        eprintln!("bench: {size} eroutes done");
+    }
+    table.module.unload()
+}
+
 /// What many sockets cost, and how long they make others wait.
 pub(crate) fn crowd(clock: Clock) -> Result<()> {
     println!("{COLUMNS}");

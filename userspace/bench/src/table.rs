@@ -48,6 +48,11 @@ impl Table {
         self.fill_with(numbers, message::add_tunnel)
     }
 
+    /// Adds eroutes, one for each of these SAs. Returns how long that took.
+    pub(crate) fn fill_eroutes(&self, numbers: Range<u32>) -> Result<u64> {
+        self.fill_with(numbers, message::add_flow)
+    }
+
     fn fill_with(&self, numbers: Range<u32>, add: fn(&Sa) -> Vec<u8>) -> Result<u64> {
         let mut socket = Socket::open()?;
         let mut took = 0;
