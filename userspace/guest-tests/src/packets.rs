@@ -517,6 +517,20 @@ pub fn flood_while(
     to: &str,
     work: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
+    let (sent, lost) = flood_during(gateways, from, to, work)?;
+    // The last may have been on its way when the flood ended.
+    ensure!(lost <= 1, "{lost} of {sent} were lost");
+    Ok(())
+}
+
+/// The same, whatever becomes of the packets. Returns how many were sent and how many lost, of which the
+/// last may have been on its way when the flood ended.
+pub fn flood_during(
+    gateways: &Gateways,
+    from: &str,
+    to: &str,
+    work: impl FnOnce() -> Result<()>,
+) -> Result<(u32, u32)> {
     let flood = gateways
         .a
         .start(&format!("ping -n -q -f -W 2 -w 600 -I {from} {to}"))?;
@@ -538,13 +552,7 @@ pub fn flood_while(
         .collect();
     let (sent, answered) = (numbers[0], numbers[1]);
     ensure!(sent > 100, "only {sent} packets were sent");
-    // The last may have been on its way when the flood ended.
-    ensure!(
-        sent - answered <= 1,
-        "{} of {sent} were lost",
-        sent - answered
-    );
-    Ok(())
+    Ok((sent, sent - answered))
 }
 
 fn a5_a_chain_of_six_states_is_refused_as_an_eroute() -> Result<()> {
