@@ -36,6 +36,7 @@ pub fn all() -> Vec<Test> {
         a12_a_removed_member_takes_states_along_and_the_eroute_blocks,
         a13_limits_of_packets_end_the_group_and_are_told,
         limits_of_bytes_and_of_use_end_the_group_and_are_told,
+        limits_hold_for_what_comes_in,
         a14_states_that_others_take_out_are_told_as_deleted,
         a14_policies_that_others_take_out_are_put_back,
         what_was_put_back_is_logged_of_the_first_network,
@@ -242,6 +243,72 @@ fn limits_of_bytes_and_of_use_end_the_group_and_are_told() -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+fn limits_hold_for_what_comes_in() -> Result<()> {
+    let gateways = Gateways::new()?;
+    let sas = ["tun.313", "esp.315", "ah.316"].map(|name| said(&format!("{name}@10.0.0.1")));
+    let (here, there) = V4.inner;
+    let limit = |packets| Lifetime {
+        packets,
+        ..Lifetime::default()
+    };
+    let socket = KeySocket::open()?;
+    for said in &sas {
+        let content = inbound(said);
+        if said.proto == Proto::Esp {
+            socket.ask(&Content {
+                soft: Some(limit(2)),
+                hard: Some(limit(4)),
+                ..content
+            })?;
+        } else {
+            socket.ask(&content)?;
+        }
+    }
+    join_up(&sas)?;
+    inflow(there, here, &sas[0])?;
+    send_through(&gateways, V4, (there, here), &sas)?;
+    socket.drain()?;
+    expect_pings(&gateways.b, there, here, 3)?;
+    ensure!(told(&socket)?.is_empty(), "told too early");
+    ensure!(ping(&gateways.b, there, here, 1, 56)? == 1);
+    let soft = told_in_time(&socket, 1)?;
+    // A packet that comes in counts a moment after that was looked at.
+    ensure!(
+        matches!(
+            soft[..],
+            [(MsgType::Expire, Some(Ext::LifetimeSoft), 3 | 4)]
+        ),
+        "{soft:?}"
+    );
+    ensure!(ping(&gateways.b, there, here, 1, 56)? == 1);
+    gateways.a.counters()?.expect(&[])?;
+    ensure!(ping(&gateways.b, there, here, 1, 56)? == 0);
+    let hard = told_in_time(&socket, 3)?;
+    ensure!(
+        hard == [
+            (MsgType::Expire, Some(Ext::LifetimeHard), 5),
+            DELETED,
+            DELETED
+        ],
+        "{hard:?}"
+    );
+    gateways
+        .a
+        .counters()?
+        .expect(&[("XfrmInStateExpired", 1)])?;
+    let states = gateways.a.run("ip xfrm state")?;
+    ensure!(states.is_empty(), "left: {states}");
+    // Its inflow stays, and lets in neither what nobody can decrypt nor what is in clear.
+    expect_pings(&gateways.b, there, here, 0)?;
+    gateways.b.run("ip xfrm policy flush")?;
+    expect_pings(&gateways.b, there, here, 0)?;
+    gateways.a.counters()?.expect(&[
+        ("XfrmInStateExpired", 1),
+        ("XfrmInNoStates", 3),
+        ("XfrmInPolBlock", 3),
+    ])
 }
 
 fn a14_states_that_others_take_out_are_told_as_deleted() -> Result<()> {
