@@ -143,7 +143,7 @@ fn log_restored<H: Host>(host: &H, restored: usize) {
     };
     drop(state);
     host.log(format_args!(
-        "{policies} policies of eroutes were removed or replaced by others, and are back: \
+        "policies of eroutes that others removed or replaced are back ({policies}): \
          \"ipsec eroute --del\" and \"--clear\" remove eroutes"
     ));
 }

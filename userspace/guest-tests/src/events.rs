@@ -442,7 +442,7 @@ fn a14_policies_that_others_take_out_are_put_back() -> Result<()> {
 }
 
 fn what_was_put_back_is_logged_of_the_first_network() -> Result<()> {
-    const LINE: &str = "policies of eroutes were removed or replaced by others, and are back";
+    const LINE: &str = "policies of eroutes that others removed or replaced are back";
     let lines = || -> Result<usize> {
         let log = Command::new("dmesg").output()?;
         let log = String::from_utf8_lossy(&log.stdout);
