@@ -14,6 +14,7 @@
 
 mod command_lines;
 mod cve;
+mod daemon;
 mod eroute_tool;
 mod events;
 mod fuzz;
@@ -72,6 +73,7 @@ fn tests() -> Vec<Test> {
     tests.extend(packets::all());
     tests.extend(events::all());
     tests.extend(shunts::all());
+    tests.extend(daemon::all());
     tests.extend(messages::waiting());
     tests.extend(leaks::waiting());
     tests.extend(spigrp_tool::waiting());
