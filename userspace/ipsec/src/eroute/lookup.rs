@@ -161,6 +161,11 @@ fn word(packet: &Packet, said: &Said) -> Fate {
             "the eroute asks a key daemon for SAs, and until there are any nothing is sent"
                 .to_owned(),
         ),
+        "%hold" => Fate::Dropped(
+            "packets wait for another eroute in the place of this one, and until there is one nothing \
+             is sent"
+                .to_owned(),
+        ),
         keyword => Fate::Dropped(format!("the eroute says {keyword}")),
     }
 }
