@@ -207,11 +207,12 @@ impl<W> Holds<W> {
     }
 
     #[cfg(any(test, feature = "check"))]
-    pub(super) fn check(&self) {
+    pub(super) fn check(&self, waits: impl Fn(u64) -> bool) {
         let mut count = 0;
         let mut next = 0;
         while let Some((number, hold)) = self.at_or_after(next) {
             assert_eq!(self.by_pair.get(&hold.pair), Some(&number));
+            assert!(waits(hold.pair.trap), "packets wait for nothing");
             assert!(self.soonest.is_some_and(|soonest| soonest <= hold.until));
             count += 1;
             next = number + 1;

@@ -614,7 +614,11 @@ impl<E: Engine> Flows<E> {
         }
         assert_eq!(ages, carried);
         assert_eq!(count, self.len);
-        self.holds.check();
+        self.holds.check(|trap| {
+            let eroute = self.eroutes.get(&trap);
+            let shunt = eroute.and_then(|eroute| Shunt::of(&eroute.said));
+            shunt.is_some_and(Shunt::waits)
+        });
         for (bypass, count) in &past {
             let installed = self.bypasses.get(bypass).expect("policies of a bypass");
             assert_eq!(installed.count, *count);

@@ -311,6 +311,12 @@ impl TestEngine {
         Fate::Waits
     }
 
+    /// Whether packets have told anything that nobody has heard of.
+    pub fn has_told(&self) -> bool {
+        let tables = self.tables.borrow();
+        !tables.acquires.is_empty() || !tables.mappings.is_empty()
+    }
+
     /// How many pairs of hosts the engine itself keeps from asking again, the time being out or not.
     pub fn waiting(&self) -> usize {
         self.tables.borrow().waiting.len()

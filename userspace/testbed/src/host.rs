@@ -283,6 +283,9 @@ impl TestHost {
         while self.engine.takes_policies_work() {
             change::policies_changed(self);
         }
+        if self.engine.has_told() {
+            change::packets_told(self);
+        }
         // What is left to tell is told a moment later.
         let now = self.clock.get().boot;
         while self.wake.get().is_some_and(|second| second <= now) {
