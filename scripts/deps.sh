@@ -59,6 +59,8 @@ check_packages() {
 		need_command shellcheck
 		need_command mandoc
 		need_command groff groff-base
+		# Reads the graphs that "ipsec look" draws.
+		need_command dot graphviz
 	fi
 	[[ $mode != fuzz ]] || need_command g++
 	[[ $mode != asan ]] || need_file "$asan_runtime" "libclang-rt-$llvm-dev"

@@ -86,7 +86,7 @@ fn one_connection_in_many_ways() {
         ),
         // What is of automatic keying, or somebody's own.
         format!(
-            "{}\tauto=start\n\tleftid=@x\n\tx-comment=\"a b\"\n\tX_y=1\n",
+            "{}\tauto=start\n\tleftid=@x\n\tx-comment=\"a # b\"\n\tX_y=1\n",
             conn("")
         ),
     ];
