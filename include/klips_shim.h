@@ -28,6 +28,8 @@ void klips_netns_unregister(void);
 void *klips_netns_state(const struct net *net);
 /* Has klips_netns_work called after this many jiffies, and not at the time that was set before. */
 void klips_netns_work_after(struct net *net, unsigned long jiffies);
+/* Has klips_netns_interfaces called after this many jiffies, or sooner if that was asked for. */
+void klips_netns_interfaces_after(struct net *net, unsigned long jiffies);
 /* Whether an address in network byte order is one of this namespace's own. */
 bool klips_netns_is_local_v4(struct net *net, const u8 *address);
 bool klips_netns_is_local_v6(struct net *net, const u8 *address);
@@ -48,6 +50,8 @@ void *klips_netns_new(struct net *net);
 void klips_netns_free(void *state);
 /* The time that klips_netns_work_after was told has come. */
 void klips_netns_work(void *state);
+/* Interfaces may have gone. */
+void klips_netns_interfaces(void *state);
 
 /*
  * Sockets: rust/sys/socket.c and socket.rs.

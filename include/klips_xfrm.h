@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What rust/sys/xfrm.c and the Rust code of klips.ko know of each other.
+ * What rust/sys/xfrm.c, interface.c and the Rust code of klips.ko know of each other.
  *
  * The C part makes states and policies of the kernel's xfrm of what it is told. It decides nothing.
  * rust/sys/bindings.rs is made of this file by scripts/bindings.sh.
@@ -61,6 +61,8 @@ struct klips_xfrm_sa {
 	u8 original[16];
 	u32 spi;
 	u32 reqid;
+	/* That of an xfrm interface, 0 for none; in a policy likewise. */
+	u32 if_id;
 	u16 family;
 	/* UDP encapsulation: UDP_ENCAP_..., 0 for none, and its ports. */
 	u16 encap;
@@ -94,6 +96,7 @@ struct klips_xfrm_flow {
 	u8 src[16];
 	u8 dst[16];
 	u32 priority;
+	u32 if_id;
 	u16 family;
 	/* 0 for any port. */
 	u16 sport;
@@ -187,6 +190,10 @@ void klips_xfrm_net_start(struct net *net, void *state);
 /* From here on they are not, and none of them is under way. */
 void klips_xfrm_net_stop(struct net *net);
 
+/* Has klips_netns_interfaces called when interfaces go; 0 or a negative errno. */
+int klips_interface_register(void);
+void klips_interface_unregister(void);
+
 /* Keeps other key managers from changing states and policies. */
 void klips_xfrm_hold(struct net *net);
 void klips_xfrm_release(struct net *net);
@@ -209,6 +216,21 @@ void klips_xfrm_state_set_ports(struct xfrm_state *x, u16 sport, u16 dport);
 void klips_xfrm_state_usage(struct xfrm_state *x, struct klips_xfrm_usage *usage);
 /* The reqid of the state of this name, whoever made it; -ESRCH if there is none. */
 s64 klips_xfrm_reqid(struct net *net, u16 family, const u8 *dst, u32 spi, u8 proto);
+
+/* What the kernel knows ipsecN by, if that is an xfrm interface with this if_id; 0 if not. */
+u32 klips_interface_find(struct net *net, u32 number, u32 if_id);
+/* Whether an address is one of the interface below it, which is there as long as that has not gone. */
+bool klips_interface_is_end(struct net *net, u32 ifindex, u16 family, const u8 *address);
+
+/* What /proc/net/ipsec_tncfg says of an interface. */
+struct klips_attached {
+	/* The one below it; empty if there is none. */
+	char physical[16];
+	u32 mtu;
+	u32 physical_mtu;
+};
+
+void klips_interface_attached(struct net *net, u32 ifindex, struct klips_attached *attached);
 
 /* A policy that is not inserted; NULL without memory. */
 struct klips_xfrm_policy *klips_xfrm_policy_new(struct net *net,

@@ -6,6 +6,7 @@
 use crate::klips_core::{
     errno::Errno,
     fold::Transform,
+    interface::Interface,
     said::Said,
     xfrm::{
         Algorithms,
@@ -116,6 +117,13 @@ pub trait Engine {
     /// meets the one or the other. Where somebody else has removed the old one, that may take memory;
     /// without it this is done by [`Engine::policy_restore`], as [`Engine::look_at_policies_later`].
     fn policy_replace(&self, old: &Self::Policy, new: &Self::Policy);
+
+    /// What an interface is known by, if it is there, is an xfrm interface, and has the right `if_id`.
+    /// ENODEV if not.
+    fn find_interface(&self, interface: Interface) -> Result<u32, Errno>;
+
+    /// Whether an address is one of the physical interface below one that is known by `ifindex`.
+    fn is_end_of(&self, ifindex: u32, own: IpAddr) -> bool;
 
     /// Has a policy block from now on, be it inserted or not. There is no way back: packets that are
     /// on their way must not meet one policy that first blocks and then lets them through, as what

@@ -176,6 +176,27 @@ impl Limits {
     };
 }
 
+/// An interface `ipsecN` and the one below it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attached {
+    /// Name of the one below it, up to a zero. Empty if there is none.
+    pub physical: [u8; 16],
+    /// The longest packet that it takes.
+    pub mtu: u32,
+    /// The longest that the one below it takes.
+    pub physical_mtu: u32,
+}
+
+impl Attached {
+    /// The name of the one below it.
+    pub fn physical(&self) -> Option<&str> {
+        let name = self.physical.split(|byte| *byte == 0).next()?;
+        core::str::from_utf8(name)
+            .ok()
+            .filter(|name| !name.is_empty())
+    }
+}
+
 /// What a request needs of the world around it.
 pub trait Host: Clock + Post + Sized {
     /// What moves packets.
@@ -197,6 +218,10 @@ pub trait Host: Clock + Post + Sized {
     fn is_traced(&self) -> bool;
     /// Writes a line to the log.
     fn log(&self, line: fmt::Arguments<'_>);
+    /// Has [`change::interfaces_changed`] called in a second.
+    fn look_at_interfaces_later(&self);
+    /// What there is below an interface that is known by `ifindex`.
+    fn attached(&self, ifindex: u32) -> Attached;
     /// Whether an address is one of this host's.
     fn is_local(&self, ip: IpAddr) -> bool;
 }

@@ -25,6 +25,7 @@ mod add;
 mod events;
 mod flow;
 mod group;
+mod interface;
 mod limits;
 mod remove;
 mod replace;
@@ -49,6 +50,11 @@ pub use self::{
         Group,
         Link,
         Ungroup, //
+    },
+    interface::{
+        interfaces_changed,
+        Plumb,
+        Unplumb, //
     },
     limits::PassLimit,
     remove::{

@@ -11,6 +11,7 @@ pub mod crypto;
 pub mod errno;
 pub mod fold;
 pub mod group;
+pub mod interface;
 pub mod pfkey;
 pub mod said;
 pub mod selector;

@@ -9,6 +9,7 @@ use super::{
         Transform,
         MAX_STATES, //
     },
+    interface::NO_INTERFACE,
     said::Proto,
     selector::Selector, //
 };
@@ -74,6 +75,8 @@ pub struct StateSpec<'a> {
     pub dst: IpAddr,
     /// By which templates name it.
     pub reqid: u32,
+    /// Of which interface's packets it is.
+    pub if_id: u32,
     /// Replay window in packets, 0 for none.
     pub replay: u8,
     /// Its algorithms.
@@ -130,19 +133,31 @@ pub struct Template {
     pub optional: bool,
 }
 
-/// The templates of a policy, inner to outer.
+/// The templates of a policy, inner to outer, and where the states are that they ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Templates {
     templates: [Option<Template>; MAX_STATES],
     len: usize,
+    if_id: u32,
 }
 
 impl Templates {
     /// No templates.
-    pub const NONE: Self = Templates {
-        templates: [None; MAX_STATES],
-        len: 0,
-    };
+    pub const NONE: Self = Self::of_interface(NO_INTERFACE);
+
+    /// No templates yet, for states with this `if_id`.
+    pub const fn of_interface(if_id: u32) -> Self {
+        Templates {
+            templates: [None; MAX_STATES],
+            len: 0,
+            if_id,
+        }
+    }
+
+    /// The `if_id` of the states.
+    pub const fn if_id(&self) -> u32 {
+        self.if_id
+    }
 
     /// Appends one outside of the others, if there is room.
     pub fn push(&mut self, template: Template) -> Option<()> {
@@ -168,11 +183,20 @@ impl Templates {
     }
 }
 
+impl Default for Templates {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
 /// A policy: `struct xfrm_policy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PolicySpec {
     /// Which packets it looks at.
     pub direction: Direction,
+    /// Of which interface's packets it is; those of no interface are all that leave or come in
+    /// otherwise.
+    pub if_id: u32,
     /// Which of them it is for.
     pub selector: Selector,
     /// Its rank; the lowest number wins.

@@ -24,6 +24,7 @@ use crate::{
             Transform,
             MAX_STATES, //
         },
+        interface::NO_INTERFACE,
         pfkey::{
             Lifetime,
             SaState, //
@@ -44,6 +45,7 @@ use crate::{
         Sadb, //
     }, //
 };
+use core::net::IpAddr;
 
 /// An SA of a chain.
 #[derive(Clone, Copy)]
@@ -90,14 +92,20 @@ impl From<fold::Refusal> for Unusable {
 pub(super) struct Design {
     pub(super) layers: Layers,
     shapes: [Option<Shape>; MAX_STATES],
+    if_id: u32,
 }
 
 /// The same, or why there can be none.
 pub(super) type Folded = Result<Design, Unusable>;
 
 impl Design {
-    /// Of a chain, with the inflow that its tunnel has, by reqid.
-    pub(super) fn of(chain: &[Member<'_>], inflow: Option<u32>) -> Folded {
+    /// Of a chain, with the inflow that its tunnel has, by reqid. `locate` is asked for the `if_id` of
+    /// one whose own end is at an address.
+    pub(super) fn of(
+        chain: &[Member<'_>],
+        inflow: Option<u32>,
+        locate: impl FnOnce(IpAddr) -> u32,
+    ) -> Folded {
         let is_larval = |link: &Member<'_>| link.spec.state == SaState::Larval;
         if chain.iter().any(is_larval) {
             return Err(Unusable::NotYet);
@@ -113,6 +121,14 @@ impl Design {
         });
         let layers = fold(members)?;
         let inbound = chain.iter().all(|link| link.spec.inbound) && !layers.is_bare();
+        // An interface takes packets to an SA by way of another route than its own, which only a tunnel
+        // gives them: in transport mode they would come back to it.
+        let is_tunnel = layers.iter().any(|layer| layer.mode == Mode::Tunnel);
+        let own = |layer: &Layer| if inbound { layer.dst } else { layer.src };
+        let if_id = match layers.iter().last().map(own) {
+            Some(own) if is_tunnel => locate(own),
+            _ => NO_INTERFACE,
+        };
         let mut shapes = [None; MAX_STATES];
         for (shape, layer) in shapes.iter_mut().zip(layers.iter()) {
             let link = chain.get(layer.member);
@@ -127,9 +143,14 @@ impl Design {
                     (true, None, Mode::Tunnel) => REQID_FREE,
                     _ => own,
                 },
+                if_id,
             });
         }
-        Ok(Design { layers, shapes })
+        Ok(Design {
+            layers,
+            shapes,
+            if_id,
+        })
     }
 
     pub(super) fn is_bare(&self) -> bool {
@@ -147,7 +168,7 @@ impl Design {
     }
 
     fn templates(&self, template: impl Fn(&Shape) -> Template) -> Templates {
-        let mut templates = Templates::NONE;
+        let mut templates = Templates::of_interface(self.if_id);
         for (_, shape) in self.iter() {
             // There is room for as many as there are layers.
             let _ = templates.push(template(shape));
@@ -212,7 +233,9 @@ pub(super) fn served_by<E: Engine>(
     if links.iter().find_map(carried) != Some(number) {
         return None;
     }
-    let design = Design::of(links, Some(reqid_of_inflow(number))).ok()?;
+    let live = links.iter().find_map(|link| flows.live(link.age));
+    let if_id = live.map_or(NO_INTERFACE, |live| live.shape.if_id);
+    let design = Design::of(links, Some(reqid_of_inflow(number)), |_| if_id).ok()?;
     let is_live = |(layer, shape): (&Layer, &Shape)| {
         let live = links
             .get(layer.member)
@@ -259,6 +282,7 @@ pub(super) fn state_spec<'a>(spec: &'a SaSpec, shape: &Shape) -> StateSpec<'a> {
         src: shape.src,
         dst: shape.dst,
         reqid: shape.reqid,
+        if_id: shape.if_id,
         replay: if has_window { spec.replay } else { 0 },
         algorithms: spec.algorithms(),
         key_auth: Key {

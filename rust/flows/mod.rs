@@ -50,9 +50,11 @@ use crate::{
         selector::Selector,
         xfrm::{
             Action,
+            Direction,
             Templates, //
         }, //
     },
+    memory::Vector,
     sadb::Age,
 };
 use core::net::{
@@ -114,6 +116,8 @@ pub struct Shape {
     pub dst: IpAddr,
     /// By which templates name it.
     pub reqid: u32,
+    /// Of which interface's packets it is.
+    pub if_id: u32,
 }
 
 /// The state of an SA in the engine.
@@ -157,28 +161,77 @@ impl Floor {
     }
 }
 
+/// A policy in the engine, and whose packets meet it there.
+struct Placed<P> {
+    direction: Direction,
+    if_id: u32,
+    policy: P,
+    /// What drops in its place until it opens, where none was before.
+    claim: Option<P>,
+    /// Whether none was before.
+    is_new: bool,
+}
+
+impl<P> Placed<P> {
+    fn is_at(&self, (direction, if_id): (Direction, u32)) -> bool {
+        self.direction == direction && self.if_id == if_id
+    }
+}
+
 /// Policies in the engine, and what they do there.
-struct Installed<P, const N: usize> {
-    policies: [P; N],
+struct Installed<P> {
+    policies: Vector<Placed<P>>,
     /// What they ask for.
     templates: Templates,
     action: Action,
     floor: Floor,
 }
 
-impl<P, const N: usize> Installed<P, N> {
+impl<P> Installed<P> {
     /// Whether packets get through.
     fn is_open(&self) -> bool {
         self.action == Action::Allow
     }
 
+    /// Whether there is a policy for the packets of an interface.
+    fn is_at(&self, place: (Direction, u32)) -> bool {
+        self.policies.iter().any(|placed| placed.is_at(place))
+    }
+
     /// Has packets dropped.
     fn block(&mut self, engine: &impl Engine<Policy = P>) {
         if self.is_open() {
-            for policy in &self.policies {
-                engine.policy_block(policy);
+            for placed in &self.policies {
+                engine.policy_block(&placed.policy);
             }
             self.action = Action::Block;
+        }
+    }
+
+    /// Has other policies take the place of these, which are made and claimed.
+    fn replace(&mut self, engine: &impl Engine<Policy = P>, mut policies: Vector<Placed<P>>) {
+        for new in &mut policies {
+            let old = self.policies.iter();
+            let mut old = old.filter(|old| old.is_at((new.direction, new.if_id)));
+            if let Some(claim) = new.claim.take() {
+                engine.policy_replace(&claim, &new.policy);
+            } else if let Some(old) = old.next() {
+                engine.policy_replace(&old.policy, &new.policy);
+            }
+            new.is_new = false;
+        }
+        let old = core::mem::replace(&mut self.policies, policies);
+        for old in &old {
+            if !self.is_at((old.direction, old.if_id)) {
+                engine.policy_delete(&old.policy);
+            }
+        }
+    }
+
+    /// Takes them out.
+    fn delete(&self, engine: &impl Engine<Policy = P>) {
+        for placed in &self.policies {
+            engine.policy_delete(&placed.policy);
         }
     }
 }
@@ -189,7 +242,7 @@ pub struct Eroute<P> {
     pub selector: Selector,
     /// The SA that they go through first, or a magic one.
     pub said: Said,
-    out: Installed<P, 1>,
+    out: Installed<P>,
     /// What goes past it.
     bypass: Option<Bypass>,
 }
@@ -210,7 +263,7 @@ impl<P> Eroute<P> {
 struct Inflow<P> {
     selector: Selector,
     /// For this host, and for others.
-    both: Installed<P, 2>,
+    both: Installed<P>,
     /// What goes past it.
     bypass: Option<Bypass>,
     /// How many SAs it is set for.

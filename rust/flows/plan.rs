@@ -20,23 +20,24 @@ use super::{
     Flows,
     Inflow,
     Installed,
-    Live, //
+    Live,
+    Placed, //
 };
 use crate::{
     engine::Engine,
     klips_core::{
+        errno::Errno,
         fold::Protection,
+        interface::Interface,
         said::{
             Said,
             Shunt, //
         },
         selector::Selector,
-        xfrm::{
-            Action,
-            Templates, //
-        }, //
+        xfrm::Action, //
     },
     memory::{
+        self,
         Node,
         Vector, //
     },
@@ -56,11 +57,13 @@ type NamedNode = Node<(Said, u64), ()>;
     clippy::large_enum_variant,
     reason = "there is one of it at a time, on the stack"
 )]
-pub(super) enum Verdict<P, const N: usize> {
+pub(super) enum Verdict<P> {
     Drop,
     /// They are open, and ask for what they are to ask for.
     Stay(Protection),
-    Replace([P; N], Wanted),
+    Replace(Vector<Placed<P>>, Wanted),
+    /// They drop, or do what they did, for the packets of other interfaces.
+    Move(Vector<Placed<P>>, Action),
 }
 
 /// A state that was made.
@@ -79,12 +82,7 @@ pub(super) type Nodes<P> = (Node<u64, Eroute<P>>, Node<Selector, u64>, NamedNode
 pub(super) struct NewEroute<P> {
     pub(super) selector: Selector,
     pub(super) said: Said,
-    pub(super) policy: P,
-    /// For one that takes nobody's place and opens: what drops until the states are there.
-    pub(super) claim: Option<P>,
-    pub(super) templates: Templates,
-    pub(super) action: Action,
-    pub(super) floor: Floor,
+    pub(super) out: Installed<P>,
     /// For one that takes nobody's place.
     pub(super) nodes: Option<Nodes<P>>,
     /// For one that does, and its number.
@@ -109,10 +107,7 @@ pub(super) struct NewInflow<P> {
 }
 
 pub(super) struct FirstInflow<P> {
-    /// What drops.
-    pub(super) claims: [P; 2],
-    /// What then takes its place, and what that asks for.
-    pub(super) open: Option<([P; 2], Wanted)>,
+    pub(super) both: Installed<P>,
     pub(super) node: Node<u64, Inflow<P>>,
     pub(super) by_selector: Node<Selector, u64>,
 }
@@ -120,9 +115,12 @@ pub(super) struct FirstInflow<P> {
 /// All that a change asks of the engine, made and not yet done.
 pub struct Plan<E: Engine> {
     pub(super) states: Vector<Renewal<E::State>>,
-    pub(super) eroutes: Vector<(u64, Verdict<E::Policy, 1>)>,
-    pub(super) inflows: Vector<(u64, Verdict<E::Policy, 2>)>,
-    pub(super) catch_all: Vector<E::Policy>,
+    pub(super) eroutes: Vector<(u64, Verdict<E::Policy>)>,
+    pub(super) inflows: Vector<(u64, Verdict<E::Policy>)>,
+    /// What comes to those that there are, for which there is room.
+    pub(super) catch_all: Vector<Placed<E::Policy>>,
+    /// The interface that changes, and what it is known by from then on; 0 if it is not used.
+    pub(super) interface: Option<(Interface, u32)>,
     pub(super) eroute: Option<NewEroute<E::Policy>>,
     pub(super) inflow: Option<NewInflow<E::Policy>>,
     /// For what goes past the eroute or inflow, if that is not there yet.
@@ -130,6 +128,42 @@ pub struct Plan<E: Engine> {
 }
 
 impl<E: Engine> Plan<E> {
+    /// What is new among the policies is in the engine from now on, and drops. Whatever comes after
+    /// can't fail.
+    #[inline(never)]
+    pub(super) fn claim(&self, engine: &E) -> Result<(), Errno> {
+        let mut done = 0;
+        for policy in self.claims() {
+            if let Err(errno) = engine.policy_insert(policy) {
+                for policy in self.claims().take(done) {
+                    engine.policy_delete(policy);
+                }
+                return Err(errno);
+            }
+            done += 1;
+        }
+        Ok(())
+    }
+
+    /// What is to be in the engine before anything else changes.
+    fn claims(&self) -> impl Iterator<Item = &E::Policy> + '_ {
+        let eroute = self.eroute.iter().flat_map(|new| &new.out.policies);
+        let inflow = self.inflow.iter().filter_map(|new| new.new.as_ref());
+        let inflow = inflow.flat_map(|new| &new.both.policies);
+        let moved = self.eroutes.iter().chain(&self.inflows);
+        let moved = moved.flat_map(|(_, verdict)| verdict.policies());
+        let all = self
+            .catch_all
+            .iter()
+            .chain(eroute)
+            .chain(inflow)
+            .chain(moved);
+        let new = all.filter(|placed| placed.is_new);
+        let new = new.map(|placed| placed.claim.as_ref().unwrap_or(&placed.policy));
+        let bypass = self.bypass.iter().flat_map(|(_, (_, policies))| policies);
+        bypass.chain(new)
+    }
+
     /// Does it all, and leaves nothing of it.
     #[inline(never)]
     pub fn commit(&mut self, engine: &E, sadb: &Sadb, flows: &mut Flows<E>) {
@@ -137,6 +171,9 @@ impl<E: Engine> Plan<E> {
         let eroutes = mem::take(&mut self.eroutes);
         let inflows = mem::take(&mut self.inflows);
         let eroute = self.eroute.take();
+        if let Some((interface, ifindex)) = self.interface.take() {
+            flows.interfaces.set(interface, ifindex);
+        }
         if let Some((key, (node, policies))) = self.bypass.take() {
             let installed = bypass::Installed { policies, count: 0 };
             flows.bypasses.insert(node, key, installed);
@@ -179,8 +216,11 @@ impl<E: Engine> Plan<E> {
             }
         }
 
-        if flows.catch_all.is_empty() {
+        if !self.catch_all.is_empty() {
             mem::swap(&mut flows.catch_all, &mut self.catch_all);
+            for placed in mem::take(&mut self.catch_all) {
+                memory::push_reserved(&mut flows.catch_all, placed);
+            }
         }
         for (number, verdict) in eroutes {
             if let Some(eroute) = flows.eroutes.get_mut(&number) {
@@ -201,37 +241,44 @@ impl<E: Engine> Plan<E> {
     }
 }
 
-impl<P, const N: usize> Verdict<P, N> {
+impl<P> Verdict<P> {
+    /// What takes the place of what is there.
+    fn policies(&self) -> &[Placed<P>] {
+        match self {
+            Verdict::Drop | Verdict::Stay(_) => &[],
+            Verdict::Replace(policies, _) | Verdict::Move(policies, _) => policies,
+        }
+    }
+
     /// What comes before states change.
     fn first(
         &self,
         engine: &impl Engine<Policy = P>,
         disturbs: bool,
-        installed: &mut Installed<P, N>,
+        installed: &mut Installed<P>,
     ) {
         if match self {
             Verdict::Drop => true,
             Verdict::Stay(_) => false,
             Verdict::Replace(..) => disturbs,
+            Verdict::Move(_, action) => *action == Action::Block,
         } {
             installed.block(engine);
         }
     }
 
     /// What comes after.
-    fn then(self, engine: &impl Engine<Policy = P>, installed: &mut Installed<P, N>) {
+    fn then(self, engine: &impl Engine<Policy = P>, installed: &mut Installed<P>) {
         match self {
             Verdict::Drop => (),
             Verdict::Stay(protection) => installed.floor.raise(protection),
             Verdict::Replace(policies, (templates, protection)) => {
-                for (old, new) in installed.policies.iter().zip(&policies) {
-                    engine.policy_replace(old, new);
-                }
-                installed.policies = policies;
+                installed.replace(engine, policies);
                 installed.templates = templates;
                 installed.action = Action::Allow;
                 installed.floor.raise(protection);
             }
+            Verdict::Move(policies, _) => installed.replace(engine, policies),
         }
     }
 }
@@ -242,43 +289,40 @@ impl<P> NewEroute<P> {
         let NewEroute {
             selector,
             said,
-            policy,
-            claim,
-            templates,
-            action,
-            floor,
+            mut out,
             nodes,
             replaces,
             replaces_hold,
             bypass,
         } = self;
         flows.acquire_bypass(bypass);
-        let mut new = Eroute {
-            selector,
-            said,
-            out: Installed {
-                policies: [policy],
-                templates,
-                action,
-                floor,
-            },
-            bypass,
-        };
+        let policies = mem::take(&mut out.policies);
         if let Some((number, node)) = replaces {
-            if let Some(old) = flows.eroutes.get_mut(&number) {
-                engine.policy_replace(&old.out.policies[0], &new.out.policies[0]);
-                mem::swap(old, &mut new);
-                flows.by_said.remove(&(new.said, number));
+            if let Some(eroute) = flows.eroutes.get_mut(&number) {
+                eroute.out.replace(engine, policies);
+                mem::swap(&mut out.policies, &mut eroute.out.policies);
+                let new = Eroute {
+                    selector,
+                    said,
+                    out,
+                    bypass,
+                };
+                let old = mem::replace(eroute, new);
+                flows.by_said.remove(&(old.said, number));
                 flows.by_said.insert(node, (said, number), ());
-                flows.release_bypass(engine, new.bypass);
+                flows.release_bypass(engine, old.bypass);
                 if !Shunt::of(&said).is_some_and(Shunt::waits) {
                     flows.release_holds(engine, number);
                 }
             }
         } else if let Some((node, by_selector, by_said)) = nodes {
-            if let Some(claim) = claim {
-                engine.policy_replace(&claim, &new.out.policies[0]);
-            }
+            out.replace(engine, policies);
+            let new = Eroute {
+                selector,
+                said,
+                out,
+                bypass,
+            };
             let number = flows.next;
             flows.next += 1;
             flows.len += 1;
@@ -311,15 +355,9 @@ impl<P> NewInflow<P> {
         flows.acquire_bypass(bypass);
         let known = new.is_none();
         if let Some(new) = new {
-            let mut both = Installed {
-                policies: new.claims,
-                templates: Templates::NONE,
-                action: Action::Block,
-                floor: Floor::default(),
-            };
-            if let Some((policies, wanted)) = new.open {
-                Verdict::Replace(policies, wanted).then(engine, &mut both);
-            }
+            let mut both = new.both;
+            let policies = mem::take(&mut both.policies);
+            both.replace(engine, policies);
             let inflow = Inflow {
                 selector,
                 both,

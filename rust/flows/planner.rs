@@ -23,10 +23,12 @@ use super::{
     },
     reqid_of_inflow,
     reqid_of_trap,
+    Eroute,
     Floor,
     Flows,
     Installed,
     Live,
+    Placed,
     Shape,
     REQID_FREE,
     REQID_HOLD, //
@@ -40,6 +42,10 @@ use crate::{
             Layer,
             Mode,
             Transform, //
+        },
+        interface::{
+            Interface,
+            NO_INTERFACE, //
         },
         said::{
             Proto,
@@ -73,6 +79,7 @@ use crate::{
         Sadb, //
     }, //
 };
+use core::net::IpAddr;
 
 /// Makes a [`Plan`].
 pub struct Planner<'a, E: Engine> {
@@ -103,6 +110,7 @@ impl<'a, E: Engine> Planner<'a, E> {
             eroutes: Vector::new(),
             inflows: Vector::new(),
             catch_all: Vector::new(),
+            interface: None,
             eroute: None,
             inflow: None,
             bypass: None,
@@ -178,7 +186,8 @@ impl<'a, E: Engine> Planner<'a, E> {
             return Ok(Err(Unusable::NotYet));
         }
         let governing = chain.iter().find_map(|link| self.inflow_of(link.age));
-        let design = Design::of(chain, governing.map(reqid_of_inflow));
+        let reqid = governing.map(reqid_of_inflow);
+        let design = Design::of(chain, reqid, |own| self.locate(own));
         let wanted = design.as_ref().ok().map(Design::outbound);
         let demanded = self.demanded || self.is_demanded(chain, wanted);
         for (member, link) in chain.iter().enumerate() {
@@ -235,6 +244,60 @@ impl<'a, E: Engine> Planner<'a, E> {
         false
     }
 
+    /// The interfaces in use once all is done.
+    fn interfaces(&self) -> impl Iterator<Item = (Interface, u32)> + '_ {
+        Interface::all().filter_map(|interface| {
+            let ifindex = match self.plan.interface {
+                Some((changed, ifindex)) if changed == interface => ifindex,
+                _ => self.flows.interfaces.get(interface),
+            };
+            (ifindex != 0).then_some((interface, ifindex))
+        })
+    }
+
+    /// The `if_id` for a chain whose own end is at an address: that of the interface whose physical one
+    /// has it.
+    fn locate(&self, own: IpAddr) -> u32 {
+        let found = self
+            .interfaces()
+            .find(|(_, ifindex)| self.engine.is_end_of(*ifindex, own));
+        found.map_or(NO_INTERFACE, |(interface, _)| interface.if_id())
+    }
+
+    /// Whose packets meet an eroute: those of the interface that its chain is of; without a chain,
+    /// those of all interfaces.
+    fn places(&self, said: Said, templates: &Templates) -> Result<Vector<u32>, OutOfMemory> {
+        let mut places = Vector::new();
+        if said.proto == Proto::Int && self.interfaces().next().is_some() {
+            for (interface, _) in self.interfaces() {
+                memory::push(&mut places, interface.if_id())?;
+            }
+        } else {
+            memory::push(&mut places, templates.if_id())?;
+        }
+        Ok(places)
+    }
+
+    /// Policies for an eroute, some of which there may be.
+    #[inline(never)]
+    fn out_policies(
+        &self,
+        selector: Selector,
+        said: Said,
+        (action, templates): (Action, &Templates),
+        there: Option<&Installed<E::Policy>>,
+    ) -> Result<Vector<Placed<E::Policy>>, Refusal> {
+        let mut policies = Vector::new();
+        for if_id in self.places(said, templates)? {
+            let spec = PolicySpec {
+                if_id,
+                ..policy_spec(Direction::Out, selector, action, templates)
+            };
+            memory::push(&mut policies, placed(self.engine, spec, there)?)?;
+        }
+        Ok(policies)
+    }
+
     /// An SA is to have a state like this.
     #[inline(never)]
     fn state(&mut self, link: &Member<'_>, shape: Shape) -> Result<(), Refusal> {
@@ -280,11 +343,13 @@ impl<'a, E: Engine> Planner<'a, E> {
             if Some(number) == self.replaced {
                 continue;
             }
-            let (engine, selector) = (self.engine, eroute.selector);
-            let verdict = judge(&eroute.out, eroute.out.floor, wanted, |templates| {
-                let spec = policy_spec(Direction::Out, selector, Action::Allow, templates);
-                Ok([engine.policy_new(&spec)?])
+            let mut verdict = judge(&eroute.out, eroute.out.floor, wanted, |templates| {
+                let open = (Action::Allow, templates);
+                self.out_policies(eroute.selector, said, open, Some(&eroute.out))
             })?;
+            if matches!(verdict, Verdict::Drop) && self.is_lost(&eroute.out) {
+                verdict = Verdict::Move(self.dropping(eroute)?, Action::Block);
+            }
             memory::push(&mut self.plan.eroutes, (number, verdict))?;
         }
         Ok(())
@@ -301,9 +366,9 @@ impl<'a, E: Engine> Planner<'a, E> {
         } else {
             inflow.both.floor
         };
-        let (engine, selector) = (self.engine, inflow.selector);
+        let (engine, selector, there) = (self.engine, inflow.selector, Some(&inflow.both));
         let verdict = judge(&inflow.both, floor, wanted, |templates| {
-            both_policies(engine, selector, Action::Allow, templates)
+            both_policies(engine, selector, (Action::Allow, templates), there)
         })?;
         Ok(memory::push(&mut self.plan.inflows, (number, verdict))?)
     }
@@ -412,16 +477,14 @@ impl<'a, E: Engine> Planner<'a, E> {
                 Err(Unusable::Refused(errno)) => return Err(errno.into()),
             }
         }
-        let policy = |action| {
-            let spec = policy_spec(Direction::Out, selector, action, &templates);
-            self.engine.policy_new(&spec)
+        let there = number.and_then(|number| self.flows.eroutes.get(&number));
+        let there = there.map(|eroute| &eroute.out);
+        let out = Installed {
+            policies: self.out_policies(selector, said, (action, &templates), there)?,
+            templates,
+            action,
+            floor,
         };
-        let claim = if number.is_none() && action == Action::Allow {
-            Some(policy(Action::Block)?)
-        } else {
-            None
-        };
-        let policy = policy(action)?;
         let by_said = Map::reserve()?;
         let (nodes, replaces) = match number {
             Some(number) => (None, Some((number, by_said))),
@@ -430,11 +493,7 @@ impl<'a, E: Engine> Planner<'a, E> {
         self.plan.eroute = Some(NewEroute {
             selector,
             said,
-            policy,
-            claim,
-            templates,
-            action,
-            floor,
+            out,
             nodes,
             replaces,
             replaces_hold,
@@ -452,6 +511,7 @@ impl<'a, E: Engine> Planner<'a, E> {
             self.engine.policy_new(&PolicySpec {
                 direction: bypass.direction,
                 selector,
+                if_id: NO_INTERFACE,
                 priority: PRIORITY_FIRST,
                 action: Action::Allow,
                 templates: Templates::NONE,
@@ -488,16 +548,22 @@ impl<'a, E: Engine> Planner<'a, E> {
             Some(_) => None,
             None => {
                 let wanted = self.wanted_of(number, &links, &design, governing, false);
-                let open = match wanted.filter(|(_, it)| Floor::default().admits(*it)) {
-                    Some(wanted) => Some((
-                        both_policies(self.engine, selector, Action::Allow, &wanted.0)?,
-                        wanted,
-                    )),
-                    None => None,
+                let wanted = wanted.filter(|(_, it)| Floor::default().admits(*it));
+                let action = if wanted.is_some() {
+                    Action::Allow
+                } else {
+                    Action::Block
                 };
+                let (templates, protection) = wanted.unwrap_or_default();
+                let mut floor = Floor::default();
+                floor.raise(protection);
                 Some(FirstInflow {
-                    claims: both_policies(self.engine, selector, Action::Block, &Templates::NONE)?,
-                    open,
+                    both: Installed {
+                        policies: both_policies(self.engine, selector, (action, &templates), None)?,
+                        templates,
+                        action,
+                        floor,
+                    },
                     node: Map::reserve()?,
                     by_selector: Map::reserve()?,
                 })
@@ -516,14 +582,83 @@ impl<'a, E: Engine> Planner<'a, E> {
         self.let_past(bypass)
     }
 
+    /// An interface comes to be used, or to be known by another `ifindex`, or with 0 is not used any
+    /// more: eroutes and states go where they belong then.
+    #[inline(never)]
+    pub fn set_interface(&mut self, interface: Interface, ifindex: u32) -> Result<(), Refusal> {
+        self.plan.interface = Some((interface, ifindex));
+        let (flows, sadb) = (self.flows, self.sadb);
+        let first_live = |age: Age| {
+            let mut chain = sadb.chain(sadb.get(age)?);
+            chain.find(|sa| flows.live(sa.age()).is_some())
+        };
+        let mut next = Age::FIRST;
+        while let Some(age) = flows.live_at_or_after(next) {
+            next = age.next();
+            // A chain has its turn once.
+            if first_live(age).is_some_and(|first| first.age() == age) {
+                let members = self.members(age)?;
+                self.chain(&members)?;
+            }
+        }
+        let mut next = 0;
+        while let Some((number, eroute)) = flows.at_or_after(next) {
+            next = number + 1;
+            let verdict = if eroute.said.proto == Proto::Int {
+                let does = (eroute.out.action, &eroute.out.templates);
+                let there = Some(&eroute.out);
+                let policies = self.out_policies(eroute.selector, eroute.said, does, there)?;
+                Verdict::Move(policies, eroute.out.action)
+            } else {
+                let judged = sadb.find(&eroute.said).and_then(|sa| first_live(sa.age()));
+                if judged.is_some() || !self.is_lost(&eroute.out) {
+                    continue;
+                }
+                Verdict::Move(self.dropping(eroute)?, Action::Block)
+            };
+            memory::push(&mut self.plan.eroutes, (number, verdict))?;
+        }
+        Ok(())
+    }
+
+    /// Whether policies are for the packets of an interface that is not used any more.
+    fn is_lost(&self, installed: &Installed<E::Policy>) -> bool {
+        let mut policies = installed.policies.iter();
+        policies.any(|placed| {
+            let is_it = |(interface, _): (Interface, u32)| interface.if_id() == placed.if_id;
+            placed.if_id != NO_INTERFACE && !self.interfaces().any(is_it)
+        })
+    }
+
+    /// Policies for an eroute that drops, whatever way its packets take.
+    fn dropping(&self, eroute: &Eroute<E::Policy>) -> Result<Vector<Placed<E::Policy>>, Refusal> {
+        let does = (Action::Block, &Templates::NONE);
+        self.out_policies(eroute.selector, eroute.said, does, Some(&eroute.out))
+    }
+
     /// Makes the policies that let in what comes out of tunnels without an inflow, once there are
     /// such tunnels.
     #[inline(never)]
     fn catch_all(&mut self) -> Result<(), Refusal> {
-        let is_free = |renewal: &Renewal<E::State>| renewal.live.shape.reqid == REQID_FREE;
-        if !self.flows.catch_all.is_empty() || !self.plan.states.iter().any(is_free) {
-            return Ok(());
+        for renewal in 0..self.plan.states.len() {
+            let Some(shape) = self.plan.states.get(renewal).map(|it| it.live.shape) else {
+                continue;
+            };
+            let mut there = self.flows.catch_all.iter().chain(&self.plan.catch_all);
+            let is_there = there.any(|placed| placed.if_id == shape.if_id);
+            if shape.reqid != REQID_FREE || is_there {
+                continue;
+            }
+            self.catch_all_of(shape.if_id)?;
         }
+        if !self.plan.catch_all.is_empty() {
+            memory::reserve(&mut self.plan.catch_all, self.flows.catch_all.len())?;
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn catch_all_of(&mut self, if_id: u32) -> Result<(), Refusal> {
         for family in [Family::Inet, Family::Inet6] {
             let any = family.unspecified();
             let network = Network::of(any, 0).ok_or(Errno::EINVAL)?;
@@ -552,10 +687,18 @@ impl<'a, E: Engine> Planner<'a, E> {
             }
             for direction in [Direction::In, Direction::Forward] {
                 let policy = self.engine.policy_new(&PolicySpec {
+                    if_id,
                     priority: PRIORITY_LAST,
                     ..policy_spec(direction, selector, Action::Allow, &templates)
                 })?;
-                memory::push(&mut self.plan.catch_all, policy)?;
+                let placed = Placed {
+                    direction,
+                    if_id,
+                    policy,
+                    claim: None,
+                    is_new: true,
+                };
+                memory::push(&mut self.plan.catch_all, placed)?;
             }
         }
         Ok(())
@@ -567,38 +710,20 @@ impl<'a, E: Engine> Planner<'a, E> {
     pub fn finish(mut self) -> Result<Boxed<Plan<E>>, Refusal> {
         self.catch_all()?;
         let plan = self.plan;
-        let eroute = plan.eroute.as_ref().filter(|it| it.replaces.is_none());
-        let eroute = eroute.map(|it| it.claim.as_ref().unwrap_or(&it.policy));
-        let inflow = plan.inflow.as_ref().and_then(|it| it.new.as_ref());
-        let inflow = inflow.map_or(&[][..], |it| &it.claims);
-        let bypass = plan.bypass.as_ref();
-        let bypass = bypass.map_or(&[][..], |(_, (_, policies))| policies);
-        let new = || {
-            plan.catch_all
-                .iter()
-                .chain(bypass)
-                .chain(eroute)
-                .chain(inflow)
-        };
-        for (index, policy) in new().enumerate() {
-            if let Err(errno) = self.engine.policy_insert(policy) {
-                for policy in new().take(index) {
-                    self.engine.policy_delete(policy);
-                }
-                return Err(errno.into());
-            }
+        if let Err(errno) = plan.claim(self.engine) {
+            return Err(errno.into());
         }
         Ok(plan)
     }
 }
 
 /// What becomes of policies that are to have such templates, or none.
-fn judge<P, const N: usize>(
-    installed: &Installed<P, N>,
+fn judge<P>(
+    installed: &Installed<P>,
     floor: Floor,
     wanted: Option<Wanted>,
-    make: impl FnOnce(&Templates) -> Result<[P; N], Errno>,
-) -> Result<Verdict<P, N>, Errno> {
+    make: impl FnOnce(&Templates) -> Result<Vector<Placed<P>>, Refusal>,
+) -> Result<Verdict<P>, Refusal> {
     match wanted.filter(|(_, protection)| floor.admits(*protection)) {
         None => Ok(Verdict::Drop),
         Some((templates, protection))
@@ -636,6 +761,7 @@ fn policy_spec(
 ) -> PolicySpec {
     PolicySpec {
         direction,
+        if_id: templates.if_id(),
         selector,
         priority: selector.priority(),
         action,
@@ -643,13 +769,51 @@ fn policy_spec(
     }
 }
 
-/// The policies of an inflow.
+/// A policy that takes the place of one that is there, or is claimed by one that drops.
+fn placed<E: Engine>(
+    engine: &E,
+    spec: PolicySpec,
+    there: Option<&Installed<E::Policy>>,
+) -> Result<Placed<E::Policy>, Errno> {
+    let (direction, if_id) = (spec.direction, spec.if_id);
+    let is_new = there.is_none_or(|there| !there.is_at((direction, if_id)));
+    let claim = if is_new && spec.action == Action::Allow {
+        Some(engine.policy_new(&PolicySpec {
+            action: Action::Block,
+            ..spec
+        })?)
+    } else {
+        None
+    };
+    Ok(Placed {
+        direction,
+        if_id,
+        policy: engine.policy_new(&spec)?,
+        claim,
+        is_new,
+    })
+}
+
+/// The policies of an inflow, some of which there may be.
 fn both_policies<E: Engine>(
     engine: &E,
     selector: Selector,
-    action: Action,
-    templates: &Templates,
-) -> Result<[E::Policy; 2], Errno> {
-    let make = |direction| engine.policy_new(&policy_spec(direction, selector, action, templates));
-    Ok([make(Direction::In)?, make(Direction::Forward)?])
+    (action, templates): (Action, &Templates),
+    there: Option<&Installed<E::Policy>>,
+) -> Result<Vector<Placed<E::Policy>>, Refusal> {
+    let mut policies = Vector::new();
+    for direction in [Direction::In, Direction::Forward] {
+        let spec = policy_spec(direction, selector, action, templates);
+        memory::push(&mut policies, placed(engine, spec, there)?)?;
+        if spec.if_id != NO_INTERFACE {
+            // What comes in by itself, and not out of a tunnel, does not get to the interface.
+            let spec = PolicySpec {
+                if_id: NO_INTERFACE,
+                action: Action::Block,
+                ..spec
+            };
+            memory::push(&mut policies, placed(engine, spec, there)?)?;
+        }
+    }
+    Ok(policies)
 }

@@ -17,6 +17,7 @@ use super::{
     Eroute,
     Inflow,
     Live,
+    Placed,
     ToldMapping,
     REQID_MASK,
     TRAP, //
@@ -28,6 +29,7 @@ use crate::{
         Mapping, //
     },
     klips_core::{
+        interface::Interfaces,
         said::{
             Proto,
             Said,
@@ -73,11 +75,13 @@ pub struct Flows<E: Engine> {
     pub(super) by_inflow: Map<(u64, u64), Age>,
     pub(super) live: Map<Age, Live<E::State>>,
     /// The policies that let in what comes out of tunnels without an inflow.
-    pub(super) catch_all: Vector<E::Policy>,
+    pub(super) catch_all: Vector<Placed<E::Policy>>,
     /// What goes past eroutes and inflows.
     pub(super) bypasses: Map<Bypass, bypass::Installed<E::Policy>>,
     /// The packets for which SAs have been asked.
     pub(super) holds: Holds<E::Waiting>,
+    /// Interfaces in use.
+    pub(crate) interfaces: Interfaces,
     /// Number of the next eroute, inflow or hold.
     pub(super) next: u64,
     pub(super) len: usize,
@@ -99,6 +103,7 @@ impl<E: Engine> Flows<E> {
             catch_all: Vector::new(),
             bypasses: Map::new(),
             holds: Holds::new(),
+            interfaces: Interfaces::NONE,
             next: 1,
             len: 0,
             limit: usize::MAX,
@@ -403,9 +408,7 @@ impl<E: Engine> Flows<E> {
     fn delete_inflow(&mut self, engine: &E, number: u64) {
         if let Some(inflow) = self.inflows.remove(&number) {
             self.release_bypass(engine, inflow.bypass);
-            for policy in &inflow.both.policies {
-                engine.policy_delete(policy);
-            }
+            inflow.both.delete(engine);
             self.inflow_by_selector.remove(&inflow.selector);
             self.len -= 1;
         }
@@ -471,7 +474,7 @@ impl<E: Engine> Flows<E> {
     /// Removes an eroute. What comes back to it need not be protected any more either.
     fn remove_number(&mut self, engine: &E, number: u64) {
         if let Some(eroute) = self.eroutes.remove(&number) {
-            engine.policy_delete(&eroute.out.policies[0]);
+            eroute.out.delete(engine);
             self.by_selector.remove(&eroute.selector);
             self.by_said.remove(&(eroute.said, number));
             self.len -= 1;
@@ -507,16 +510,16 @@ impl<E: Engine> Flows<E> {
             has_all: true,
             next: None,
         };
-        let mut restore = |policies: &[E::Policy]| {
-            for policy in policies {
-                match engine.policy_restore(policy) {
-                    Ok(is_restored) => done.restored += usize::from(is_restored),
-                    Err(_) => done.has_all = false,
-                }
-            }
+        let mut restore_one = |policy: &E::Policy| match engine.policy_restore(policy) {
+            Ok(is_restored) => done.restored += usize::from(is_restored),
+            Err(_) => done.has_all = false,
+        };
+        let mut restore = |policies: &[Placed<E::Policy>], others: &[E::Policy]| {
+            let policies = policies.iter().map(|placed| &placed.policy);
+            policies.chain(others).for_each(&mut restore_one);
         };
         if position == 0 {
-            restore(&self.catch_all);
+            restore(&self.catch_all, &[]);
         }
         let mut position = position;
         for _ in 0..count {
@@ -527,15 +530,15 @@ impl<E: Engine> Flows<E> {
             };
             let mut bypass = None;
             if let Some(eroute) = self.eroutes.get(&number) {
-                restore(&eroute.out.policies);
+                restore(&eroute.out.policies, &[]);
                 bypass = eroute.bypass;
             }
             if let Some(inflow) = self.inflows.get(&number) {
-                restore(&inflow.both.policies);
+                restore(&inflow.both.policies, &[]);
                 bypass = inflow.bypass;
             }
             if let Some(bypass) = bypass.and_then(|bypass| self.bypasses.get(&bypass)) {
-                restore(&bypass.policies);
+                restore(&[], &bypass.policies);
             }
             position = number + 1;
         }
@@ -545,8 +548,8 @@ impl<E: Engine> Flows<E> {
 
     /// Takes out what [`Flows::clear_some`] leaves of a namespace that ends.
     pub fn end(&mut self, engine: &E) {
-        while let Some(policy) = self.catch_all.pop() {
-            engine.policy_delete(&policy);
+        while let Some(placed) = self.catch_all.pop() {
+            engine.policy_delete(&placed.policy);
         }
     }
 

@@ -16,6 +16,7 @@ pub use self::reading::Reading;
 use crate::{
     flows::Listed,
     klips_core::{
+        interface::Interface,
         pfkey::{
             algorithm::{
                 self,
@@ -59,6 +60,14 @@ pub enum Listing {
     PfKeySupported,
     /// `/proc/net/ipsec/eroute/all`: a line for each eroute.
     Eroute,
+    /// `/proc/net/ipsec/tncfg`: a line for each interface in use.
+    Tncfg,
+    /// `/proc/net/ipsec/natt`: which encapsulation for NAT there is.
+    NatT,
+    /// `/proc/net/ipsec/stats/trap_count`: how many packets have met a trap.
+    TrapCount,
+    /// `/proc/net/ipsec/stats/trap_sendcount`: how many of them key daemons were told of.
+    TrapSendCount,
 }
 
 /// Version of the module, of the tools and of the documents.
@@ -97,7 +106,7 @@ pub enum End {
 
 impl Listing {
     /// All files, in order.
-    pub const ALL: [Listing; 8] = [
+    pub const ALL: [Listing; 12] = [
         Listing::SpiGrp,
         Listing::Spi,
         Listing::Version,
@@ -106,6 +115,10 @@ impl Listing {
         Listing::PfKeyRegistered,
         Listing::PfKeySupported,
         Listing::Eroute,
+        Listing::Tncfg,
+        Listing::NatT,
+        Listing::TrapCount,
+        Listing::TrapSendCount,
     ];
 
     /// Fills a page with the lines from `position` on: as many as fit, and no more than [`STEPS`],
@@ -159,7 +172,13 @@ impl Listing {
             Listing::Eroute => state.flows.next_number(),
             Listing::PfKey => state.listeners.next_number(),
             Listing::PfKeyRegistered => 1 + state.listeners.next_number() * SA_TYPES,
-            Listing::Version | Listing::KlipsDebug | Listing::PfKeySupported => u64::MAX,
+            Listing::Version
+            | Listing::KlipsDebug
+            | Listing::PfKeySupported
+            | Listing::Tncfg
+            | Listing::NatT
+            | Listing::TrapCount
+            | Listing::TrapSendCount => u64::MAX,
         }
     }
 
@@ -229,9 +248,15 @@ impl Listing {
                 };
                 Some(writeln!(out, "{line}").map(|()| number + 1))
             }
-            Listing::Version => {
-                let () = (position == 0).then_some(())?;
-                Some(writeln!(out, "Klips version: {VERSION}").map(|()| 1))
+            Listing::Version => only_line(position, out, format_args!("Klips version: {VERSION}")),
+            Listing::Tncfg => tncfg(host, state, position, out),
+            // The numbers of KLIPS: that of ports 4500, with non-ESP markers (RFC 3948), is 2.
+            Listing::NatT => only_line(position, out, format_args!("2")),
+            Listing::TrapCount => {
+                only_line(position, out, format_args!("{:08x}", state.traps.caught))
+            }
+            Listing::TrapSendCount => {
+                only_line(position, out, format_args!("{:08x}", state.traps.told))
             }
             Listing::KlipsDebug => {
                 let part = *Masks::SHOWN.get(usize::try_from(position).ok()?)?;
@@ -244,6 +269,40 @@ impl Listing {
             Listing::PfKeySupported => pf_key_supported(position, out),
         }
     }
+}
+
+/// The line of a file that has one.
+fn only_line(
+    position: u64,
+    out: &mut impl fmt::Write,
+    line: fmt::Arguments<'_>,
+) -> Option<Result<u64, fmt::Error>> {
+    let () = (position == 0).then_some(())?;
+    Some(writeln!(out, "{line}").map(|()| 1))
+}
+
+/// An interface, what is below it, and how long the packets may be that each takes (reference 6.4).
+fn tncfg<H: Host>(
+    host: &H,
+    state: &State<H>,
+    position: u64,
+    out: &mut impl fmt::Write,
+) -> Option<Result<u64, fmt::Error>> {
+    let is_used = |it: &Interface| state.flows.interfaces.get(*it) != 0;
+    let mut rest = Interface::all().skip_while(|it| (it.number() as u64) < position);
+    let interface = rest.find(is_used)?;
+    let attached = host.attached(state.flows.interfaces.get(interface));
+    let written = match attached.physical() {
+        Some(physical) => writeln!(
+            out,
+            "{interface} -> {physical} mtu={}({}) -> {}",
+            attached.mtu,
+            attached.mtu.min(attached.physical_mtu),
+            attached.physical_mtu,
+        ),
+        None => writeln!(out, "{interface} -> NULL mtu=0(0) -> 0"),
+    };
+    Some(written.map(|()| interface.number() as u64 + 1))
 }
 
 /// What goes from line to line: finding each SA anew would cost more than its text.

@@ -17,6 +17,7 @@ mod flush;
 mod get;
 mod getspi;
 mod grpsa;
+mod plumbif;
 mod promisc;
 mod register;
 mod spec;
@@ -79,7 +80,7 @@ pub fn submit<H: Host>(host: &H, sender: SocketId, bytes: &[u8]) -> Result<(), E
     // These are answered to the sender alone, and wait for nobody.
     let is_private = matches!(
         header.msg_type,
-        MsgType::Get | MsgType::Dump | MsgType::Promisc
+        MsgType::Get | MsgType::Dump | MsgType::Promisc | MsgType::PlumbIf | MsgType::UnplumbIf
     );
     post::tell(host, !is_private || result.is_err());
     result.map_err(|refusal| refusal.errno)
@@ -114,8 +115,7 @@ fn dispatch<H: Host>(host: &H, sender: SocketId, message: &Message<'_>) -> Resul
         MsgType::Debug => debug::debug(host, message),
         MsgType::AddFlow => addflow::add_flow(host, message),
         MsgType::DelFlow => delflow::del_flow(host, message),
-        // There are no interfaces.
-        MsgType::PlumbIf | MsgType::UnplumbIf => Err(Errno::EOPNOTSUPP.into()),
+        MsgType::PlumbIf | MsgType::UnplumbIf => plumbif::plumb_if(host, sender, message),
         // The kernel's own, and nobody's.
         MsgType::NatTNewMapping | MsgType::PChange => Err(Errno::EINVAL.into()),
     }

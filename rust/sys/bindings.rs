@@ -88,6 +88,7 @@ pub(super) struct klips_xfrm_sa {
     pub(super) original: [u8_; 16usize],
     pub(super) spi: u32_,
     pub(super) reqid: u32_,
+    pub(super) if_id: u32_,
     pub(super) family: u16_,
     pub(super) encap: u16_,
     pub(super) sport: u16_,
@@ -116,6 +117,7 @@ pub(super) struct klips_xfrm_flow {
     pub(super) src: [u8_; 16usize],
     pub(super) dst: [u8_; 16usize],
     pub(super) priority: u32_,
+    pub(super) if_id: u32_,
     pub(super) family: u16_,
     pub(super) sport: u16_,
     pub(super) dport: u16_,
@@ -177,10 +179,18 @@ pub(super) struct klips_xfrm_mapping {
 pub(super) struct klips_xfrm_policy {
     _unused: [u8; 0],
 }
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub(super) struct klips_attached {
+    pub(super) physical: [ffi::c_char; 16usize],
+    pub(super) mtu: u32_,
+    pub(super) physical_mtu: u32_,
+}
 unsafe extern "C" {
     pub(super) fn klips_netns_register() -> ffi::c_int;
     pub(super) fn klips_netns_unregister();
     pub(super) fn klips_netns_work_after(net: *mut net, jiffies: ffi::c_ulong);
+    pub(super) fn klips_netns_interfaces_after(net: *mut net, jiffies: ffi::c_ulong);
     pub(super) fn klips_netns_is_local_v4(net: *mut net, address: *const u8_) -> bool;
     pub(super) fn klips_netns_is_local_v6(net: *mut net, address: *const u8_) -> bool;
     pub(super) static mut klips_max_sas: ffi::c_uint;
@@ -191,6 +201,7 @@ unsafe extern "C" {
     pub(super) fn klips_netns_new(net: *mut net) -> *mut ffi::c_void;
     pub(super) fn klips_netns_free(state: *mut ffi::c_void);
     pub(super) fn klips_netns_work(state: *mut ffi::c_void);
+    pub(super) fn klips_netns_interfaces(state: *mut ffi::c_void);
     pub(super) fn klips_socket_register() -> ffi::c_int;
     pub(super) fn klips_socket_unregister();
     pub(super) fn klips_socket_hold(sk: *mut sock);
@@ -248,6 +259,8 @@ unsafe extern "C" {
     pub(super) fn klips_proc_open(file: *mut file, data: *mut ffi::c_void) -> ffi::c_int;
     pub(super) fn klips_xfrm_register() -> ffi::c_int;
     pub(super) fn klips_xfrm_unregister();
+    pub(super) fn klips_interface_register() -> ffi::c_int;
+    pub(super) fn klips_interface_unregister();
     pub(super) fn klips_xfrm_hold(net: *mut net);
     pub(super) fn klips_xfrm_release(net: *mut net);
     pub(super) fn klips_xfrm_state_new(
@@ -268,6 +281,18 @@ unsafe extern "C" {
         spi: u32_,
         proto: u8_,
     ) -> s64;
+    pub(super) fn klips_interface_find(net: *mut net, number: u32_, if_id: u32_) -> u32_;
+    pub(super) fn klips_interface_is_end(
+        net: *mut net,
+        ifindex: u32_,
+        family: u16_,
+        address: *const u8_,
+    ) -> bool;
+    pub(super) fn klips_interface_attached(
+        net: *mut net,
+        ifindex: u32_,
+        attached: *mut klips_attached,
+    );
     pub(super) fn klips_xfrm_policy_new(
         net: *mut net,
         flow: *const klips_xfrm_flow,

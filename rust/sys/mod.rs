@@ -47,7 +47,8 @@ use declared;
 ///
 /// # Invariants
 ///
-/// `klips_netns_register` and then `klips_socket_register` have succeeded, and have not been undone.
+/// `klips_netns_register`, `klips_interface_register` and `klips_socket_register` have succeeded, in this
+/// order, and have not been undone.
 pub struct Registration {
     /// Dropped last, when no namespace uses it any more.
     _xfrm: xfrm::Registration,
@@ -59,13 +60,21 @@ impl Registration {
         let xfrm = xfrm::Registration::new()?;
         // SAFETY: Called once, when the module is loaded: there is no other `Registration`.
         to_result(unsafe { bindings::klips_netns_register() })?;
-        // Last, for from here on there can be sockets.
         // SAFETY: As above; each namespace has its state now.
-        to_result(unsafe { bindings::klips_socket_register() }).inspect_err(|_| {
-            // SAFETY: It has been registered, and there are no sockets.
+        to_result(unsafe { bindings::klips_interface_register() }).inspect_err(|_| {
+            // SAFETY: It has been registered, and nothing else has.
             unsafe { bindings::klips_netns_unregister() }
         })?;
-        // INVARIANT: Both have just succeeded.
+        // Last, for from here on there can be sockets.
+        // SAFETY: As above.
+        to_result(unsafe { bindings::klips_socket_register() }).inspect_err(|_| {
+            // SAFETY: They have been registered, and there are no sockets.
+            unsafe {
+                bindings::klips_interface_unregister();
+                bindings::klips_netns_unregister();
+            }
+        })?;
+        // INVARIANT: All have just succeeded.
         Ok(Registration { _xfrm: xfrm })
     }
 }
@@ -75,6 +84,9 @@ impl Drop for Registration {
         // SAFETY: By the type invariant it is registered. There are no sockets, for each of them
         // holds the module.
         unsafe { bindings::klips_socket_unregister() };
+        // SAFETY: By the type invariant it is registered. It asks for work in namespaces, which ends
+        // with them.
+        unsafe { bindings::klips_interface_unregister() };
         // SAFETY: By the type invariant they are registered, and there can't be sockets any more.
         unsafe { bindings::klips_netns_unregister() };
     }

@@ -33,6 +33,7 @@ struct klips_netns {
 	/* Owned by Rust. */
 	void *state;
 	struct delayed_work work;
+	struct delayed_work interfaces;
 };
 
 static unsigned int klips_netns_id __read_mostly;
@@ -90,11 +91,30 @@ static void klips_netns_do_work(struct work_struct *work)
 	klips_netns_work(container_of(to_delayed_work(work), struct klips_netns, work)->state);
 }
 
+void klips_netns_interfaces_after(struct net *net, unsigned long jiffies)
+{
+	struct delayed_work *work = &klips_netns(net)->interfaces;
+
+	if (jiffies)
+		queue_delayed_work(system_dfl_wq, work, jiffies);
+	else
+		mod_delayed_work(system_dfl_wq, work, 0);
+}
+
+static void klips_netns_do_interfaces(struct work_struct *work)
+{
+	struct klips_netns *netns = container_of(to_delayed_work(work), struct klips_netns,
+						 interfaces);
+
+	klips_netns_interfaces(netns->state);
+}
+
 static int __net_init klips_netns_init(struct net *net)
 {
 	struct klips_netns *netns = klips_netns(net);
 
 	INIT_DELAYED_WORK(&netns->work, klips_netns_do_work);
+	INIT_DELAYED_WORK(&netns->interfaces, klips_netns_do_interfaces);
 	netns->state = klips_netns_new(net);
 	if (!netns->state)
 		return -ENOMEM;
@@ -107,6 +127,7 @@ static void __net_exit klips_netns_exit(struct net *net)
 	struct klips_netns *netns = klips_netns(net);
 
 	klips_xfrm_net_stop(net);
+	cancel_delayed_work_sync(&netns->interfaces);
 	cancel_delayed_work_sync(&netns->work);
 	klips_netns_free(netns->state);
 }

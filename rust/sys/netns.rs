@@ -11,6 +11,7 @@ use super::{
 use crate::{
     change,
     netns::{
+        Attached,
         Clock,
         Host,
         Limits,
@@ -200,6 +201,25 @@ impl Host for Net {
         }
     }
 
+    fn look_at_interfaces_later(&self) {
+        // SAFETY: As for `wake_at`.
+        unsafe {
+            bindings::klips_netns_interfaces_after(self.net.as_ptr(), msecs_to_jiffies(1000));
+        }
+    }
+
+    fn attached(&self, ifindex: u32) -> Attached {
+        let mut raw = bindings::klips_attached::default();
+        // SAFETY: The namespace is valid by the type invariant; `raw` may be written to.
+        unsafe { bindings::klips_interface_attached(self.net.as_ptr(), ifindex, &mut raw) };
+        Attached {
+            // CAST: the same bytes.
+            physical: raw.physical.map(|byte| byte as u8),
+            mtu: raw.mtu,
+            physical_mtu: raw.physical_mtu,
+        }
+    }
+
     fn is_local(&self, ip: IpAddr) -> bool {
         let net = self.net.as_ptr();
         match ip {
@@ -278,7 +298,7 @@ pub(super) unsafe fn borrow<'a>(state: *mut c_void) -> &'a Net {
     &namespace.net
 }
 
-declared!(klips_netns_new klips_netns_free klips_netns_work);
+declared!(klips_netns_new klips_netns_free klips_netns_work klips_netns_interfaces);
 
 /// Makes the state of a network namespace, and its files. Null without memory.
 ///
@@ -323,4 +343,15 @@ unsafe extern "C" fn klips_netns_free(state: *mut c_void) {
 unsafe extern "C" fn klips_netns_work(state: *mut c_void) {
     // SAFETY: The work of a namespace is cancelled before its state is freed.
     request::expire_due(unsafe { borrow(state) });
+}
+
+/// Interfaces may have gone.
+///
+/// # Safety
+///
+/// As for [`klips_netns_work`].
+#[no_mangle]
+unsafe extern "C" fn klips_netns_interfaces(state: *mut c_void) {
+    // SAFETY: As for `klips_netns_work`.
+    change::interfaces_changed(unsafe { borrow(state) });
 }

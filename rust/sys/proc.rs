@@ -85,6 +85,35 @@ const ENTRIES: [Entry; Listing::ALL.len()] = [
         link: Some((c"ipsec_eroute", c"ipsec/eroute/all")),
     },
     Entry {
+        listing: Listing::Tncfg,
+        place: Place::Folder,
+        name: c"tncfg",
+        mode: 0o400,
+        link: Some((c"ipsec_tncfg", c"ipsec/tncfg")),
+    },
+    Entry {
+        listing: Listing::NatT,
+        place: Place::Folder,
+        name: c"natt",
+        mode: 0o400,
+        link: None,
+    },
+    Entry {
+        listing: Listing::TrapCount,
+        place: Place::Below(c"stats"),
+        name: c"trap_count",
+        mode: 0o400,
+        link: None,
+    },
+    Entry {
+        listing: Listing::TrapSendCount,
+        // In the folder of the one before.
+        place: Place::Folder,
+        name: c"stats/trap_sendcount",
+        mode: 0o400,
+        link: None,
+    },
+    Entry {
         listing: Listing::Version,
         place: Place::Folder,
         name: c"version",

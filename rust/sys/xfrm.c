@@ -239,6 +239,7 @@ struct xfrm_state *klips_xfrm_state_new(struct net *net, const struct klips_xfrm
 	x->props.family = sa->family;
 	x->props.mode = sa->mode;
 	x->props.reqid = sa->reqid;
+	x->if_id = sa->if_id;
 	/* No family in its selector: what is inside, or inside of that, may be of the other. */
 	if (sa->hide_dscp)
 		x->props.extra_flags |= XFRM_SA_XFLAG_DONT_ENCAP_DSCP;
@@ -472,6 +473,7 @@ static struct xfrm_policy *klips_policy_alloc(struct net *net, const struct klip
 		return NULL;
 	xp->family = flow->family;
 	xp->priority = flow->priority;
+	xp->if_id = flow->if_id;
 	xp->action = action;
 	xp->selector.family = flow->family;
 	klips_set_address(&xp->selector.saddr, flow->src);
@@ -589,6 +591,7 @@ static struct xfrm_policy *klips_policy_copy(const struct xfrm_policy *old)
 		return NULL;
 	xp->family = old->family;
 	xp->priority = old->priority;
+	xp->if_id = old->if_id;
 	xp->action = old->action;
 	xp->selector = old->selector;
 	xp->lft = old->lft;

@@ -5,6 +5,8 @@
 
 use super::bindings::{
     self,
+    klips_interface_find,
+    klips_interface_is_end,
     klips_xfrm_accept_acquires,
     klips_xfrm_acquire as RawAcquire,
     klips_xfrm_algorithm as RawAlgorithm,
@@ -68,6 +70,10 @@ use crate::{
         fold::{
             Mode,
             Transform, //
+        },
+        interface::{
+            Interface,
+            NO_INTERFACE, //
         },
         said::{
             Proto,
@@ -219,6 +225,7 @@ impl RawSa {
             original: raw_address(original),
             spi: spec.spi,
             reqid: spec.reqid,
+            if_id: spec.if_id,
             family: raw_family(spec.dst),
             encap: encap.kind.into(),
             sport: encap.sport,
@@ -278,6 +285,7 @@ impl From<&PolicySpec> for RawFlow {
             src: raw_address(selector.src.address()),
             dst: raw_address(selector.dst.address()),
             priority: spec.priority,
+            if_id: spec.if_id,
             family: raw_family(selector.dst.address()),
             sport: selector.sport,
             dport: selector.dport,
@@ -461,6 +469,7 @@ impl Xfrm {
             src: dst,
             dst,
             reqid: bindings::KLIPS_XFRM_REQID,
+            if_id: NO_INTERFACE,
             replay: 0,
             algorithms: *algorithms,
             key_auth: key(names.auth),
@@ -601,6 +610,25 @@ impl Engine for Xfrm {
     fn policy_replace(&self, old: &XfrmPolicy, new: &XfrmPolicy) {
         // SAFETY: Both are valid by their invariant; as for `policy_insert`.
         unsafe { klips_xfrm_policy_replace(old.0.as_ptr(), new.0.as_ptr()) };
+    }
+
+    fn find_interface(&self, interface: Interface) -> Result<u32, Errno> {
+        // CAST: there are 64.
+        let number = interface.number() as u32;
+        // SAFETY: The namespace is valid by the type invariant.
+        let ifindex =
+            unsafe { klips_interface_find(self.net.as_ptr(), number, interface.if_id()) };
+        if ifindex == 0 {
+            Err(Errno::ENODEV)
+        } else {
+            Ok(ifindex)
+        }
+    }
+
+    fn is_end_of(&self, ifindex: u32, own: IpAddr) -> bool {
+        let (family, address) = (raw_family(own), raw_address(own));
+        // SAFETY: The namespace is valid by the type invariant, and the address has 16 bytes.
+        unsafe { klips_interface_is_end(self.net.as_ptr(), ifindex, family, address.as_ptr()) }
     }
 
     fn policy_block(&self, policy: &XfrmPolicy) {

@@ -435,6 +435,12 @@ fn host_with_all() -> TestHost {
         host.write_from(socket, &message(msg::REGISTER, satype, &[]))
             .unwrap();
     }
+    for number in [0, 12] {
+        host.engine.add_interface(number, 7, &[]);
+        let [low, high] = (49152 + number as u16).to_le_bytes();
+        let interface = extension(ext::PLUMBIF, &[low, high, 0, 0]);
+        host.set_up(&message(msg::PLUMBIF, 0, &[interface]));
+    }
     host.drain();
     host
 }

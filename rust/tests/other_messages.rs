@@ -1028,7 +1028,7 @@ fn flows_of_wrong_form_are_refused() {
 }
 
 #[test]
-fn interfaces_of_right_form_are_eopnotsupp_and_others_einval() {
+fn mast_interfaces_are_eopnotsupp_and_what_is_malformed_einval() {
     let host = TestHost::new();
     for msg_type in [msg::PLUMBIF, msg::UNPLUMBIF] {
         let plumbif = extension(ext::PLUMBIF, &[1, 0, 0, 0]);

@@ -341,6 +341,15 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Number of an interface.
+    pub fn ifnum(&mut self, ifnum: u16) {
+        self.put(&wire::PlumbIf {
+            header: sized::<wire::PlumbIf>(Ext::PlumbIf),
+            ifnum: ifnum.into(),
+            reserved: 0.into(),
+        });
+    }
+
     /// SAs to be grouped with the message's own.
     pub fn group(&mut self, group: &GroupList) {
         let count = group.iter().count();

@@ -351,6 +351,11 @@ impl<'a> Message<'a> {
         Some(self.get::<wire::NatTPort>(ext)?.port.get())
     }
 
+    /// Number of an interface.
+    pub fn ifnum(&self) -> Option<u16> {
+        Some(self.get::<wire::PlumbIf>(Ext::PlumbIf)?.ifnum.get())
+    }
+
     /// The range of SPIs.
     pub fn spi_range(&self) -> Option<core::ops::RangeInclusive<u32>> {
         let range = self.get::<wire::SpiRange>(Ext::SpiRange)?;

@@ -10,6 +10,7 @@ use klips::{
     errno::Errno,
     klips_core::{
         fold::{Mode, Transform},
+        interface::Interface,
         said::{Proto, Said},
         selector::{PRIORITY_BASE, Packet, Selector},
         xfrm::{
@@ -42,6 +43,8 @@ pub struct State {
     pub dst: IpAddr,
     /// Reqid.
     pub reqid: u32,
+    /// Of which interface's packets it is.
+    pub if_id: u32,
     /// Replay window.
     pub replay: u8,
     /// Both keys.
@@ -88,6 +91,8 @@ struct Tables {
     foreign_policies: HashSet<(Direction, Selector)>,
     /// Algorithms that the kernel lacks.
     lacking: HashSet<(u8, u8)>,
+    /// Interfaces, what they are known by, and the addresses of what is below them.
+    interfaces: BTreeMap<usize, (u32, Vec<IpAddr>)>,
     /// What was called.
     calls: Vec<String>,
     /// Whether anybody wants to be told what a %trap takes.
@@ -192,6 +197,18 @@ impl TestEngine {
     /// Any eroute may let its packets through as they are, for nobody knows what will be asked for.
     pub fn expect_all_clear(&self) {
         self.tables.borrow_mut().all_clear = true;
+    }
+
+    /// Somebody makes `ipsecN`, and this is known by `ifindex`; these are addresses of the one below it.
+    pub fn add_interface(&self, number: usize, ifindex: u32, addresses: &[IpAddr]) {
+        let mut tables = self.tables.borrow_mut();
+        let interface = (ifindex, addresses.to_vec());
+        tables.interfaces.insert(number, interface);
+    }
+
+    /// `ipsecN` goes.
+    pub fn remove_interface(&self, number: usize) {
+        self.tables.borrow_mut().interfaces.remove(&number);
     }
 
     /// Somebody else makes a state.
@@ -464,7 +481,7 @@ impl TestEngine {
             let policy = &tables.policies[number];
             let spec = &policy.spec;
             assert!(
-                seen.insert((spec.direction, spec.selector, is_first(spec))),
+                seen.insert((spec.direction, spec.if_id, spec.selector, is_first(spec))),
                 "two policies: {}",
                 describe_policy(policy)
             );
@@ -495,7 +512,9 @@ impl TestEngine {
                     continue;
                 }
                 assert!(
-                    states.iter().any(|state| answers(state, template)),
+                    states
+                        .iter()
+                        .any(|state| state.if_id == spec.if_id && answers(state, template)),
                     "a template without a state: {}\n{:?}",
                     describe_policy(policy),
                     tables.calls,
@@ -581,7 +600,13 @@ pub fn describe_state(state: &State) -> String {
         state.src,
         state.dst,
         state.reqid
-    )
+    ) + &describe_if_id(state.if_id)
+}
+
+/// ` ipsec0` of what belongs to that.
+fn describe_if_id(if_id: u32) -> String {
+    let interface = Interface::all().find(|interface| interface.if_id() == if_id);
+    interface.map_or(String::new(), |interface| format!(" {interface}"))
 }
 
 /// `out 10.1.0.0/24>10.2.0.0/24 allow esp/tunnel reqid 0x80000001, ah/transport …`.
@@ -598,6 +623,7 @@ pub fn describe_policy(policy: &Policy) -> String {
     if selector.proto != 0 {
         let _ = write!(text, " proto {}", selector.proto);
     }
+    text += &describe_if_id(spec.if_id);
     text += match spec.action {
         Action::Allow => " allow",
         Action::Block => return text + " block",
@@ -658,6 +684,7 @@ impl Engine for TestEngine {
             src: spec.src,
             dst: spec.dst,
             reqid: spec.reqid,
+            if_id: spec.if_id,
             replay: spec.replay,
             keys: [spec.key_auth, spec.key_encrypt].map(|key| key.bytes.to_vec()),
             encapsulation: spec.encapsulation,
@@ -769,7 +796,7 @@ impl Engine for TestEngine {
         let mut tables = self.tables.borrow_mut();
         let key = |policy: &Policy| {
             let spec = &policy.spec;
-            (spec.direction, spec.selector, spec.priority)
+            (spec.direction, spec.if_id, spec.selector, spec.priority)
         };
         let (before, after) = (&tables.policies[&old.number], &tables.policies[&new.number]);
         assert_eq!(key(before), key(after), "in the place of the other");
@@ -777,6 +804,18 @@ impl Engine for TestEngine {
         assert!(is_there || tables.missing_policies.contains(&old.number));
         drop(tables);
         self.take_over(new.number, is_there);
+    }
+
+    fn find_interface(&self, interface: Interface) -> Result<u32, Errno> {
+        let tables = self.tables.borrow();
+        let found = tables.interfaces.get(&interface.number());
+        found.map(|(ifindex, _)| *ifindex).ok_or(Errno::ENODEV)
+    }
+
+    fn is_end_of(&self, ifindex: u32, own: IpAddr) -> bool {
+        let tables = self.tables.borrow();
+        let mut interfaces = tables.interfaces.values();
+        interfaces.any(|(is, addresses)| *is == ifindex && addresses.contains(&own))
     }
 
     fn policy_block(&self, policy: &Handle) {

@@ -8,7 +8,7 @@ use klips::{
     errno::Errno,
     listing::{End, Listing, Page},
     memory::{self, OutOfMemory},
-    netns::{Clock, Host, State},
+    netns::{Attached, Clock, Host, State},
     pfkey::{Header, MsgType},
     post::{Awaited, Delivery, Post, SocketId, SocketInfo},
     request,
@@ -68,6 +68,10 @@ pub struct TestHost {
     pub logged: RefCell<Vec<String>>,
     /// Addresses of this host.
     pub local: RefCell<Vec<IpAddr>>,
+    /// Whether interfaces are to be looked at again.
+    pub look_at_interfaces: Cell<bool>,
+    /// What is below every interface.
+    pub attached: Cell<Attached>,
     /// The time.
     pub clock: Cell<Moment>,
     /// What room for messages is full of before they are written.
@@ -132,6 +136,8 @@ impl TestHost {
             traced: Cell::new(false),
             logged: RefCell::default(),
             local: RefCell::default(),
+            look_at_interfaces: Cell::new(false),
+            attached: Cell::default(),
             clock: Cell::new(Moment {
                 real: 1_000_000_000,
                 boot: 1000,
@@ -414,6 +420,14 @@ impl Host for TestHost {
 
     fn log(&self, line: fmt::Arguments<'_>) {
         self.logged.borrow_mut().push(line.to_string());
+    }
+
+    fn look_at_interfaces_later(&self) {
+        self.look_at_interfaces.set(true);
+    }
+
+    fn attached(&self, _ifindex: u32) -> Attached {
+        self.attached.get()
     }
 
     fn is_local(&self, ip: IpAddr) -> bool {
