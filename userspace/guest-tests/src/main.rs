@@ -20,6 +20,7 @@ mod events;
 mod fuzz;
 mod golden;
 mod helper;
+mod interfaces;
 mod invariants;
 mod keys;
 mod kinds;
@@ -74,6 +75,7 @@ fn tests() -> Vec<Test> {
     tests.extend(events::all());
     tests.extend(shunts::all());
     tests.extend(daemon::all());
+    tests.extend(interfaces::all());
     tests.extend(messages::waiting());
     tests.extend(leaks::waiting());
     tests.extend(spigrp_tool::waiting());

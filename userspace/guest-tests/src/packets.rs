@@ -571,7 +571,8 @@ fn a5_a_chain_of_six_states_is_refused_as_an_eroute() -> Result<()> {
 }
 
 /// The manual's three SAs for what comes in.
-fn inbound_sas() -> [Said; 3] {
+/// A chain for what comes from the other gateway.
+pub fn inbound_sas() -> [Said; 3] {
     ["tun.313", "esp.315", "ah.316"].map(|name| said(&format!("{name}@10.0.0.1")))
 }
 

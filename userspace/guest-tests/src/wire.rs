@@ -83,7 +83,7 @@ impl Space {
     }
 
     /// Its name for `ip link add … netns`.
-    fn path(&self) -> String {
+    pub fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
     }
 
@@ -318,6 +318,12 @@ impl Packets {
     fn parse(pcap: Vec<u8>) -> Result<Self> {
         const MAGIC: [u8; 4] = 0xa1b2_c3d4_u32.to_le_bytes();
         ensure!(pcap.starts_with(&MAGIC), "no pcap file");
+        // The last field of the header: Ethernet (1), or packets without anything in front (101).
+        let link_len = match pcap.get(20) {
+            Some(1) => 14,
+            Some(101) => 0,
+            other => bail!("frames of kind {other:?}"),
+        };
         let mut packets = Vec::new();
         let mut rest = pcap.get(24..).context("a pcap file that is cut short")?;
         while !rest.is_empty() {
@@ -328,9 +334,9 @@ impl Packets {
                 .context("a frame that is cut short")?;
             rest = &rest[16 + len..];
             // Ethernet: two addresses and the type.
-            let (link, packet) = frame.split_at_checked(14).context("a short frame")?;
+            let (link, packet) = frame.split_at_checked(link_len).context("a short frame")?;
             // What IPv6 says about groups of listeners on a link carries nothing of anybody's.
-            let is_ip = matches!(link[12..], [0x08, 0x00] | [0x86, 0xdd]);
+            let is_ip = link.is_empty() || matches!(link[12..], [0x08, 0x00] | [0x86, 0xdd]);
             let goes_far = |(_, dst, _): (_, String, _)| !dst.starts_with("ff02:");
             if is_ip && header(packet).is_none_or(goes_far) {
                 packets.push(packet.to_vec());

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Interfaces: packets that are routed to `ipsecN`, and what becomes of them when that goes.
+
+use crate::{
+    ktap::Test,
+    packets::{
+        ask, eroute, expect_refused, flow, inbound_sas, inflow, join_up, make_group, make_inbound,
+        proto, send_through, set_up_peer,
+    },
+    support::{manual_sas, proc_net},
+    tests,
+    wire::{Capture, Family, Gateways, Space, V4, V6, expect_pings, ping},
+};
+use anyhow::{Context, Result, ensure};
+use klips::{errno::Errno, klips_core::interface::Interface, said::Said};
+use model::wire::{self, ext, extension, flag, message, msg};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+/// All of them.
+pub fn all() -> Vec<Test> {
+    tests![
+        a24_cleartext_is_on_the_interface_and_protected_packets_on_the_wire,
+        interfaces_have_to_be_there,
+        several_interfaces_share_the_eroutes_by_address,
+        nothing_leaves_in_clear_when_an_interface_is_taken_out_of_use,
+        an_interface_that_somebody_removes_renames_or_moves_is_forgotten,
+        forwarded_packets_go_through_an_interface,
+        shunts_hold_at_an_interface,
+    ]
+}
+
+/// ICMP.
+const ICMP: u8 = 1;
+
+/// X_PLUMBIF or X_UNPLUMBIF of `ipsecN`.
+fn plumb(msg_type: u8, number: u64) -> Vec<u8> {
+    let interface = Interface::from_number(number).expect("one that there may be");
+    let [low, high] = interface.ifnum().to_le_bytes();
+    message(msg_type, 0, &[extension(ext::PLUMBIF, &[low, high, 0, 0])])
+}
+
+/// Makes `ipsecN` above another interface, with its address, and has it used.
+fn attach(space: &Space, number: u64, physical: &str, family: Family) -> Result<()> {
+    let if_id = Interface::from_number(number)
+        .expect("one that there may be")
+        .if_id();
+    let (own, bits) = (family.outer.0, family.bits);
+    space.run(&format!(
+        "ip link add ipsec{number} type xfrm dev {physical} if_id {if_id}"
+    ))?;
+    space.run(&format!("ip link set ipsec{number} addrgenmode none up"))?;
+    space.run(&format!("ip addr add {own}/{bits} dev ipsec{number}"))?;
+    ask(&plumb(msg::PLUMBIF, number))
+}
+
+/// Has what is for the network behind the other gateway go to an interface.
+fn route_to(space: &Space, interface: &str, family: Family) -> Result<()> {
+    let (here, there) = family.inner;
+    space.run(&format!(
+        "ip route replace {there} dev {interface} src {here}"
+    ))?;
+    Ok(())
+}
+
+/// Has it go to the other gateway by itself.
+fn route_around(space: &Space, family: Family) -> Result<()> {
+    let (here, there) = family.inner;
+    let via = family.outer.1;
+    space.run(&format!("ip route replace {there} via {via} src {here}"))?;
+    Ok(())
+}
+
+/// What comes from the other gateway, in the family's addresses.
+fn sas_in(family: Family) -> Vec<Said> {
+    let dst = family.outer.0.parse().expect("an address");
+    inbound_sas()
+        .iter()
+        .map(|said| Said { dst, ..*said })
+        .collect()
+}
+
+/// What goes to it.
+fn sas_out(family: Family) -> Vec<Said> {
+    let dst = family.outer.1.parse().expect("an address");
+    manual_sas()
+        .iter()
+        .map(|said| Said { dst, ..*said })
+        .collect()
+}
+
+/// Both ways through groups: eroute and inflow on this side, `ip xfrm` on the other.
+fn both_ways(gateways: &Gateways, family: Family) -> Result<()> {
+    let (out, incoming) = (sas_out(family), sas_in(family));
+    let (here, there) = family.inner;
+    make_group(&out)?;
+    eroute(here, there, &out[0])?;
+    set_up_peer(gateways, family, family.inner, &out)?;
+    make_inbound(&incoming)?;
+    join_up(&incoming)?;
+    inflow(there, here, &incoming[0])?;
+    send_through(gateways, family, (there, here), &incoming)
+}
+
+fn tncfg() -> Result<String> {
+    proc_net("ipsec_tncfg")
+}
+
+/// Waits until nothing of klips's belongs to an interface any more.
+fn wait_until_forgotten(space: &Space) -> Result<()> {
+    let start = Instant::now();
+    while space.xfrm()?.contains("if_id") || !tncfg()?.is_empty() {
+        ensure!(
+            start.elapsed() < Duration::from_secs(30),
+            "{}",
+            space.xfrm()?
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+fn a24_cleartext_is_on_the_interface_and_protected_packets_on_the_wire() -> Result<()> {
+    for family in [V4, V6] {
+        let gateways = Gateways::new()?;
+        let a = &gateways.a;
+        let (here, there) = family.inner;
+        attach(a, 0, "w0", family)?;
+        ensure!(
+            tncfg()? == "ipsec0 -> w0 mtu=1500(1500) -> 1500\n",
+            "{}",
+            tncfg()?
+        );
+        both_ways(&gateways, family)?;
+        route_to(a, "ipsec0", family)?;
+        let (clear, wire) = (Capture::start(a, "ipsec0")?, gateways.capture()?);
+        expect_pings(a, here, there, 3)?;
+        // From the other side, the answers.
+        expect_pings(&gateways.b, there, here, 3)?;
+        let (clear, wire) = (clear.end()?, wire.end()?);
+        let icmp = if family.bits == 32 { ICMP } else { 58 };
+        ensure!(clear.len() == 6, "{:?}", clear.headers());
+        clear.expect_only(family.inner, &[icmp])?;
+        ensure!(wire.len() >= 6, "{:?}", wire.headers());
+        wire.expect_only(family.outer, &[proto::AH])?;
+        a.counters()?.expect(&[])?;
+        gateways.b.counters()?.expect(&[])?;
+        // What comes in by itself is not let in.
+        gateways.b.run("ip xfrm policy flush")?;
+        expect_pings(&gateways.b, there, here, 0)?;
+
+        // Routed around the interface it is no business of the eroute's.
+        route_around(a, family)?;
+        let (clear, wire) = (Capture::start(a, "ipsec0")?, gateways.capture()?);
+        ping(a, here, there, 3, 56)?;
+        let (clear, wire) = (clear.end()?, wire.end()?);
+        ensure!(clear.len() == 0, "{:?}", clear.headers());
+        wire.expect_only(family.inner, &[icmp])?;
+
+        // What no eroute is for does not leave an interface.
+        a.run(&format!("ip route add {} dev ipsec0", family.outer.1))?;
+        let wire = gateways.capture()?;
+        expect_pings(a, family.outer.0, family.outer.1, 0)?;
+        ensure!(wire.end()?.len() == 0, "what has no eroute leaves");
+        clean_up(a)?;
+    }
+    Ok(())
+}
+
+/// Leaves nothing to the test's next gateways.
+fn clean_up(space: &Space) -> Result<()> {
+    for request in [wire::clear_flows(), wire::flush(0)] {
+        crate::support::KeySocket::open()?
+            .write(&request)
+            .map_err(|errno| anyhow::anyhow!("{errno:?}"))?;
+    }
+    for link in ["ipsec0", "ipsec1", "w0", "w1"] {
+        // Not all are there.
+        space.output(&format!("ip link del {link}"))?;
+    }
+    wait_until_forgotten(space)?;
+    space.run("ip addr flush dev lo")?;
+    Ok(())
+}
+
+fn interfaces_have_to_be_there() -> Result<()> {
+    let space = Space::own()?;
+    expect_refused(&plumb(msg::PLUMBIF, 0), Errno::ENODEV)?;
+    // Of another kind, or with another number.
+    space.run("ip link add ipsec0 type dummy")?;
+    expect_refused(&plumb(msg::PLUMBIF, 0), Errno::ENODEV)?;
+    space.run("ip link del ipsec0")?;
+    space.run("ip link add ipsec0 type xfrm if_id 5")?;
+    expect_refused(&plumb(msg::PLUMBIF, 0), Errno::ENODEV)?;
+    space.run("ip link del ipsec0")?;
+    let if_id = Interface::from_number(0).context("the first")?.if_id();
+    space.run(&format!("ip link add ipsec0 type xfrm if_id {if_id}"))?;
+    ask(&plumb(msg::PLUMBIF, 0))?;
+    expect_refused(&plumb(msg::PLUMBIF, 0), Errno::EEXIST)?;
+    ensure!(tncfg()? == "ipsec0 -> NULL mtu=0(0) -> 0\n", "{}", tncfg()?);
+    ask(&plumb(msg::UNPLUMBIF, 0))?;
+    expect_refused(&plumb(msg::UNPLUMBIF, 0), Errno::ENODEV)?;
+    // Another namespace has its own.
+    ask(&plumb(msg::PLUMBIF, 0))?;
+    let other = Space::new()?;
+    other.within(|| expect_refused(&plumb(msg::UNPLUMBIF, 0), Errno::ENODEV))
+}
+
+/// Another pair of gateways' addresses.
+const SECOND: Family = Family {
+    outer: ("10.9.0.1", "10.9.0.2"),
+    inner: ("10.1.0.1", "10.3.0.2"),
+    bits: 32,
+};
+
+fn several_interfaces_share_the_eroutes_by_address() -> Result<()> {
+    let gateways = Gateways::new()?;
+    let (a, b) = (&gateways.a, &gateways.b);
+    crate::wire::join("w1", a, b)?;
+    for (space, own, other, last) in [
+        (a, SECOND.outer.0, SECOND.outer.1, 'b'),
+        (b, SECOND.outer.1, SECOND.outer.0, 'a'),
+    ] {
+        space.run(&format!("ip addr add {own}/24 dev w1"))?;
+        space.run(&format!(
+            "ip neigh replace {other} lladdr 02:00:00:00:00:0{last} dev w1 nud permanent"
+        ))?;
+    }
+    b.run(&format!("ip addr add {}/32 dev lo", SECOND.inner.1))?;
+    let first = sas_out(V4);
+    make_group(&first)?;
+    eroute(V4.inner.0, V4.inner.1, &first[0])?;
+    set_up_peer(&gateways, V4, V4.inner, &first)?;
+    let second = sas_out(SECOND);
+    for said in &second {
+        let request = wire::from_source(wire::add(*said), SECOND.outer.0);
+        ask(&request)?;
+    }
+    join_up(&second)?;
+    eroute(SECOND.inner.0, SECOND.inner.1, &second[0])?;
+    // Eroutes that were there before go to their interfaces, too.
+    attach(a, 0, "w0", V4)?;
+    attach(a, 1, "w1", SECOND)?;
+    ensure!(tncfg()?.lines().count() == 2, "{}", tncfg()?);
+    route_to(a, "ipsec0", V4)?;
+    route_to(a, "ipsec1", SECOND)?;
+    let captures = ["ipsec0", "ipsec1", "w0", "w1"].map(|wire| Capture::start(a, wire));
+    ping(a, V4.inner.0, V4.inner.1, 3, 56)?;
+    ping(a, SECOND.inner.0, SECOND.inner.1, 3, 56)?;
+    let packets: Result<Vec<_>> = captures.into_iter().map(|it| it?.end()).collect();
+    let packets = packets?;
+    packets[0].expect_only(V4.inner, &[ICMP])?;
+    packets[1].expect_only(SECOND.inner, &[ICMP])?;
+    packets[2].expect_only(V4.outer, &[proto::AH])?;
+    packets[3].expect_only(SECOND.outer, &[proto::AH])?;
+    for packets in &packets {
+        ensure!(packets.len() == 3, "{:?}", packets.headers());
+    }
+    // One that goes leaves the other as it is.
+    ask(&plumb(msg::UNPLUMBIF, 1))?;
+    let wire = gateways.capture()?;
+    expect_pings(a, V4.inner.0, V4.inner.1, 0).or_else(|_| Ok::<(), anyhow::Error>(()))?;
+    wire.end()?.expect_only(V4.outer, &[proto::AH])
+}
+
+fn nothing_leaves_in_clear_when_an_interface_is_taken_out_of_use() -> Result<()> {
+    let gateways = Gateways::new()?;
+    let a = &gateways.a;
+    let (here, there) = V4.inner;
+    both_ways(&gateways, V4)?;
+    let wire = gateways.capture()?;
+    let mut flood = a.start(&format!(
+        "ping -n -q -i 0.002 -c 3000 -W 1 -I {here} {there}"
+    ))?;
+    thread::sleep(Duration::from_millis(200));
+    for _ in 0..3 {
+        // Routes to it come after, and go before: else the packets are nobody's.
+        attach(a, 0, "w0", V4).and_then(|()| route_to(a, "ipsec0", V4))?;
+        thread::sleep(Duration::from_millis(200));
+        ask(&plumb(msg::UNPLUMBIF, 0))?;
+        a.run("ip link del ipsec0")?;
+        route_around(a, V4)?;
+        thread::sleep(Duration::from_millis(200));
+    }
+    flood.kill()?;
+    flood.wait()?;
+    let headers = wire.end()?.headers();
+    let (sealed, clear): (Vec<_>, Vec<_>) = headers.iter().partition(|it| it.2 == proto::AH);
+    ensure!(sealed.len() > 30, "{}", sealed.len());
+    // From attaching to routing, what is routed around the interface is in clear, as with KLIPS.
+    drop(clear);
+    let wire = gateways.capture()?;
+    expect_pings(a, here, there, 3)?;
+    wire.end()?.expect_only(V4.outer, &[proto::AH])
+}
+
+fn an_interface_that_somebody_removes_renames_or_moves_is_forgotten() -> Result<()> {
+    let other = Space::new()?;
+    let gateways = Gateways::new()?;
+    let a = &gateways.a;
+    let (here, there) = V4.inner;
+    both_ways(&gateways, V4)?;
+    let moved = format!("ip link set ipsec0 netns {}", other.path());
+    for line in [
+        "ip link del ipsec0",
+        "ip link set ipsec0 name other",
+        &moved,
+    ] {
+        attach(a, 0, "w0", V4)?;
+        route_to(a, "ipsec0", V4)?;
+        expect_pings(a, here, there, 3)?;
+        a.run(line)?;
+        wait_until_forgotten(a).with_context(|| line.to_owned())?;
+        route_around(a, V4)?;
+        let wire = gateways.capture()?;
+        expect_pings(a, here, there, 3).with_context(|| line.to_owned())?;
+        wire.end()?.expect_only(V4.outer, &[proto::AH])?;
+        // Not all are left.
+        a.output("ip link del other")?;
+    }
+    Ok(())
+}
+
+fn forwarded_packets_go_through_an_interface() -> Result<()> {
+    let gateways = Gateways::new()?;
+    let (a, c) = (&gateways.a, Space::new()?);
+    crate::wire::join("w1", a, &c)?;
+    a.run("ip addr add 10.1.1.1/24 dev w1")?;
+    c.run("ip addr add 10.1.1.3/24 dev w1")?;
+    c.run("ip route add default via 10.1.1.1")?;
+    gateways
+        .b
+        .run("ip route add 10.1.1.0/24 via 10.0.0.1 src 10.2.0.2")?;
+    a.within(|| Ok(std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")?))?;
+    let (from, to) = ("10.1.1.3", V4.inner.1);
+    attach(a, 0, "w0", V4)?;
+    let (out, incoming) = (sas_out(V4), sas_in(V4));
+    make_group(&out)?;
+    eroute(from, to, &out[0])?;
+    set_up_peer(&gateways, V4, (from, to), &out)?;
+    make_inbound(&incoming)?;
+    join_up(&incoming)?;
+    inflow(to, from, &incoming[0])?;
+    send_through(&gateways, V4, (to, from), &incoming)?;
+    a.run(&format!("ip route replace {to} dev ipsec0"))?;
+    let (clear, wire) = (Capture::start(a, "ipsec0")?, gateways.capture()?);
+    expect_pings(&c, from, to, 3)?;
+    let (clear, wire) = (clear.end()?, wire.end()?);
+    ensure!(clear.len() == 3, "{:?}", clear.headers());
+    clear.expect_only((from, to), &[ICMP])?;
+    wire.expect_only(V4.outer, &[proto::AH])
+}
+
+fn shunts_hold_at_an_interface() -> Result<()> {
+    let gateways = Gateways::new()?;
+    let a = &gateways.a;
+    let (here, there) = V4.inner;
+    attach(a, 0, "w0", V4)?;
+    both_ways(&gateways, V4)?;
+    route_to(a, "ipsec0", V4)?;
+    // A coarser one does not matter to what a finer eroute takes.
+    let coarse = wire::flow(("0.0.0.0/0", 0), ("0.0.0.0/0", 0), 0);
+    ask(&wire::add_flow(crate::support::said("%drop"), 0, &coarse))?;
+    expect_pings(a, here, there, 3)?;
+    // It is not for what is routed around the interface.
+    expect_pings(a, V4.outer.0, V4.outer.1, 3)?;
+    // In the eroute's place it takes its packets.
+    ask(&wire::add_flow(
+        crate::support::said("%drop"),
+        flag::REPLACE,
+        &flow(here, there),
+    ))?;
+    let wire = gateways.capture()?;
+    expect_pings(a, here, there, 0)?;
+    ensure!(wire.end()?.len() == 0, "what is dropped leaves");
+    Ok(())
+}
