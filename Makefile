@@ -24,7 +24,7 @@ test_module_dir := build/test-modules$(variant)
 bin_dir := build/bin
 programs = bench guest-tests ipsec vm
 # Other names of the program ipsec: itself beside another of that name, and its commands.
-links := klips $(foreach tool,spigrp spi eroute manual look verify pf_key klipsdebug,$(tool) ipsec_$(tool))
+links := klips $(foreach tool,spigrp spi eroute tncfg manual look verify pf_key klipsdebug,$(tool) ipsec_$(tool))
 ifneq ($(filter debian debian-%,$(CONFIG)),)
 # They have no drivers for the simpler computer that the other guests are.
 machine := --machine q35

@@ -27,7 +27,7 @@ begin() {
 	rm -rf "$kdir" "$bin" "$root"
 	mkdir -p "$kdir"/{include/config,include/generated,scripts/mod,rust,tools/objtool} "$bin" \
 		"$root"/{etc,proc,sys/module/module/parameters,sys/kernel/security}
-	config 'RUST=y' 'MODULES=y' 'NET=y' 'INET=y' 'XFRM=y' 'NET_KEY=m' 'XFRM_ALGO=m' 'IPV6=y' \
+	config 'RUST=y' 'MODULES=y' 'NET=y' 'INET=y' 'XFRM=y' 'NET_KEY=m' 'XFRM_ALGO=m' 'XFRM_INTERFACE=m' 'IPV6=y' \
 		INET{,6}_{ESP,AH,IPCOMP,XFRM_TUNNEL}=m 'OBJTOOL=y' 'CC_IS_CLANG=y' 'CLANG_VERSION=770102' \
 		'RUSTC_VERSION_TEXT="rustc 7.7.1 (of the kernel)"'
 	echo "$series.77-fake" >"$kdir/include/config/kernel.release"
@@ -78,7 +78,7 @@ gcc_kernel() {
 
 begin
 check "finds everything" doctor
-check "says so line by line" test "$(doctor | grep -c '^ok ')" -eq 25
+check "says so line by line" test "$(doctor | grep -c '^ok ')" -eq 26
 
 without "Linux $series" "that directory is 7.2.9, klips is for Linux $series only" write 7.2.9 "$kdir/include/config/kernel.release"
 without "Linux $series" "that directory is 7.30.1, klips is for Linux $series only" write 7.30.1 "$kdir/include/config/kernel.release"
@@ -97,6 +97,7 @@ for option in MODULES NET INET XFRM RUST; do
 done
 without "CONFIG_NET_KEY not built in" "CONFIG_NET_KEY=m" set_option NET_KEY y
 without "xfrm_algo, which klips.ko needs" "no CONFIG_XFRM_ALGO;" drop_option XFRM_ALGO
+without "xfrm interfaces, which ipsec tncfg makes" "no CONFIG_XFRM_INTERFACE;" drop_option XFRM_INTERFACE
 for option in ESP AH IPCOMP XFRM_TUNNEL; do
 	without "ESP, AH, IPComp and tunnels for IPv4" "no CONFIG_INET_$option;" drop_option INET_$option
 	without "ESP, AH, IPComp and tunnels for IPv6" "no CONFIG_INET6_$option;" drop_option INET6_$option

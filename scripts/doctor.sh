@@ -118,6 +118,8 @@ configuration() {
 		"af_key has the protocol family for itself, use a kernel with CONFIG_NET_KEY=m or without" is_not_built_in NET_KEY
 	want_options "xfrm_algo, which klips.ko needs" "use a kernel that has it, as all with IPsec do" XFRM_ALGO
 	want_protocols 4 INET_ESP INET_AH INET_IPCOMP INET_XFRM_TUNNEL
+	want_options "xfrm interfaces, which ipsec tncfg makes" "use a kernel that has them, built in or as a module" \
+		XFRM_INTERFACE
 	[[ -n $(unavailable IPV6) ]] || want_protocols 6 INET6_ESP INET6_AH INET6_IPCOMP INET6_XFRM_TUNNEL
 }
 

@@ -152,7 +152,7 @@ fn interfaces_are_listed_as_klips_does() {
         ..Attached::default()
     };
     attached.physical[..4].copy_from_slice(b"eth0");
-    host.attached.set(attached);
+    host.attached.borrow_mut().insert(7, attached);
     host.set_up(&plumb(msg::UNPLUMBIF, 63));
     assert_eq!(tncfg(), "ipsec0 -> eth0 mtu=16260(1500) -> 1500\n");
 }

@@ -35,18 +35,21 @@ mod pf_key;
 mod program;
 mod requests;
 mod routes;
+mod rtnetlink;
 mod spi;
 mod spigrp;
 mod suggest;
 mod system;
 mod tell;
 mod text;
+mod tncfg;
 mod unsent;
 mod verify;
 
 pub use self::{
     background::Detached,
     console::Console,
+    rtnetlink::{Link, NewLink},
     system::{Interface, Linux, ProcFile, Secret, System, Wake},
 };
 
@@ -55,7 +58,7 @@ use clap::Arg;
 use std::{ffi::OsString, fmt::Write};
 
 /// All commands, in the order in which they are listed.
-fn table<S: System>() -> [Command<S>; 10] {
+fn table<S: System>() -> [Command<S>; 11] {
     [
         Command {
             name: "spigrp",
@@ -71,6 +74,11 @@ fn table<S: System>() -> [Command<S>; 10] {
             name: "eroute",
             definition: eroute::definition,
             run: eroute::run,
+        },
+        Command {
+            name: "tncfg",
+            definition: tncfg::definition,
+            run: driver::ask::<tncfg::Tncfg, S>,
         },
         Command {
             name: "manual",
@@ -115,9 +123,6 @@ fn table<S: System>() -> [Command<S>; 10] {
 /// The commands that a program can't be linked to.
 const INNER: [&str; 2] = ["doctor", COMPLETIONS];
 const COMPLETIONS: &str = "completions";
-
-/// Commands of KLIPS that are not here yet.
-const TO_COME: [&str; 1] = ["tncfg"];
 
 /// The command of this name.
 fn find<S: System>(name: &str) -> Option<Command<S>> {
@@ -223,7 +228,6 @@ fn dispatch<S: System>(
     if let Some(command) = linked(program.name()) {
         return command.run(program, args, system, console);
     }
-    check_is_not_to_come(word_of(program.name()), program)?;
     let mut definition = outside()
         .no_binary_name(true)
         .allow_external_subcommands(true);
@@ -259,7 +263,6 @@ fn enter<S: System>(name: &str, program: &mut Program) -> Result<Command<S>, Fai
         program.enter(name);
         return Ok(command);
     }
-    check_is_not_to_come(name, program)?;
     let names = table::<S>().map(|command| command.name).into_iter();
     let guess = match suggest::nearest(name, names.chain(["help"])) {
         Some(name) => format!(", did you mean '{name}'?"),
@@ -268,14 +271,4 @@ fn enter<S: System>(name: &str, program: &mut Program) -> Result<Command<S>, Fai
     Err(Failure::usage(format!(
         "unknown IPsec command '{name}'{guess} ('{program} --help' for list)"
     )))
-}
-
-/// Says so of a command that is still to come.
-fn check_is_not_to_come(name: &str, program: &Program) -> Result<(), Failure> {
-    if TO_COME.contains(&name) {
-        return Err(Failure::refused(format!(
-            "there is no '{name}' yet ('{program} --help' for list)"
-        )));
-    }
-    Ok(())
 }

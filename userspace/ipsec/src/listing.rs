@@ -21,6 +21,7 @@ pub(crate) fn open(system: &mut impl System, file: ProcFile) -> Result<Box<dyn R
         ProcFile::SpiGrp => "spigrp",
         ProcFile::Spi => "spi",
         ProcFile::Eroute => "eroute table",
+        ProcFile::Tncfg => "tncfg",
         ProcFile::KlipsDebug => "klipsdebug",
     };
     system.open(file).map_err(|error| {

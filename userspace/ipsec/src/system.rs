@@ -2,7 +2,10 @@
 
 //! What the commands need of the system that they run on.
 
-use crate::background::{self, Detached};
+use crate::{
+    background::{self, Detached},
+    rtnetlink::{self, Link, NewLink},
+};
 use dns_lookup::AddrInfoHints;
 use klips::address::Family;
 use nix::ifaddrs::getifaddrs;
@@ -36,6 +39,8 @@ pub enum ProcFile {
     Spi,
     /// The eroutes.
     Eroute,
+    /// The interfaces.
+    Tncfg,
     /// The debugging masks.
     KlipsDebug,
 }
@@ -47,6 +52,7 @@ impl ProcFile {
             ProcFile::SpiGrp => "/proc/net/ipsec_spigrp",
             ProcFile::Spi => "/proc/net/ipsec_spi",
             ProcFile::Eroute => "/proc/net/ipsec_eroute",
+            ProcFile::Tncfg => "/proc/net/ipsec_tncfg",
             ProcFile::KlipsDebug => "/proc/net/ipsec_klipsdebug",
         }
     }
@@ -114,6 +120,14 @@ pub trait System {
     fn has_proc(&mut self) -> bool;
     /// Whether the PF_KEY socket is that of mainline, to which KLIPS's messages mean other things.
     fn has_netkey(&mut self) -> bool;
+    /// What is known of a network interface; `None` if there is none of this name.
+    fn link(&mut self, name: &str) -> io::Result<Option<Link>>;
+    /// The addresses of one that others can reach, and the lengths of their networks.
+    fn addresses(&mut self, index: u32) -> io::Result<Vec<(IpAddr, u8)>>;
+    /// Makes an xfrm interface, with its addresses, and sets it up.
+    fn make_link(&mut self, link: &NewLink) -> io::Result<()>;
+    /// Removes a network interface.
+    fn remove_link(&mut self, index: u32) -> io::Result<()>;
     /// Looks up the address of a name.
     fn resolve(&mut self, name: &str, family: Family) -> Option<IpAddr>;
     /// Looks up the number of a protocol above IP.
@@ -279,6 +293,22 @@ impl System for Linux {
 
     fn has_netkey(&mut self) -> bool {
         Path::new("/proc/net/pfkey").exists()
+    }
+
+    fn link(&mut self, name: &str) -> io::Result<Option<Link>> {
+        rtnetlink::link(name)
+    }
+
+    fn addresses(&mut self, index: u32) -> io::Result<Vec<(IpAddr, u8)>> {
+        rtnetlink::addresses(index)
+    }
+
+    fn make_link(&mut self, link: &NewLink) -> io::Result<()> {
+        rtnetlink::make(link)
+    }
+
+    fn remove_link(&mut self, index: u32) -> io::Result<()> {
+        rtnetlink::remove(index)
     }
 
     fn resolve(&mut self, name: &str, family: Family) -> Option<IpAddr> {

@@ -13,7 +13,7 @@ use std::{
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
 /// The names that the program goes by.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 14] = [
     "ipsec",
     "klips",
     "spigrp",
@@ -24,6 +24,8 @@ const NAMES: [&str; 12] = [
     "ipsec_eroute",
     "pf_key",
     "ipsec_pf_key",
+    "tncfg",
+    "ipsec_tncfg",
     "klipsdebug",
     "ipsec_klipsdebug",
 ];
@@ -209,6 +211,6 @@ fn bash_completes() {
         };
         assert_eq!(found, offered, "{words:?}");
     }
-    let all = "-h -V --help --version spigrp spi eroute manual look verify pf_key klipsdebug doctor completions help";
+    let all = "-h -V --help --version spigrp spi eroute tncfg manual look verify pf_key klipsdebug doctor completions help";
     assert_eq!(complete(&["ipsec", ""]), all);
 }

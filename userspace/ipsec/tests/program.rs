@@ -104,27 +104,6 @@ fn help_and_suggestions() {
 
 /// Old scripts have them; that there is no such word would be no answer.
 #[test]
-fn commands_that_are_still_to_come() {
-    for command in ["tncfg"] {
-        for (line, program) in [
-            (format!("ipsec {command} --clear"), "ipsec"),
-            (format!("klips help {command}"), "klips"),
-            (format!("/usr/lib/ipsec/{command}"), command),
-            (
-                format!("ipsec_{command} --help"),
-                &format!("ipsec_{command}"),
-            ),
-        ] {
-            let said = format!(
-                "$ {line}\n! {program}: there is no '{command}' yet ('{program} --help' \
-                 for list)\n[exit 1]\n"
-            );
-            assert_eq!(Machine::new().session(&line), said);
-        }
-    }
-}
-
-#[test]
 fn lists_are_copied_byte_for_byte() {
     let mut machine = Machine::with_four();
     for (line, list) in [

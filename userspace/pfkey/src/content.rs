@@ -213,11 +213,7 @@ impl<'a> Content<'a> {
             out.address(Ext::NatTOa, address);
         }
         if let Some(number) = self.outif {
-            out.put(&wire::PlumbIf {
-                header: sized::<wire::PlumbIf>(Ext::PlumbIf),
-                ifnum: number.into(),
-                reserved: 0.into(),
-            });
+            out.ifnum(number);
         }
         if let Some(SaRefs { me, him }) = self.sa_refs {
             out.put(&wire::SaRef {

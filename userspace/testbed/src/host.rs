@@ -70,8 +70,8 @@ pub struct TestHost {
     pub local: RefCell<Vec<IpAddr>>,
     /// Whether interfaces are to be looked at again.
     pub look_at_interfaces: Cell<bool>,
-    /// What is below every interface.
-    pub attached: Cell<Attached>,
+    /// What is below interfaces, by what they are known by.
+    pub attached: RefCell<HashMap<u32, Attached>>,
     /// The time.
     pub clock: Cell<Moment>,
     /// What room for messages is full of before they are written.
@@ -137,7 +137,7 @@ impl TestHost {
             logged: RefCell::default(),
             local: RefCell::default(),
             look_at_interfaces: Cell::new(false),
-            attached: Cell::default(),
+            attached: RefCell::default(),
             clock: Cell::new(Moment {
                 real: 1_000_000_000,
                 boot: 1000,
@@ -426,8 +426,9 @@ impl Host for TestHost {
         self.look_at_interfaces.set(true);
     }
 
-    fn attached(&self, _ifindex: u32) -> Attached {
-        self.attached.get()
+    fn attached(&self, ifindex: u32) -> Attached {
+        let attached = self.attached.borrow();
+        attached.get(&ifindex).copied().unwrap_or_default()
     }
 
     fn is_local(&self, ip: IpAddr) -> bool {

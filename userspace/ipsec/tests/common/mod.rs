@@ -9,18 +9,19 @@
 #[allow(unused_imports)]
 pub use testbed::{TestHost, hex};
 
-use ipsec_tools::{Console, Detached, Interface, ProcFile, Secret, System, Wake};
+use ipsec_tools::{Console, Detached, Interface, Link, NewLink, ProcFile, Secret, System, Wake};
 use klips::{
     address::Family,
     errno::Errno,
     listing::Listing,
+    netns::Attached,
     pfkey::{Direction, Ext, Header, Message},
     selector::Selector,
 };
 use pfkey::{Client, Content, Transport};
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     ffi::OsString,
     fmt::Write,
     io::{self, Cursor, Read},
@@ -185,6 +186,10 @@ pub struct Machine {
     pub eroutes: Option<String>,
     /// The user's files; `-` is standard input.
     pub files: HashMap<String, Vec<u8>>,
+    /// Network interfaces by name, with their addresses.
+    pub links: BTreeMap<String, (Link, Vec<(IpAddr, u8)>)>,
+    /// What making one fails with.
+    pub link_error: Option<io::ErrorKind>,
     /// Permissions of these files, if they are not 0600.
     pub modes: HashMap<String, u32>,
     /// What programs print, by their command lines.
@@ -247,6 +252,10 @@ impl System for Machine {
             ProcFile::Eroute => match &self.eroutes {
                 Some(list) => list.clone(),
                 None => self.kernel.host.eroute(),
+            },
+            ProcFile::Tncfg => match &self.list {
+                Some(list) => list.clone(),
+                None => self.kernel.host.listing(Listing::Tncfg),
             },
             ProcFile::KlipsDebug => match &self.list {
                 Some(list) => list.clone(),
@@ -351,6 +360,71 @@ impl System for Machine {
         self.netkey
     }
 
+    fn link(&mut self, name: &str) -> io::Result<Option<Link>> {
+        Ok(self.links.get(name).map(|(link, _)| link.clone()))
+    }
+
+    fn addresses(&mut self, index: u32) -> io::Result<Vec<(IpAddr, u8)>> {
+        let mut links = self.links.values();
+        let found = links.find(|(link, _)| link.index == index);
+        Ok(found.map_or(Vec::new(), |(_, addresses)| addresses.clone()))
+    }
+
+    fn make_link(&mut self, new: &NewLink) -> io::Result<()> {
+        if let Some(kind) = self.link_error {
+            return Err(kind.into());
+        }
+        assert!(!self.links.contains_key(&new.name), "it is there");
+        let index = 1 + self
+            .links
+            .values()
+            .map(|(link, _)| link.index)
+            .max()
+            .unwrap_or(0);
+        let below = self
+            .links
+            .iter()
+            .find(|(_, (link, _))| link.index == new.below);
+        let mut attached = Attached {
+            mtu: new.mtu,
+            ..Attached::default()
+        };
+        let mut ends = Vec::new();
+        if let Some((name, (link, addresses))) = below {
+            attached.physical[..name.len()].copy_from_slice(name.as_bytes());
+            attached.physical_mtu = link.mtu;
+            ends.extend(addresses.iter().map(|(ip, _)| *ip));
+        }
+        let link = Link {
+            index,
+            mtu: new.mtu,
+            if_id: Some(new.if_id),
+            below: new.below,
+        };
+        self.links
+            .insert(new.name.clone(), (link, new.addresses.clone()));
+        let host = &self.kernel.host;
+        let number = new.name.trim_start_matches("ipsec").parse().unwrap();
+        host.engine.add_interface(number, index, &ends);
+        host.attached.borrow_mut().insert(index, attached);
+        Ok(())
+    }
+
+    fn remove_link(&mut self, index: u32) -> io::Result<()> {
+        let is_it = |(_, (link, _)): &(&String, &(Link, Vec<_>))| link.index == index;
+        let name = self
+            .links
+            .iter()
+            .find(is_it)
+            .expect("it is there")
+            .0
+            .clone();
+        self.links.remove(&name);
+        let number = name.trim_start_matches("ipsec").parse().unwrap();
+        self.kernel.host.engine.remove_interface(number);
+        Ok(())
+    }
+
     fn resolve(&mut self, name: &str, family: Family) -> Option<IpAddr> {
         match (name, family) {
             ("gw2", Family::Inet) => Some([10, 0, 0, 2].into()),
@@ -410,6 +484,8 @@ impl Machine {
                 name: "eth0".into(),
                 addresses: vec![[10, 0, 0, 1].into(), "3049:1::99".parse().unwrap()],
             }],
+            links: BTreeMap::new(),
+            link_error: None,
             netkey: false,
             proc: true,
             terminal: false,
