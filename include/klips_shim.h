@@ -26,6 +26,10 @@ int klips_netns_register(void);
 void klips_netns_unregister(void);
 /* For the other C halves: what klips_netns_new has made. */
 void *klips_netns_state(const struct net *net);
+/* Likewise, /proc/sys/net/ipsec: rust/sys/sysctl.c. */
+int klips_sysctl_register(void);
+void klips_sysctl_unregister(void);
+bool klips_sysctl_hides_tos(const struct net *net);
 /* Has klips_netns_work called after this many jiffies, and not at the time that was set before. */
 void klips_netns_work_after(struct net *net, unsigned long jiffies);
 /* Has klips_netns_interfaces called after this many jiffies, or sooner if that was asked for. */

@@ -141,10 +141,18 @@ static struct pernet_operations klips_netns_ops = {
 
 int klips_netns_register(void)
 {
-	return register_pernet_subsys(&klips_netns_ops);
+	int err = klips_sysctl_register();
+
+	if (err)
+		return err;
+	err = register_pernet_subsys(&klips_netns_ops);
+	if (err)
+		klips_sysctl_unregister();
+	return err;
 }
 
 void klips_netns_unregister(void)
 {
 	unregister_pernet_subsys(&klips_netns_ops);
+	klips_sysctl_unregister();
 }

@@ -10,6 +10,7 @@
 #include <net/net_namespace.h>
 #include <net/xfrm.h>
 
+#include "klips_shim.h"
 #include "klips_xfrm.h"
 
 #ifndef CONFIG_XFRM
@@ -241,7 +242,7 @@ struct xfrm_state *klips_xfrm_state_new(struct net *net, const struct klips_xfrm
 	x->props.reqid = sa->reqid;
 	x->if_id = sa->if_id;
 	/* No family in its selector: what is inside, or inside of that, may be of the other. */
-	if (sa->hide_dscp)
+	if (sa->hide_dscp && klips_sysctl_hides_tos(net))
 		x->props.extra_flags |= XFRM_SA_XFLAG_DONT_ENCAP_DSCP;
 	klips_set_limits(&x->lft, sa);
 	*err = klips_init_state(x, sa);

@@ -10,6 +10,7 @@ mod extremes;
 mod files;
 mod fold;
 mod ike;
+mod interfaces;
 mod lifetimes;
 mod listeners;
 mod listings;

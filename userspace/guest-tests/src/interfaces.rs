@@ -30,6 +30,9 @@ pub fn all() -> Vec<Test> {
         an_interface_that_somebody_removes_renames_or_moves_is_forgotten,
         forwarded_packets_go_through_an_interface,
         shunts_hold_at_an_interface,
+        tncfg_makes_what_it_attaches,
+        a_historic_start_script_finds_what_it_touches,
+        the_tos_inside_is_hidden_unless_somebody_says_otherwise,
     ]
 }
 
@@ -376,5 +379,128 @@ fn shunts_hold_at_an_interface() -> Result<()> {
     let wire = gateways.capture()?;
     expect_pings(a, here, there, 0)?;
     ensure!(wire.end()?.len() == 0, "what is dropped leaves");
+    Ok(())
+}
+
+fn tncfg_makes_what_it_attaches() -> Result<()> {
+    let gateways = Gateways::new()?;
+    let a = &gateways.a;
+    let (here, there) = V4.inner;
+    both_ways(&gateways, V4)?;
+    a.run("ipsec tncfg --attach --virtual ipsec0 --physical w0")?;
+    ensure!(
+        tncfg()? == "ipsec0 -> w0 mtu=1500(1500) -> 1500\n",
+        "{}",
+        tncfg()?
+    );
+    ensure!(a.run("ipsec tncfg")? == tncfg()?);
+    let addresses = a.run("ip -o addr show dev ipsec0")?;
+    for address in ["10.0.0.1/24", "2001:db8::99/64"] {
+        ensure!(addresses.contains(address), "{addresses}");
+    }
+    let routes = a.run("ip route show dev ipsec0")?;
+    ensure!(routes.is_empty(), "{routes}");
+    route_to(a, "ipsec0", V4)?;
+    let (clear, wire) = (Capture::start(a, "ipsec0")?, gateways.capture()?);
+    expect_pings(a, here, there, 3)?;
+    clear.end()?.expect_only(V4.inner, &[ICMP])?;
+    wire.end()?.expect_only(V4.outer, &[proto::AH])?;
+    // What is longer than its senders may think.
+    ensure!(
+        ping(a, here, there, 3, 1472)? == 3,
+        "packets as long as the wire takes"
+    );
+    // Once more, and what is not there.
+    for line in [
+        "ipsec tncfg --attach --virtual ipsec0 --physical w0",
+        "ipsec tncfg --attach --virtual ipsec1 --physical w7",
+        "ipsec tncfg --detach --virtual ipsec1",
+    ] {
+        let output = a.output(line)?;
+        ensure!(output.status.code() == Some(1), "{line}: {output:?}");
+    }
+    a.run("ipsec tncfg --detach --virtual ipsec0")?;
+    ensure!(!a.run("ip link")?.contains("ipsec0"), "it stays");
+    ensure!(!a.xfrm()?.contains("if_id"), "{}", a.xfrm()?);
+    route_around(a, V4)?;
+    let wire = gateways.capture()?;
+    expect_pings(a, here, there, 3)?;
+    wire.end()?.expect_only(V4.outer, &[proto::AH])?;
+    a.run("ipsec tncfg --create ipsec3")?;
+    a.run("ipsec tncfg --attach --virtual ipsec3 --physical w0")?;
+    a.run("ipsec tncfg --clear")?;
+    ensure!(
+        tncfg()?.is_empty() && !a.run("ip link")?.contains("ipsec3"),
+        "left"
+    );
+    Ok(())
+}
+
+fn a_historic_start_script_finds_what_it_touches() -> Result<()> {
+    let sysctl = "/proc/sys/net/ipsec";
+    let write = |name: &str, text: &str| std::fs::write(format!("{sysctl}/{name}"), text);
+    for (name, first) in [
+        ("icmp", "0\n"),
+        ("inbound_policy_check", "1\n"),
+        ("tos", "1\n"),
+    ] {
+        let found = std::fs::read_to_string(format!("{sysctl}/{name}")).context(name)?;
+        ensure!(found == first, "{name}: {found}");
+    }
+    write("icmp", "1\n")?;
+    write("inbound_policy_check", "1\n")?;
+    write("tos", "0\n")?;
+    // Not to be had, and nobody is led to believe it is.
+    ensure!(write("inbound_policy_check", "0\n").is_err(), "0 is taken");
+    ensure!(write("tos", "2\n").is_err(), "2 is taken");
+    for name in ["no_eroute_pass", "opportunistic", "fragicmp"] {
+        let path = format!("{sysctl}/{name}");
+        ensure!(!std::path::Path::new(&path).exists(), "{name}");
+    }
+    // Another namespace has its own.
+    let other = Space::new()?;
+    let there = other.run(&format!("cat {sysctl}/tos"))?;
+    ensure!(there == "1\n", "{there}");
+    for (file, content) in [
+        ("ipsec/natt", "2\n"),
+        ("ipsec/stats/trap_count", "00000000\n"),
+        ("ipsec/stats/trap_sendcount", "00000000\n"),
+        ("ipsec_tncfg", ""),
+        ("ipsec/tncfg", ""),
+        ("ipsec/eroute/all", ""),
+    ] {
+        let found = proc_net(file).context(file)?;
+        ensure!(found == content, "{file}: {found}");
+    }
+    for line in [
+        "ipsec eroute --clear",
+        "ipsec spi --clear",
+        "ipsec tncfg --clear",
+        "ipsec klipsdebug --none",
+    ] {
+        Space::own()?.run(line)?;
+    }
+    Ok(())
+}
+
+fn the_tos_inside_is_hidden_unless_somebody_says_otherwise() -> Result<()> {
+    let gateways = Gateways::new()?;
+    let a = &gateways.a;
+    let (here, there) = V4.inner;
+    let out = sas_out(V4);
+    set_up_peer(&gateways, V4, V4.inner, &out)?;
+    for (tos, outside) in [("1", 0), ("0", 0x20)] {
+        std::fs::write("/proc/sys/net/ipsec/tos", tos)?;
+        make_group(&out)?;
+        eroute(here, there, &out[0])?;
+        let wire = gateways.capture()?;
+        a.output(&format!("ping -n -q -c 2 -W 0.3 -Q 0x20 -I {here} {there}"))?;
+        let found = wire.end()?.tos();
+        ensure!(found == [outside; 2], "tos={tos}: {found:?}");
+        crate::support::KeySocket::open()?
+            .write(&wire::flush(0))
+            .map_err(|errno| anyhow::anyhow!("{errno:?}"))?;
+        ask(&wire::del_flow(&flow(here, there)))?;
+    }
     Ok(())
 }

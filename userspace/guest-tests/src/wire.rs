@@ -380,6 +380,12 @@ impl Packets {
         self.packets.iter().filter_map(ports).collect()
     }
 
+    /// The type of service of each packet of IPv4.
+    pub fn tos(&self) -> Vec<u8> {
+        let packets = self.packets.iter().filter(|packet| packet[0] >> 4 == 4);
+        packets.map(|packet| packet[1]).collect()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.packets.len()

@@ -24,6 +24,7 @@ mod spi;
 mod spi_files;
 mod spi_told;
 mod spigrp;
+mod tncfg;
 mod verify;
 
 /// A file that is not named here would not be run.

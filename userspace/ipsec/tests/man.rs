@@ -76,7 +76,7 @@ fn mentioned(page: &str, own: &str) -> BTreeSet<(String, String)> {
 fn with_pages() -> Vec<Command> {
     let mut commands = ipsec_tools::commands();
     commands.retain(|command| !["doctor", "completions"].contains(&command.get_name()));
-    assert_eq!(commands.len(), 8);
+    assert_eq!(commands.len(), 9);
     commands
 }
 

@@ -102,7 +102,6 @@ fn help_and_suggestions() {
     ));
 }
 
-/// Old scripts have them; that there is no such word would be no answer.
 #[test]
 fn lists_are_copied_byte_for_byte() {
     let mut machine = Machine::with_four();

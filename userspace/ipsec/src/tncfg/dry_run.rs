@@ -6,8 +6,7 @@
 use super::{
     execute::{absent, already_attached, exists, not_attached},
     list,
-    plan::{self, Request},
-    run::Outcome,
+    plan::{self, Outcome, Request},
 };
 use crate::{
     console::Console,

@@ -159,6 +159,9 @@ fn refused(error: Error, interface: Interface) -> Failure {
             Errno::EEXIST => exists(interface),
             Errno::ENODEV => absent(interface),
             Errno::EOPNOTSUPP => Failure::refused("this kernel's klips knows no interfaces."),
+            Errno::ENOMEM => {
+                Failure::refused("no kernel memory to have eroutes and SAs go to other interfaces.")
+            }
             _ => text::failure(error),
         }
         .with_errno(errno),

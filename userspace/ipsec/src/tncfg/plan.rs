@@ -2,12 +2,13 @@
 
 //! What can be asked for, and the messages of it.
 
-use crate::{failure::Failure, rtnetlink::NewLink, system::System};
+use crate::{failure::Failure, json::Ending, rtnetlink::NewLink, system::System};
 use klips::{
     klips_core::interface::Interface,
     pfkey::{MsgType, build::request},
 };
 use pfkey::Content;
+use serde::Serialize;
 use std::{fmt, net::IpAddr};
 
 /// What is asked for.
@@ -137,6 +138,28 @@ impl fmt::Display for Request {
             Request::Clear => f.write_str("detaching all interfaces"),
             Request::Create(interface) => write!(f, "making {interface}"),
             Request::Delete(interface) => write!(f, "deleting {interface}"),
+        }
+    }
+}
+
+/// What `--json` tells of a request.
+#[derive(Serialize)]
+pub(crate) struct Outcome {
+    action: &'static str,
+    result: Ending,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interface: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    physical: Option<String>,
+}
+
+impl Outcome {
+    pub(super) fn of(request: &Request, result: Ending) -> Self {
+        Outcome {
+            action: request.action(),
+            result,
+            interface: request.interface().map(|interface| interface.to_string()),
+            physical: request.physical().map(|physical| physical.name.clone()),
         }
     }
 }

@@ -2,7 +2,13 @@
 
 //! What the command is to the driver.
 
-use super::{dry_run::Rehearsal, execute::execute, list::Interfaces, plan::Request, syntax};
+use super::{
+    dry_run::Rehearsal,
+    execute::execute,
+    list::Interfaces,
+    plan::{Outcome, Request},
+    syntax,
+};
 use crate::{
     about::About,
     console::Console,
@@ -15,32 +21,9 @@ use crate::{
     system::System,
 };
 use pfkey::Client;
-use serde::Serialize;
 
 /// The command.
 pub(crate) enum Tncfg {}
-
-/// What `--json` tells of a request.
-#[derive(Serialize)]
-pub(crate) struct Outcome {
-    action: &'static str,
-    result: Ending,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    interface: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    physical: Option<String>,
-}
-
-impl Outcome {
-    pub(super) fn of(request: &Request, result: Ending) -> Self {
-        Outcome {
-            action: request.action(),
-            result,
-            interface: request.interface().map(|interface| interface.to_string()),
-            physical: request.physical().map(|physical| physical.name.clone()),
-        }
-    }
-}
 
 impl<S: System> Requests<S> for Tncfg {
     type Request = Request;
