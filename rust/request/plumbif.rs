@@ -31,6 +31,7 @@ use crate::{
     }, //
 };
 
+#[inline(never)]
 pub(super) fn plumb_if<H: Host>(
     host: &H,
     sender: SocketId,
