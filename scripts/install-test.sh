@@ -31,7 +31,7 @@ begin
 check "installs" run install
 for file in libexec/klips/ipsec libexec/klips/spigrp libexec/klips/ipsec_spi libexec/klips/eroute sbin/klips include/klips/klips.h \
 	share/bash-completion/completions/klips share/zsh/site-functions/_klips share/fish/vendor_completions.d/klips.fish \
-	lib/systemd/system/klips.service lib/systemd/system/klips-manual.service "src/klips-$version/Kbuild" "src/klips-$version/rust/sys/socket.c"; do
+	lib/systemd/system/klips.service lib/systemd/system/klips-manual.service lib/systemd/system/klips-tncfg.service "src/klips-$version/Kbuild" "src/klips-$version/rust/sys/socket.c"; do
 	check "there is $file" test -e "$root/usr/local/$file"
 done
 check "klips is the tool" has "$("$root/usr/local/sbin/klips" --version)" "klips, $version"
@@ -81,8 +81,8 @@ check "nothing is left there" same "$(left)" "$before"
 if command -v systemd-analyze >/dev/null; then
 	run install
 	# Programs are looked for where they will be.
-	for name in klips klips-manual; do
+	for name in klips klips-manual klips-tncfg; do
 		sed "s,=\(-\?\)/usr/local,=\1$root/usr/local," "$root/usr/local/lib/systemd/system/$name.service" >"$work/$name.service"
 	done
-	check "systemd takes the services" same "$(systemd-analyze verify --man=no "$work/klips.service" "$work/klips-manual.service" 2>&1)" ''
+	check "systemd takes the services" same "$(systemd-analyze verify --man=no "$work/klips.service" "$work/klips-manual.service" "$work/klips-tncfg.service" 2>&1)" ''
 fi

@@ -153,11 +153,13 @@ put_everything() {
 	put_file 644 "$project/include/uapi/linux/klips.h" "$prefix/include/klips/klips.h"
 	put_filled_in "$templates/klips.service.in" "$prefix/lib/systemd/system/klips.service"
 	put_filled_in "$templates/klips-manual.service.in" "$prefix/lib/systemd/system/klips-manual.service"
+	put_filled_in "$templates/klips-tncfg.service.in" "$prefix/lib/systemd/system/klips-tncfg.service"
 	make_dir /etc/klips 700
 	put_setting 600 "$templates/spi.batch" /etc/klips/spi.batch
 	put_setting 600 "$templates/spigrp.batch" /etc/klips/spigrp.batch
 	put_setting 600 "$templates/eroute.batch" /etc/klips/eroute.batch
 	put_setting 600 "$templates/ipsec.conf" /etc/klips/ipsec.conf
+	put_setting 600 "$templates/tncfg.batch" /etc/klips/tncfg.batch
 	put_setting 644 "$templates/modprobe.conf" /etc/modprobe.d/klips.conf
 	put_source
 }
