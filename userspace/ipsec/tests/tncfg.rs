@@ -11,18 +11,14 @@ use std::io;
 /// A machine with `eth0` and `eth1`.
 fn machine() -> Machine {
     let mut machine = Machine::new();
-    for (index, name, address, mtu) in
-        [(2, "eth0", "10.0.0.1", 1500), (3, "eth1", "10.9.0.1", 1400)]
-    {
-        let link = Link {
-            index,
-            mtu,
-            if_id: None,
-            below: 0,
-        };
-        let addresses = vec![(address.parse().unwrap(), 24)];
-        machine.links.insert(name.to_owned(), (link, addresses));
-    }
+    let link = Link {
+        index: 3,
+        mtu: 1400,
+        if_id: None,
+        below: 0,
+    };
+    let addresses = vec![([10, 9, 0, 1].into(), 24)];
+    machine.links.insert("eth1".to_owned(), (link, addresses));
     machine
 }
 

@@ -484,7 +484,18 @@ impl Machine {
                 name: "eth0".into(),
                 addresses: vec![[10, 0, 0, 1].into(), "3049:1::99".parse().unwrap()],
             }],
-            links: BTreeMap::new(),
+            links: BTreeMap::from([(
+                "eth0".to_owned(),
+                (
+                    Link {
+                        index: 2,
+                        mtu: 1500,
+                        if_id: None,
+                        below: 0,
+                    },
+                    vec![([10, 0, 0, 1].into(), 24)],
+                ),
+            )]),
             link_error: None,
             netkey: false,
             proc: true,
