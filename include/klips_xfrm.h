@@ -219,7 +219,7 @@ s64 klips_xfrm_reqid(struct net *net, u16 family, const u8 *dst, u32 spi, u8 pro
 
 /* What the kernel knows ipsecN by, if that is an xfrm interface with this if_id; 0 if not. */
 u32 klips_interface_find(struct net *net, u32 number, u32 if_id);
-/* Whether an address is one of the interface below it, which is there as long as that has not gone. */
+/* Whether an address is one of the interface below one that is known by ifindex. */
 bool klips_interface_is_end(struct net *net, u32 ifindex, u16 family, const u8 *address);
 
 /* What /proc/net/ipsec_tncfg says of an interface. */

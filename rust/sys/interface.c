@@ -109,9 +109,9 @@ void klips_interface_attached(struct net *net, u32 ifindex, struct klips_attache
 }
 
 /*
- * One that goes, moves to another namespace or gets another name is no ipsecN any more.  Called with
- * RTNL held, which must not wait for the lock of the table: whoever holds that may be waiting for a
- * module that is being loaded.
+ * One that goes, moves to another namespace or gets another name is no ipsecN any more.  This is
+ * called with RTNL held, and must not wait for the lock of the table: whoever has that may be
+ * waiting for a module that is being loaded.
  */
 static int klips_interface_event(struct notifier_block *nb, unsigned long event, void *ptr)
 {

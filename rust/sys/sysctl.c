@@ -17,7 +17,8 @@ struct klips_sysctls {
 	int inbound_policy_check;
 	/* Whether the TOS of the packet inside is kept from the header in front of it. */
 	int tos;
-	struct ctl_table *table;
+	/* A copy of the table below. */
+	void *table;
 	struct ctl_table_header *header;
 };
 
@@ -58,6 +59,14 @@ bool klips_sysctl_hides_tos(const struct net *net)
 	return READ_ONCE(sysctls->tos);
 }
 
+/* Has the entries of a copy be about the values of a namespace. */
+static void klips_sysctl_fill(struct klips_sysctls *sysctls, struct ctl_table *const table)
+{
+	table[0].data = &sysctls->icmp;
+	table[1].data = &sysctls->inbound_policy_check;
+	table[2].data = &sysctls->tos;
+}
+
 static int __net_init klips_sysctl_init(struct net *net)
 {
 	struct klips_sysctls *sysctls = net_generic(net, klips_sysctls_id);
@@ -70,9 +79,7 @@ static int __net_init klips_sysctl_init(struct net *net)
 				 GFP_KERNEL_ACCOUNT);
 	if (!sysctls->table)
 		return -ENOMEM;
-	sysctls->table[0].data = &sysctls->icmp;
-	sysctls->table[1].data = &sysctls->inbound_policy_check;
-	sysctls->table[2].data = &sysctls->tos;
+	klips_sysctl_fill(sysctls, sysctls->table);
 	sysctls->header = register_net_sysctl_sz(net, "net/ipsec", sysctls->table,
 						 ARRAY_SIZE(klips_sysctl_table));
 	if (sysctls->header)

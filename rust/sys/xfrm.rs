@@ -616,8 +616,7 @@ impl Engine for Xfrm {
         // CAST: there are 64.
         let number = interface.number() as u32;
         // SAFETY: The namespace is valid by the type invariant.
-        let ifindex =
-            unsafe { klips_interface_find(self.net.as_ptr(), number, interface.if_id()) };
+        let ifindex = unsafe { klips_interface_find(self.net.as_ptr(), number, interface.if_id()) };
         if ifindex == 0 {
             Err(Errno::ENODEV)
         } else {
