@@ -171,7 +171,8 @@ impl<E: Engine> Plan<E> {
         let eroutes = mem::take(&mut self.eroutes);
         let inflows = mem::take(&mut self.inflows);
         let eroute = self.eroute.take();
-        if let Some((interface, ifindex)) = self.interface.take() {
+        let interface = self.interface.take();
+        if let Some((interface, ifindex)) = interface {
             flows.interfaces.set(interface, ifindex);
         }
         if let Some((key, (node, policies))) = self.bypass.take() {
@@ -221,6 +222,9 @@ impl<E: Engine> Plan<E> {
             for placed in mem::take(&mut self.catch_all) {
                 memory::push_reserved(&mut flows.catch_all, placed);
             }
+        }
+        if let Some((interface, 0)) = interface {
+            flows.forget_catch_all(engine, interface.if_id());
         }
         for (number, verdict) in eroutes {
             if let Some(eroute) = flows.eroutes.get_mut(&number) {

@@ -546,6 +546,22 @@ impl<E: Engine> Flows<E> {
         done
     }
 
+    /// Takes out what lets in what comes out of tunnels at an interface.
+    pub(super) fn forget_catch_all(&mut self, engine: &E, if_id: u32) {
+        let mut place = 0;
+        while let Some(placed) = self.catch_all.get(place) {
+            if placed.if_id != if_id {
+                place += 1;
+                continue;
+            }
+            let last = self.catch_all.len() - 1;
+            self.catch_all.swap(place, last);
+            if let Some(placed) = self.catch_all.pop() {
+                engine.policy_delete(&placed.policy);
+            }
+        }
+    }
+
     /// Takes out what [`Flows::clear_some`] leaves of a namespace that ends.
     pub fn end(&mut self, engine: &E) {
         while let Some(placed) = self.catch_all.pop() {

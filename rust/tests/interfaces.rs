@@ -368,4 +368,10 @@ fn tunnels_without_an_inflow_are_let_in_at_the_interface() {
             );
         }
     }
+    host.set_up(&plumb(msg::UNPLUMBIF, 0));
+    let lines = engine(&host);
+    assert!(
+        !lines.iter().any(|line| line.contains("ipsec0")),
+        "{lines:?}"
+    );
 }
