@@ -132,15 +132,13 @@ impl<E: Engine> Plan<E> {
     /// can't fail.
     #[inline(never)]
     pub(super) fn claim(&self, engine: &E) -> Result<(), Errno> {
-        let mut done = 0;
-        for policy in self.claims() {
+        for (done, policy) in self.claims().enumerate() {
             if let Err(errno) = engine.policy_insert(policy) {
                 for policy in self.claims().take(done) {
                     engine.policy_delete(policy);
                 }
                 return Err(errno);
             }
-            done += 1;
         }
         Ok(())
     }

@@ -49,7 +49,7 @@ pub fn all() -> Vec<Test> {
         dump_survives_changes_in_between,
         promiscuous_sockets_get_wrapped_copies,
         debug_sets_and_clears_masks,
-        interfaces_are_not_supported_yet,
+        interfaces_that_are_not_there_are_refused,
         every_algorithm_with_each_of_its_keys,
         lifetimes_are_read_in_both_forms,
     ]
@@ -440,13 +440,15 @@ fn debug_sets_and_clears_masks() -> Result<()> {
     Ok(())
 }
 
-fn interfaces_are_not_supported_yet() -> Result<()> {
+fn interfaces_that_are_not_there_are_refused() -> Result<()> {
     let socket = KeySocket::open()?;
-    let ipsec0 = Content {
-        outif: Some(49152),
-        ..Content::new(header(MsgType::PlumbIf, 0))
-    };
-    expect_refusal(&socket, &[], &ipsec0, Errno::EOPNOTSUPP)?;
+    for (outif, errno) in [(49152, Errno::ENODEV), (1, Errno::EOPNOTSUPP)] {
+        let interface = Content {
+            outif: Some(outif),
+            ..Content::new(header(MsgType::PlumbIf, 0))
+        };
+        expect_refusal(&socket, &[], &interface, errno)?;
+    }
     // Not well formed, hence another errno.
     let without = Content::new(header(MsgType::PlumbIf, 0));
     expect_refusal(&socket, &[], &without, Errno::EINVAL)
