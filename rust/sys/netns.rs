@@ -213,8 +213,7 @@ impl Host for Net {
         // SAFETY: The namespace is valid by the type invariant; `raw` may be written to.
         unsafe { bindings::klips_interface_attached(self.net.as_ptr(), ifindex, &mut raw) };
         Attached {
-            // CAST: the same bytes.
-            physical: raw.physical.map(|byte| byte as u8),
+            physical: raw.physical,
             mtu: raw.mtu,
             physical_mtu: raw.physical_mtu,
         }

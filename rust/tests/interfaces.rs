@@ -123,7 +123,11 @@ fn an_interface_has_to_be_there_and_is_used_once() {
     host.drain();
     let request = plumb(msg::PLUMBIF, 63);
     assert_eq!(host.write(&request), Ok(()));
-    assert_eq!(host.read(A), [request.clone()], "the answer is an echo");
+    assert_eq!(
+        host.read(A),
+        std::slice::from_ref(&request),
+        "the answer is an echo"
+    );
     assert_eq!(host.read(B), [[0; 0]; 0], "for the sender alone");
     refused(&host, &request, Errno::EEXIST);
     // Another is there by its name: that one is used from then on.
