@@ -45,6 +45,7 @@ const fn auth_name(id: u8) -> Option<(&'static CStr, u16)> {
         auth::MD5_HMAC => (c"hmac(md5)", 96),
         auth::SHA1_HMAC => (c"hmac(sha1)", 96),
         auth::SHA2_256_HMAC => (c"hmac(sha256)", 128),
+        auth::SHA2_256_96_HMAC => (c"hmac(sha256)", 96),
         auth::SHA2_384_HMAC => (c"hmac(sha384)", 192),
         auth::SHA2_512_HMAC => (c"hmac(sha512)", 256),
         auth::AES_XCBC_MAC => (c"xcbc(aes)", 96),

@@ -260,6 +260,7 @@ fn spi_line_names_the_algorithms() {
         ("ah", 2, 128, 0, 0, "AH_HMAC_MD5"),
         ("ah", 3, 160, 0, 0, "AH_HMAC_SHA1"),
         ("ah", 5, 256, 0, 0, "AH_HMAC_SHA2_256"),
+        ("ah", 252, 256, 0, 0, "AH_HMAC_SHA2_256_96"),
         ("ah", 6, 384, 0, 0, "AH_HMAC_SHA2_384"),
         ("ah", 7, 512, 0, 0, "AH_HMAC_SHA2_512"),
         ("esp", 0, 0, 3, 192, "ESP_3DES"),

@@ -591,7 +591,7 @@ fn any_sa() -> impl Strategy<Value = Sa> {
         any::<u32>(),
         0..=64u8,
         state,
-        0..=251u8,
+        0..=252u8,
         any::<u8>(),
         any::<u32>(),
         sa_ref,

@@ -682,7 +682,7 @@ fn sa_fields_have_to_be_in_range() {
                 assert_eq!(errno, einval_unless(replay <= 64), "replay {replay}");
             }
             for (auth, errno) in byte_values(&ext, 10) {
-                assert_eq!(errno, einval_unless(auth <= 251), "auth {auth}");
+                assert_eq!(errno, einval_unless(auth <= 252), "auth {auth}");
             }
             for (encrypt, errno) in byte_values(&ext, 11) {
                 assert_eq!(errno, None, "encrypt {encrypt}");

@@ -429,6 +429,8 @@ fn algorithms_take_keys_of_their_lengths_only() {
         (2, 9, 128, 0, 0, None),
         (2, 250, 128, 0, 0, None),
         (2, 251, 0, 0, 0, einval),
+        (2, 252, 256, 0, 0, None),
+        (2, 252, 128, 0, 0, einval),
         // The cipher before the keys.
         (3, 99, 1, 99, 1, enoent),
         // Tunnels and compression.

@@ -13,7 +13,7 @@ pub mod auth {
     pub const MD5_HMAC: u8 = 2;
     /// HMAC-SHA1.
     pub const SHA1_HMAC: u8 = 3;
-    /// HMAC-SHA2-256.
+    /// HMAC-SHA2-256 with an ICV of 16 bytes (RFC 4868).
     pub const SHA2_256_HMAC: u8 = 5;
     /// HMAC-SHA2-384.
     pub const SHA2_384_HMAC: u8 = 6;
@@ -25,8 +25,10 @@ pub mod auth {
     pub const AES_CMAC: u8 = 250;
     /// Null authentication.
     pub const NULL: u8 = 251;
-    /// Largest number that KLIPS 2.4 lets pass.
-    pub const MAX: u8 = 251;
+    /// HMAC-SHA2-256 with an ICV of 12 bytes, which is what KLIPS had under 5; the number of libreswan.
+    pub const SHA2_256_96_HMAC: u8 = 252;
+    /// Largest number that passes; KLIPS 2.4 had 251.
+    pub const MAX: u8 = 252;
 }
 
 /// Encryption algorithm numbers.
@@ -154,6 +156,7 @@ pub const ALGORITHMS: &[Algorithm] = &[
     keyed(Purpose::Auth, auth::SHA2_512_HMAC, &[512], 0, "_HMAC_SHA2_512"),
     keyed(Purpose::Auth, auth::AES_XCBC_MAC, &[128], 0, "_AES_XCBC"),
     keyed(Purpose::Auth, auth::AES_CMAC, &[128], 0, "_AES_CMAC"),
+    keyed(Purpose::Auth, auth::SHA2_256_96_HMAC, &[256], 0, "_HMAC_SHA2_256_96"),
     // KLIPS counts the bits of the key that are not parity.
     told(keyed(Purpose::Encrypt, encrypt::TRIPLE_DES_CBC, &[192], 64, "_3DES"), 168, 168),
     keyed(Purpose::Encrypt, encrypt::NULL, &[0], 0, "_NULL"),

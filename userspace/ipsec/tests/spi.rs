@@ -116,6 +116,7 @@ fn every_kind_of_sa() {
         spi --ah hmac-md5-96 --said ah.116@gw2 --authkey {K16}
         spi --ah hmac-sha1-96 --said ah.126@gw2 --authkey {K20} --replay_window 32
         spi --ah hmac-sha2-256-128 --said ah.136@gw2 --authkey {K32}
+        spi --ah hmac-sha2-256-96 --said ah.137@gw2 --authkey {K32}
         spi --ah sha384 --said ah.146@gw2 --authkey 0t................................................
         spi --ah hmac_sha2_512 --said ah.156@gw2 --authkey 0t................................................................
         spi --esp 3des-md5-96 --said esp.115@gw2 --enckey {K24} --authkey {K16}

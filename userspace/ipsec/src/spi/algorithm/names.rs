@@ -24,6 +24,10 @@ pub(super) const AUTHS: &[Auth] = &[
         "hmac-sha2-256-128", "hmac-sha2-256", "hmac-sha256-128", "hmac-sha256",
         "sha2-256-128", "sha2-256", "sha256-128", "sha256", "sha2",
     ] },
+    // What KLIPS took the name without a length for; of today's ends few do.
+    Auth { id: auth::SHA2_256_96_HMAC, names: &[
+        "hmac-sha2-256-96", "hmac-sha256-96", "sha2-256-96", "sha256-96",
+    ] },
     Auth { id: auth::SHA2_384_HMAC, names: &[
         "hmac-sha2-384-192", "hmac-sha2-384", "hmac-sha384-192", "hmac-sha384",
         "sha2-384-192", "sha2-384", "sha384-192", "sha384",
