@@ -42,6 +42,14 @@ bool klips_netns_is_local_v6(struct net *net, const u8 *address);
 extern unsigned int klips_max_sas;
 extern unsigned int klips_max_sockets;
 extern unsigned int klips_max_flows;
+extern unsigned int klips_max_states;
+
+/*
+ * Keeps the module from being unloaded, once for each call.  The caller keeps it in another way when
+ * it gives that back.
+ */
+void klips_netns_hold_module(void);
+void klips_netns_release_module(void);
 
 /* Lets others run; called without locks. */
 void klips_cond_resched(void);

@@ -145,7 +145,7 @@ impl<H: Host> State<H> {
     pub fn set_limits(&mut self, limits: &Limits) {
         self.sadb.set_limit(limits.sas);
         self.listeners.set_limit(limits.sockets);
-        self.flows.set_limit(limits.flows);
+        self.flows.set_limits(limits.flows, limits.states);
     }
 
     /// Logs a line if the mask of its part is on.
@@ -165,6 +165,8 @@ pub struct Limits {
     pub sockets: usize,
     /// Eroutes, those for packets that come in included.
     pub flows: usize,
+    /// SAs that have a state in the engine, which nobody is charged for.
+    pub states: usize,
 }
 
 impl Limits {
@@ -173,6 +175,7 @@ impl Limits {
         sas: usize::MAX,
         sockets: usize::MAX,
         flows: usize::MAX,
+        states: usize::MAX,
     };
 }
 
@@ -224,6 +227,10 @@ pub trait Host: Clock + Post + Sized {
     fn attached(&self, ifindex: u32) -> Attached;
     /// Whether an address is one of this host's.
     fn is_local(&self, ip: IpAddr) -> bool;
+    /// Whether what stands in the way of cleartext is here from now on, see
+    /// [`Flows::is_in_use`]: as long as that is so of a namespace, the module can't be unloaded.
+    /// Called when that changes.
+    fn set_in_use(&self, in_use: bool);
 }
 
 /// Time, and whose turn it is.

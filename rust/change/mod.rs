@@ -131,12 +131,16 @@ pub fn make<H: Host, C: Change<H>>(host: &H, change: C) -> Result<C::Removed, Re
     let hold = host.engine().hold();
     let plan = change.plan(host, &mut state)?;
     let deadline = state.next_deadline();
+    let in_use = state.flows.is_in_use();
     let Done {
         answer,
         others,
         removed,
     } = C::commit(plan, host, &mut state);
     drop(hold);
+    if state.flows.is_in_use() != in_use {
+        host.set_in_use(!in_use);
+    }
     if state.next_deadline() != deadline {
         host.wake_at(state.next_deadline());
     }

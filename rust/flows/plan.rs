@@ -210,6 +210,7 @@ impl<E: Engine> Plan<E> {
                 (Some(node), None) => {
                     engine.state_insert(&live.state);
                     flows.live.insert(node, age, live);
+                    flows.live_len += 1;
                 }
                 (None, None) => (),
             }
@@ -384,6 +385,7 @@ impl<P> NewInflow<P> {
         }
         if let Some(inflow) = flows.inflows.get_mut(&number) {
             inflow.carriers += u64::from(again.is_none());
+            flows.released -= usize::from(inflow.released);
             inflow.released = false;
             if known {
                 inflow.both.floor = Floor::default();

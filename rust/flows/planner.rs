@@ -315,6 +315,11 @@ impl<'a, E: Engine> Planner<'a, E> {
             if taken {
                 return Err(Errno::EEXIST.into());
             }
+            let is_new = |renewal: &&Renewal<E::State>| renewal.node.is_some();
+            let new = self.plan.states.iter().filter(is_new).count();
+            if !self.flows.has_room_for(new + 1) {
+                return Err(Errno::ENOSPC.into());
+            }
             Some(Map::reserve()?)
         };
         let state = self.engine.state_new(&state_spec(link.spec, &shape))?;

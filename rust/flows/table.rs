@@ -74,6 +74,8 @@ pub struct Flows<E: Engine> {
     /// By inflow and place.
     pub(super) by_inflow: Map<(u64, u64), Age>,
     pub(super) live: Map<Age, Live<E::State>>,
+    /// How many these are.
+    pub(super) live_len: usize,
     /// The policies that let in what comes out of tunnels without an inflow.
     pub(super) catch_all: Vector<Placed<E::Policy>>,
     /// What goes past eroutes and inflows.
@@ -85,7 +87,11 @@ pub struct Flows<E: Engine> {
     /// Number of the next eroute, inflow or hold.
     pub(super) next: u64,
     pub(super) len: usize,
+    /// How many of the inflows go with their SAs.
+    pub(super) released: usize,
     limit: usize,
+    /// How many states there may be.
+    state_limit: usize,
 }
 
 impl<E: Engine> Flows<E> {
@@ -100,19 +106,24 @@ impl<E: Engine> Flows<E> {
             carriers: Map::new(),
             by_inflow: Map::new(),
             live: Map::new(),
+            live_len: 0,
             catch_all: Vector::new(),
             bypasses: Map::new(),
             holds: Holds::new(),
             interfaces: Interfaces::NONE,
             next: 1,
             len: 0,
+            released: 0,
             limit: usize::MAX,
+            state_limit: usize::MAX,
         }
     }
 
-    /// Sets how many eroutes and inflows there may be; those that are there stay.
-    pub fn set_limit(&mut self, limit: usize) {
-        self.limit = limit;
+    /// Sets how many eroutes and inflows there may be, and how many states; those that are there
+    /// stay.
+    pub fn set_limits(&mut self, flows: usize, states: usize) {
+        self.limit = flows;
+        self.state_limit = states;
     }
 
     /// How many eroutes and inflows there are.
@@ -125,6 +136,11 @@ impl<E: Engine> Flows<E> {
     #[cfg(not(MODULE))]
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Whether one of them stands in the way of cleartext with or without SAs.
+    pub fn is_in_use(&self) -> bool {
+        self.len > self.released
     }
 
     /// Whether there are as many as there may be.
@@ -260,6 +276,11 @@ impl<E: Engine> Flows<E> {
         self.live.at_or_after(&age)
     }
 
+    /// Whether so many SAs more may have states.
+    pub(super) fn has_room_for(&self, states: usize) -> bool {
+        self.live_len.saturating_add(states) <= self.state_limit
+    }
+
     /// What may come out of the tunnel that an SA is, if that was said.
     pub fn inflow_of(&self, age: Age) -> Option<Selector> {
         let carrier = self.carriers.get(&age)?;
@@ -318,6 +339,7 @@ impl<E: Engine> Flows<E> {
         }
         for sa in sadb.chain(sa) {
             if let Some(live) = self.live.remove(&sa.age()) {
+                self.live_len -= 1;
                 engine.state_delete(&live.state);
             }
         }
@@ -343,6 +365,7 @@ impl<E: Engine> Flows<E> {
             next = number + 1;
         }
         let states = RemovedStates(core::mem::replace(&mut self.live, Map::new()));
+        self.live_len = 0;
         let mut next = Age::FIRST;
         while let Some(age) = self.carriers.at_or_after(&next) {
             self.uncarry(engine, sadb, age);
@@ -411,12 +434,14 @@ impl<E: Engine> Flows<E> {
             inflow.both.delete(engine);
             self.inflow_by_selector.remove(&inflow.selector);
             self.len -= 1;
+            self.released -= usize::from(inflow.released);
         }
     }
 
     /// Has an inflow go with the last of its SAs, which may be now.
     fn release(&mut self, engine: &E, number: u64) {
         if let Some(inflow) = self.inflows.get_mut(&number) {
+            self.released += usize::from(!inflow.released);
             inflow.released = true;
             if inflow.carriers == 0 {
                 self.delete_inflow(engine, number);
@@ -603,6 +628,7 @@ impl<E: Engine> Flows<E> {
             next = number + 1;
         }
         let mut carried = 0;
+        let mut released = 0;
         let mut next = 0;
         while let Some(number) = self.inflows.at_or_after(&next) {
             let inflow = self.inflows.get(&number).expect("just found");
@@ -622,6 +648,7 @@ impl<E: Engine> Flows<E> {
             assert_eq!(inflow.carriers, of_this);
             assert!(of_this > 0 || !inflow.both.is_open());
             carried += of_this;
+            released += usize::from(inflow.released);
             count += 1;
             next = number + 1;
         }
@@ -633,6 +660,7 @@ impl<E: Engine> Flows<E> {
         }
         assert_eq!(ages, carried);
         assert_eq!(count, self.len);
+        assert_eq!(released, self.released);
         self.holds.check(|trap| {
             let eroute = self.eroutes.get(&trap);
             let shunt = eroute.and_then(|eroute| Shunt::of(&eroute.said));
@@ -647,11 +675,14 @@ impl<E: Engine> Flows<E> {
             past.keys().find(later).copied()
         });
         assert_eq!(found.count(), past.len(), "a bypass that nobody wants");
+        let mut states = 0;
         let mut next = Age::FIRST;
         while let Some(age) = self.live.at_or_after(&next) {
             assert!(sadb.get(age).is_some(), "a state of no SA");
+            states += 1;
             next = age.next();
         }
+        assert_eq!(states, self.live_len);
     }
 }
 

@@ -196,6 +196,9 @@ unsafe extern "C" {
     pub(super) static mut klips_max_sas: ffi::c_uint;
     pub(super) static mut klips_max_sockets: ffi::c_uint;
     pub(super) static mut klips_max_flows: ffi::c_uint;
+    pub(super) static mut klips_max_states: ffi::c_uint;
+    pub(super) fn klips_netns_hold_module();
+    pub(super) fn klips_netns_release_module();
     pub(super) fn klips_cond_resched();
     pub(super) fn klips_is_killed() -> bool;
     pub(super) fn klips_netns_new(net: *mut net) -> *mut ffi::c_void;

@@ -4,6 +4,7 @@
  */
 #include <linux/in6.h>
 #include <linux/ipv6.h>
+#include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -27,6 +28,11 @@ MODULE_PARM_DESC(max_sockets, "Most open sockets in a network namespace, for all
 unsigned int klips_max_flows = 16384;
 module_param_named(max_flows, klips_max_flows, uint, 0644);
 MODULE_PARM_DESC(max_flows, "Most eroutes in a network namespace, for all but the first");
+
+unsigned int klips_max_states = 16384;
+module_param_named(max_states, klips_max_states, uint, 0644);
+MODULE_PARM_DESC(max_states,
+		 "Most SAs with a state in xfrm in a network namespace, for all but the first");
 
 /* What is kept for a namespace. */
 struct klips_netns {
@@ -69,6 +75,16 @@ bool klips_netns_is_local_v6(struct net *net, const u8 *address)
 #else
 	return false;
 #endif
+}
+
+void klips_netns_hold_module(void)
+{
+	__module_get(THIS_MODULE);
+}
+
+void klips_netns_release_module(void)
+{
+	module_put(THIS_MODULE);
 }
 
 void klips_cond_resched(void)

@@ -128,6 +128,8 @@ impl Net {
             sockets: unsafe { parameter(&raw const bindings::klips_max_sockets) },
             // SAFETY: It is a parameter.
             flows: unsafe { parameter(&raw const bindings::klips_max_flows) },
+            // SAFETY: It is a parameter.
+            states: unsafe { parameter(&raw const bindings::klips_max_states) },
         }
     }
 
@@ -230,6 +232,17 @@ impl Host for Net {
             IpAddr::V6(ip) => unsafe {
                 bindings::klips_netns_is_local_v6(net, ip.octets().as_ptr())
             },
+        }
+    }
+
+    fn set_in_use(&self, in_use: bool) {
+        if in_use {
+            // SAFETY: This may be called at any time.
+            unsafe { bindings::klips_netns_hold_module() };
+        } else {
+            // SAFETY: It was held when there began to be something. Whoever gets here keeps the
+            // module in another way: by a socket, or as the namespace that ends.
+            unsafe { bindings::klips_netns_release_module() };
         }
     }
 }

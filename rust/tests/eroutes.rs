@@ -555,7 +555,7 @@ fn shunts_pass_drop_or_wait_without_an_sa() {
 #[test]
 fn there_may_be_so_many_and_no_more() {
     let host = host_with_sas();
-    host.state().flows.set_limit(2);
+    host.state().flows.set_limits(2, usize::MAX);
     let of = |net: u8| nets("10.1.0.0/24", &format!("10.{net}.0.0/24"));
     host.set_up(&add_flow(esp(), 0, &of(2)));
     host.set_up(&add_flow(esp(), 0, &of(3)));
@@ -564,6 +564,92 @@ fn there_may_be_so_many_and_no_more() {
     host.set_up(&add_flow(ah(), flag::REPLACE, &of(2)));
     host.set_up(&del_flow(&of(3)));
     host.set_up(&add_flow(tun(), flag::IN, &of(5)));
+}
+
+#[test]
+fn so_many_sas_may_have_states_and_no_more() {
+    let host = local_host();
+    for said in [tun(), esp(), ah()] {
+        host.set_up(&add(said));
+    }
+    host.state().flows.set_limits(usize::MAX, 2);
+    host.set_up(&list(&[tun(), esp(), ah()]));
+    host.set_up(&add_flow(tun(), 0, &usual()));
+    let full = engine(&host);
+    assert_eq!(full, [AH, ESP, OPEN]);
+    // What comes in has its state from ADD on; without room for that there is no such SA.
+    let [tun_in, esp_in, ah_in] = incoming();
+    refused(&host, &add(esp_in), Errno::ENOSPC);
+    host.set_up(&add(tun_in));
+    // What needs none, and what is made anew, is as before.
+    let mut update = add(esp());
+    update[1] = msg::UPDATE;
+    host.set_up(&update);
+    host.set_up(&ungroup(esp()));
+    host.set_up(&list(&[tun(), esp(), ah()]));
+    assert_eq!(engine(&host), full);
+    let other = said("esp.515@10.0.0.2");
+    host.set_up(&add(other));
+    let flow = nets("10.1.0.0/24", "10.5.0.0/24");
+    refused(&host, &add_flow(other, 0, &flow), Errno::ENOSPC);
+    assert_eq!(engine(&host), full);
+    // Those that are there stay; and where some have gone, others may come.
+    host.state().flows.set_limits(usize::MAX, 1);
+    assert_eq!(engine(&host), full);
+    host.set_up(&delete(ah()));
+    host.set_up(&add_flow(other, 0, &flow));
+    refused(&host, &add(ah_in), Errno::ENOSPC);
+    host.state().flows.set_limits(usize::MAX, 2);
+    host.set_up(&add(ah_in));
+    // Of two states that a chain needs, there is none if there is room for one.
+    host.set_up(&flush(0));
+    host.set_up(&clear_flows());
+    for said in [esp(), ah()] {
+        host.set_up(&add(said));
+    }
+    host.set_up(&pair(esp(), ah()));
+    host.state().flows.set_limits(usize::MAX, 1);
+    refused(&host, &add_flow(esp(), 0, &usual()), Errno::ENOSPC);
+    assert_eq!(engine(&host), [""; 0]);
+}
+
+#[test]
+fn what_stands_in_the_way_of_cleartext_keeps_the_module() {
+    let host = host_with_sas();
+    let in_use = |expected| {
+        host.check();
+        assert_eq!(host.in_use.get(), expected);
+    };
+    in_use(false);
+    host.set_up(&add_flow(esp(), 0, &usual()));
+    in_use(true);
+    // Without its SAs it drops.
+    host.set_up(&flush(0));
+    in_use(true);
+    host.set_up(&del_flow(&usual()));
+    in_use(false);
+    // So does what may come out of a tunnel, until that is gone as well.
+    host.set_up(&add(tun()));
+    host.set_up(&add_flow(tun(), flag::IN, &usual()));
+    in_use(true);
+    host.set_up(&flush(0));
+    in_use(true);
+    host.set_up(&clear_flows());
+    in_use(false);
+    // Said to go with its SAs, it may go with the module as well, unless it is said again.
+    host.set_up(&add(tun()));
+    for _ in 0..2 {
+        host.set_up(&add_flow(tun(), flag::IN, &usual()));
+        in_use(true);
+        host.set_up(&clear_flows());
+        in_use(false);
+    }
+    assert_eq!(host.state().flows.len(), 1);
+    // A request that is refused changes nothing of that.
+    memory::fail_after(Some(3));
+    assert!(host.write(&add_flow(esp(), 0, &usual())).is_err());
+    memory::fail_after(None);
+    in_use(false);
 }
 
 #[test]

@@ -51,6 +51,9 @@ pub enum Helper {
     HoldFile,
     /// Becomes root of a user and a network namespace where three sockets are all that there may be.
     ThreeSockets,
+    /// Becomes root of a user and a network namespace where two eroutes and two states are all that
+    /// there may be.
+    FullEngine,
     /// Has a DUMP written to a socket that takes nothing.
     Dump,
     /// Enters a control group, and writes where others listen.
@@ -138,6 +141,7 @@ pub fn main() -> ExitCode {
         Some("Charge") => argument(3).and_then(|group| security::charge(&group)),
         Some("HoldFile") => load::hold_file(),
         Some("ThreeSockets") => enter_own_network().and_then(|()| load::three_sockets()),
+        Some("FullEngine") => enter_own_network().and_then(|()| load::fill_engine()),
         Some("Dump") => sockets::dump_in_vain(),
         Some("WriteInGroup") => argument(3).and_then(|group| security::write_in_group(&group)),
         Some("ListenInGroup") => argument(3).and_then(|group| security::listen_in_group(&group)),

@@ -3,18 +3,22 @@
 //! Loading and unloading the module.
 
 use crate::{
+    cleartext::{chain_to, is_taking_more},
     events::both_ways,
     helper::{self, Helper, Who},
     ktap::Test,
     memory::{self, FILES},
+    packets::{ask, eroute, flow, inflow, join_up, make_group, make_inbound, send_through},
     support::{
-        KeySocket, PROC, Slab, add, in_own_network, insmod, is_loaded, klips_ko,
-        load_what_klips_needs, make, manual_sas, naming, number, open_raw, rmmod, said,
+        KeySocket, PROC, Slab, add, flush, in_own_network, insmod, is_loaded, klips_ko,
+        load_what_klips_needs, loopback_up, make, manual_sas, naming, number, open_raw, rmmod,
+        said,
     },
-    wire::{Gateways, Space, V4},
+    wire::{Capture, Flood, Gateways, Space, V4, eventually},
 };
 use anyhow::{Context, Result, bail, ensure};
 use klips::pfkey::MsgType;
+use model::wire;
 use nix::{
     errno::Errno,
     kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module},
@@ -22,6 +26,7 @@ use nix::{
 use std::{
     fs,
     io::Read,
+    net::UdpSocket,
     os::unix::fs::MetadataExt,
     process::{Child, Command},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -54,6 +59,10 @@ pub fn before() -> Vec<Test> {
         ),
         Test::step("load::unloads_with_sas_and_groups", unloads_with_sas),
         Test::step(
+            "load::an_eroute_keeps_the_module_and_nothing_leaves_in_clear",
+            kept_by_eroute,
+        ),
+        Test::step(
             "load::a15_unloads_during_a_flood_and_leaves_nothing_in_xfrm",
             unloads_during_a_flood,
         ),
@@ -69,6 +78,10 @@ pub fn before() -> Vec<Test> {
         Test::step(
             "load::a_limit_on_sockets_holds_in_all_namespaces_but_the_first",
             limited_sockets,
+        ),
+        Test::step(
+            "load::limits_on_eroutes_and_states_hold_in_all_namespaces_but_the_first",
+            limited_packets,
         ),
         Test::step("load::no_parameter_lets_anybody_in_who_may_not", parameters),
         Test::step(
@@ -92,6 +105,10 @@ fn dmesg() -> Result<String> {
 fn unload() -> Result<()> {
     let output = rmmod("klips")?;
     ensure!(output.status.success(), "rmmod: {output:?}");
+    expect_no_files()
+}
+
+fn expect_no_files() -> Result<()> {
     for file in ["ipsec", "ipsec_spi", "ipsec_spigrp"] {
         let path = format!("{PROC}/{file}");
         ensure!(
@@ -260,6 +277,65 @@ pub fn hold_file() -> Result<String> {
     Ok("ok".to_owned())
 }
 
+/// While packets flow, in a namespace that is not the first. What may come out of a tunnel keeps it
+/// as well. Unloaded with SAs that packets come in by, it leaves neither them nor an answer in clear.
+fn kept_by_eroute() -> Result<()> {
+    let is_kept = |what: &str| {
+        for _ in 0..10 {
+            let result = delete_module(c"klips", DeleteModuleFlags::O_NONBLOCK);
+            ensure!(result == Err(Errno::EAGAIN), "with {what}: {result:?}");
+        }
+        Ok(())
+    };
+    in_own_network(|| {
+        let gateways = Gateways::new()?;
+        let (here, there) = V4.inner;
+        let sas = chain_to(V4.outer.1, 0x1000);
+        make_group(&sas)?;
+        eroute(here, there, &sas[0])?;
+        let capture = Capture::of_unprotected(&gateways.a, "w0")?;
+        let flood = Flood::start(&gateways.a, here, there, 9)?;
+        is_taking_more()?;
+        is_kept("an eroute")?;
+        let result = KeySocket::open()?.send(&flush(0));
+        ensure!(result == Ok(()), "FLUSH: {result:?}");
+        is_kept("an eroute without SAs")?;
+        drop(flood);
+        let packets = capture.end()?;
+        ensure!(packets.len() == 0, "in clear: {:?}", packets.headers());
+        ask(&wire::clear_flows())?;
+
+        let sas = chain_to(V4.outer.0, 0x2000);
+        make_inbound(&sas)?;
+        join_up(&sas)?;
+        send_through(&gateways, V4, (there, here), &sas)?;
+        inflow(there, here, &sas[0])?;
+        is_kept("an inflow")?;
+        // From now on it goes with its SAs, and those go with the module.
+        ask(&wire::clear_flows())?;
+        let capture = Capture::of_unprotected(&gateways.a, "w0")?;
+        let _listener = gateways.a.within(|| Ok(UdpSocket::bind((here, 9))?))?;
+        let flood = Flood::start(&gateways.b, there, here, 9)?;
+        thread::sleep(Duration::from_millis(100));
+        unload()?;
+        let before = flood.sent();
+        eventually("more of them", || Ok(flood.sent() > before + 100))?;
+        drop(flood);
+        let packets = capture.end()?;
+        ensure!(packets.len() == 0, "sent: {:?}", packets.headers());
+        let counted = gateways.a.counters()?;
+        ensure!(counted.of("XfrmInNoStates") > 0, "{counted:?}");
+        ensure!(gateways.a.xfrm()?.is_empty(), "{}", gateways.a.xfrm()?);
+        Ok(())
+    })?;
+    loads()?;
+    // A namespace that goes, and all eroutes in it, keeps it no longer.
+    in_own_network(|| eroute("10.1.0.1", "10.2.0.2", &manual_sas()[0]))?;
+    eventually("the namespace is gone", || {
+        Ok(delete_module(c"klips", DeleteModuleFlags::O_NONBLOCK).is_ok())
+    })
+}
+
 fn unloads_with_sas() -> Result<()> {
     let sas = manual_sas();
     make(&sas)?;
@@ -297,7 +373,12 @@ fn unloads_during_a_flood() -> Result<()> {
             thread::sleep(Duration::from_millis(500));
             let capture = gateways.capture()?;
             end(others)?;
-            unload()?;
+            let result = delete_module(c"klips", DeleteModuleFlags::O_NONBLOCK);
+            ensure!(result == Err(Errno::EAGAIN), "with eroutes: {result:?}");
+            ask(&wire::clear_flows())?;
+            // Those of the other namespace go with it.
+            eventually("nothing keeps it", || Ok(rmmod("klips")?.status.success()))?;
+            expect_no_files()?;
             let left = gateways.a.xfrm()?;
             ensure!(left.is_empty(), "left: {left}");
             end(floods)?;
@@ -436,6 +517,66 @@ pub fn three_sockets() -> Result<String> {
     Ok("ok".to_owned())
 }
 
+fn limited_packets() -> Result<()> {
+    let output = Command::new("insmod")
+        .args([&klips_ko(), "max_flows=2", "max_states=2"])
+        .output()?;
+    ensure!(output.status.success(), "insmod: {output:?}");
+    let told = helper::run(Helper::FullEngine, Who::Nobody, None)?;
+    ensure!(told == "ok", "somebody else's: {told}");
+    in_own_network(|| fill_engine().map(drop)).context("one of the host's")?;
+    // As many as there are in the first one; the states are those of eroutes.
+    let sas: Vec<_> = (0..4)
+        .map(|n| said(&format!("esp.{:x}@10.0.0.2", 0x200 + n)))
+        .collect();
+    make(&sas)?;
+    for (n, said) in sas.iter().enumerate() {
+        eroute("10.1.0.1", &format!("10.2.0.{n}"), said)?;
+    }
+    let states = Command::new("ip").args(["xfrm", "state"]).output()?;
+    let states = String::from_utf8_lossy(&states.stdout).into_owned();
+    ensure!(states.matches("proto esp").count() == 4, "{states}");
+    ask(&wire::clear_flows())?;
+    eventually("the namespaces are gone", || {
+        Ok(delete_module(c"klips", DeleteModuleFlags::O_NONBLOCK).is_ok())
+    })
+}
+
+/// Has as many eroutes and SAs with states as there may be, and no more.
+pub fn fill_engine() -> Result<String> {
+    let refused = |result, what: &str| {
+        ensure!(
+            result == Err(klips::errno::Errno::ENOSPC),
+            "{what}: {result:?}"
+        );
+        Ok(())
+    };
+    loopback_up()?;
+    let local = ["addr", "add", "10.0.0.2", "dev", "lo"];
+    let output = Command::new("ip").args(local).output()?;
+    ensure!(output.status.success(), "{output:?}");
+    let socket = KeySocket::open()?;
+    let [first, second, third] =
+        ["esp.201@10.0.0.2", "esp.202@10.0.0.2", "esp.203@10.0.0.2"].map(said);
+    make(&[first, second])?;
+    refused(socket.send(&add(&third)), "a third state")?;
+    let result = socket.send(&naming(MsgType::Delete, &second));
+    ensure!(result == Ok(()), "DELETE: {result:?}");
+    make(&[third])?;
+
+    // Neither of these SAs is there.
+    let flow_to = |n: u8| flow("10.1.0.1", &format!("10.2.0.{n}"));
+    ask(&wire::add_flow(second, 0, &flow_to(1)))?;
+    ask(&wire::add_flow(second, 0, &flow_to(2)))?;
+    refused(
+        socket.write(&wire::add_flow(second, 0, &flow_to(3))),
+        "a third eroute",
+    )?;
+    ask(&wire::del_flow(&flow_to(1)))?;
+    ask(&wire::add_flow(second, 0, &flow_to(3)))?;
+    Ok("ok".to_owned())
+}
+
 /// Parameters can be read by all and changed by root, and whatever they are says nothing of who may do
 /// what.
 fn parameters() -> Result<()> {
@@ -451,6 +592,7 @@ fn parameters() -> Result<()> {
         "max_sas=4294967295",
         "max_sockets=4294967295",
         "max_flows=4294967295",
+        "max_states=4294967295",
     ] {
         load_with(value)?;
         files.clear();
@@ -560,7 +702,9 @@ fn loads() -> Result<()> {
 }
 
 fn unloads_clean() -> Result<()> {
-    unload()?;
+    // Namespaces with eroutes may still be going.
+    eventually("nothing keeps it", || Ok(rmmod("klips")?.status.success()))?;
+    expect_no_files()?;
     ensure!(!is_loaded("klips"));
     Ok(())
 }

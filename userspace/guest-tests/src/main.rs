@@ -12,6 +12,7 @@
 //! `guest-tests --message SEED NUMBER` prints a message of the test that sends them at random.
 //! `guest-tests --keys` leaves memory to be searched for keys.
 
+mod cleartext;
 mod command_lines;
 mod cve;
 mod daemon;
@@ -76,6 +77,7 @@ fn tests() -> Vec<Test> {
     tests.extend(shunts::all());
     tests.extend(daemon::all());
     tests.extend(interfaces::all());
+    tests.extend(cleartext::all());
     tests.extend(messages::waiting());
     tests.extend(leaks::waiting());
     tests.extend(spigrp_tool::waiting());

@@ -398,7 +398,8 @@ fn lone_tunnel(outer: Family, inner: Family, number: u8) -> Result<()> {
     })
 }
 
-fn said_of(proto: &str, spi: u32, dst: &str) -> Said {
+/// The name of an SA.
+pub fn said_of(proto: &str, spi: u32, dst: &str) -> Said {
     let dst: IpAddr = dst.parse().expect("an address");
     let sign = if dst.is_ipv4() { '.' } else { ':' };
     said(&format!("{proto}{sign}{spi:x}@{dst}"))

@@ -14,10 +14,14 @@ use std::{
     fmt::Write as _,
     fs::{self, File},
     io::{BufRead, BufReader, Write},
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{Ipv4Addr, Ipv6Addr, UdpSocket},
     os::fd::AsRawFd,
     process::{Child, Command, Output, Stdio},
-    thread,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 use tempfile::NamedTempFile;
@@ -166,7 +170,7 @@ pub fn join(wire: &str, a: &Space, b: &Space) -> Result<()> {
 
 /// Gives an end of a wire an address, and the other end's to it: `last` is `a` on one end, `b` on the
 /// other.
-fn address(space: &Space, wire: &str, own: &str, other: &str, last: char) -> Result<()> {
+pub fn address(space: &Space, wire: &str, own: &str, other: &str, last: char) -> Result<()> {
     let bits = if own.contains(':') { 64 } else { 24 };
     let nodad = if own.contains(':') { "nodad" } else { "" };
     space.run(&format!("ip addr add {own}/{bits} dev {wire} {nodad}"))?;
@@ -257,6 +261,68 @@ pub fn ping(space: &Space, from: &str, to: &str, count: u32, size: u32) -> Resul
     }
 }
 
+/// UDP packets, as many as there is time for, until it is dropped.
+pub struct Flood {
+    is_over: Arc<AtomicBool>,
+    sent: Arc<AtomicU64>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Flood {
+    /// Sends them from one address to another, to a port, by way of a socket that is connected: it
+    /// keeps the route, and what packets meet on it, as long as the kernel lets it.
+    pub fn start(space: &Space, from: &str, to: &str, port: u16) -> Result<Self> {
+        let (is_over, sent) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let thread = space.within({
+            let (is_over, sent) = (is_over.clone(), sent.clone());
+            move || {
+                let socket = UdpSocket::bind((from, 0))?;
+                socket.connect((to, port))?;
+                // Started in that namespace, it keeps no other.
+                Ok(thread::spawn(move || {
+                    while !is_over.load(Ordering::Relaxed) {
+                        // Whatever is said of it: that there is no way, or nobody at the other end.
+                        if socket.send(b"in clear").is_ok() {
+                            sent.fetch_add(1, Ordering::Relaxed);
+                        }
+                        // Others want to be served, too.
+                        thread::yield_now();
+                    }
+                }))
+            }
+        })?;
+        Ok(Flood {
+            is_over,
+            sent,
+            thread: Some(thread),
+        })
+    }
+
+    /// How many the kernel has taken so far.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("no panic");
+        }
+    }
+}
+
+/// Waits for something to be so.
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
+    let start = Instant::now();
+    while !is_so()? {
+        ensure!(start.elapsed() < PATIENCE, "not so in time: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
 /// Checks that all of three echo requests are answered, or none.
 pub fn expect_pings(space: &Space, from: &str, to: &str, answered: u32) -> Result<()> {
     let received = ping(space, from, to, 3, 56)?;
@@ -274,21 +340,44 @@ pub struct Capture {
     file: NamedTempFile,
 }
 
+/// All packets but those of ESP and AH, as tcpdump has it. Few are recorded then, so that none is
+/// missed in a flood.
+const UNPROTECTED: &str = "not (ip proto 50 or ip proto 51 or ip6 proto 50 or ip6 proto 51)";
+
 impl Capture {
-    /// Begins to record; when this returns, nothing is missed.
+    /// Begins to record what leaves by a wire; when this returns, nothing is missed.
     pub fn start(space: &Space, wire: &str) -> Result<Self> {
+        Self::record(space, wire, "out", "")
+    }
+
+    /// The same of what leaves, and is neither ESP nor AH.
+    pub fn of_unprotected(space: &Space, wire: &str) -> Result<Self> {
+        Self::record(space, wire, "out", UNPROTECTED)
+    }
+
+    /// The same of what comes by a wire.
+    pub fn of_unprotected_arrivals(space: &Space, wire: &str) -> Result<Self> {
+        Self::record(space, wire, "in", UNPROTECTED)
+    }
+
+    fn record(space: &Space, wire: &str, direction: &str, filter: &str) -> Result<Self> {
         let file = NamedTempFile::new()?;
         let path = file.path().display();
         let mut tcpdump = space.start(&format!(
-            "tcpdump -Z root --immediate-mode -U -n -s 0 -B 4096 -Q out -i {wire} -w {path}"
+            "tcpdump -Z root --immediate-mode -U -n -s 0 -B 4096 -Q {direction} -i {wire} \
+             -w {path} {filter}"
         ))?;
         let said = tcpdump.stderr.take().context("tcpdump's standard error")?;
         let mut said = BufReader::new(said);
         let mut line = String::new();
         said.read_line(&mut line)?;
         ensure!(line.contains("listening on"), "tcpdump: {line}");
-        // It goes on to count, to somebody who reads that.
-        thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+        // It goes on to count, to somebody who reads that, and keeps no other namespace.
+        space.within(|| {
+            Ok(thread::spawn(move || {
+                std::io::copy(&mut said, &mut std::io::sink())
+            }))
+        })?;
         Ok(Capture { tcpdump, file })
     }
 

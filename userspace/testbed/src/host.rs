@@ -78,6 +78,8 @@ pub struct TestHost {
     pub poison: Cell<u8>,
     /// How often a request has taken a breath.
     pub breaths: Cell<usize>,
+    /// Whether the module has to stay.
+    pub in_use: Cell<bool>,
     /// What happens meanwhile.
     pub on_resched: RefCell<Option<OnResched>>,
     /// How many SAs were in the table and how many keys in memory, each time a request unlocked the
@@ -144,6 +146,7 @@ impl TestHost {
             }),
             poison: Cell::new(0xaa),
             breaths: Cell::new(0),
+            in_use: Cell::new(false),
             on_resched: RefCell::default(),
             at_unlock: RefCell::default(),
         };
@@ -279,6 +282,7 @@ impl TestHost {
         let state = self.state();
         state.sadb.check();
         state.flows.check(&state.sadb);
+        assert_eq!(self.in_use.get(), state.flows.is_in_use());
     }
 
     /// The kernel's workers deal with what has happened in the engine.
@@ -359,6 +363,7 @@ impl Drop for TestHost {
         let engine = &self.engine;
         assert_eq!(engine.listing(), "", "left in the engine");
         assert_eq!(engine.references(), (0, 0), "references that were kept");
+        assert!(!self.in_use.get(), "the module has to go some day");
     }
 }
 
@@ -433,6 +438,10 @@ impl Host for TestHost {
 
     fn is_local(&self, ip: IpAddr) -> bool {
         self.local.borrow().contains(&ip)
+    }
+
+    fn set_in_use(&self, in_use: bool) {
+        assert_ne!(self.in_use.replace(in_use), in_use, "told when it changes");
     }
 }
 
