@@ -4,8 +4,8 @@
 //! the same with each.
 
 use crate::support::{
-    KeySocket, add, bytes_of, flush, getspi, group, header, is_errno, link, manual_sas, naming,
-    said, ungroup, update,
+    KeySocket, add, bytes_of, flush, getspi, group, header, is_errno, link, loopback_up,
+    manual_sas, naming, said, ungroup, update,
 };
 use anyhow::{Context, Result, ensure};
 use klips::{
@@ -16,7 +16,7 @@ use klips::{
     },
     said::Said,
 };
-use model::wire::{self, RawSa, ext, msg, u16_at};
+use model::wire::{self, RawSa, ext, flag, msg, u16_at};
 use pfkey::Content;
 
 /// A request of one kind.
@@ -27,6 +27,8 @@ pub struct Kind {
     pub before: Vec<Vec<u8>>,
     /// The request itself.
     pub request: Vec<u8>,
+    /// Whether xfrm has something of it: states, policies.
+    pub live: bool,
 }
 
 /// An SA that is not there beforehand.
@@ -83,10 +85,14 @@ pub fn debug(mask: u32) -> Vec<u8> {
     })
 }
 
+/// The flow that requests about eroutes are for.
+fn usual_flow() -> Vec<Vec<u8>> {
+    wire::flow(("10.1.0.0/24", 0), ("10.2.0.0/24", 0), 0)
+}
+
 /// X_ADDFLOW, well formed.
-fn add_flow() -> Vec<u8> {
-    let flow = wire::flow(("10.1.0.0/24", 0), ("10.2.0.0/24", 0), 0);
-    wire::add_flow(wire::said("esp.115@10.0.0.2"), 0, &flow)
+fn add_flow(said: &Said, flags: u32) -> Vec<u8> {
+    wire::add_flow(*said, flags, &usual_flow())
 }
 
 /// A request of each kind: every type of message, with what makes a difference to the memory that
@@ -111,7 +117,22 @@ pub fn all() -> Vec<Kind> {
         name,
         before: before.to_vec(),
         request,
+        live: false,
     };
+    let live = |name, before: &[&[Vec<u8>]], request| Kind {
+        live: true,
+        ..kind(name, &before.concat(), request)
+    };
+    // In use, and in the place of others that are.
+    let protected = [grouped.clone(), vec![add_flow(&tun, 0)]].concat();
+    let others = ["tun.213@10.0.0.2", "esp.215@10.0.0.2"].map(said);
+    let other: Vec<_> = others.iter().map(|said| bytes_of(&add(said))).collect();
+    let other = [other, vec![bytes_of(&group(&others))]].concat();
+    // Of this host.
+    let incoming = ["tun.313@127.0.0.1", "esp.315@127.0.0.1", "ah.316@127.0.0.1"].map(said);
+    let come: Vec<_> = incoming.iter().map(|said| bytes_of(&add(said))).collect();
+    let let_in = add_flow(&incoming[0], flag::IN);
+    let incoming_group = bytes_of(&group(&incoming));
     let of =
         |name, before: &[Vec<u8>], content: Content<'_>| kind(name, before, bytes_of(&content));
     vec![
@@ -146,7 +167,61 @@ pub fn all() -> Vec<Kind> {
         of("X_GRPSA of a grouped one", &grouped, group(&[esp, ah])),
         of("X_GRPSA that ungroups", &grouped, ungroup(&esp)),
         kind("X_DEBUG", &[], debug(0x10)),
-        kind("X_ADDFLOW", &made, add_flow()),
+        kind("X_ADDFLOW", &made, add_flow(&esp, 0)),
+        live("an eroute to a group", &[&grouped], add_flow(&tun, 0)),
+        live(
+            "an eroute in the place of another",
+            &[&protected, &other],
+            add_flow(&others[0], flag::REPLACE),
+        ),
+        live(
+            "ADD of what an eroute waits for",
+            &[&[add_flow(&esp, 0)]],
+            bytes_of(&add(&esp)),
+        ),
+        live(
+            "X_GRPSA that an eroute waits for",
+            &[&[add_flow(&tun, 0)], &made],
+            bytes_of(&group(&sas)),
+        ),
+        live("UPDATE in use", &[&protected], bytes_of(&update(&esp))),
+        live(
+            "UPDATE of ports in use",
+            &[&protected],
+            bytes_of(&Content {
+                natt_sport: Some(4500),
+                natt_dport: Some(4501),
+                ..update(&esp)
+            }),
+        ),
+        live(
+            "X_GRPSA that ungroups what is in use",
+            &[&protected],
+            bytes_of(&ungroup(&esp)),
+        ),
+        live(
+            "DELETE of what is in use",
+            &[&protected],
+            bytes_of(&naming(MsgType::Delete, &ah)),
+        ),
+        live(
+            "FLUSH of what is in use",
+            &[&protected],
+            bytes_of(&flush(0)),
+        ),
+        live(
+            "X_DELFLOW of one",
+            &[&protected],
+            wire::del_flow(&usual_flow()),
+        ),
+        live("ADD of what comes in", &[], come[1].clone()),
+        live("an inflow", &[&come[..1]], let_in.clone()),
+        live(
+            "X_GRPSA that an inflow waits for",
+            &[&come, std::slice::from_ref(&let_in)],
+            incoming_group.clone(),
+        ),
+        live("an inflow to a group", &[&come, &[incoming_group]], let_in),
         kind("X_DELFLOW", &[], {
             let mut clear = RawSa::naming(0);
             clear.flags = 4;
@@ -209,6 +284,10 @@ pub struct Audience(pub [KeySocket; 3]);
 impl Audience {
     /// Opens them, and makes the requests that come before one of this kind.
     pub fn of(kind: &Kind) -> Result<Self> {
+        if kind.live {
+            // What is to come in has to be for an address of this host.
+            loopback_up()?;
+        }
         let audience = Audience([KeySocket::open()?, KeySocket::open()?, KeySocket::open()?]);
         let nosy = audience.0[2].write(&plain(MsgType::Promisc, 1));
         ensure!(nosy == Ok(()), "X_PROMISC: {nosy:?}");

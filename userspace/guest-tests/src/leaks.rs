@@ -225,6 +225,7 @@ fn what_time_tells_was_written_on_purpose_and_is_no_key() -> Result<()> {
         name: "EXPIRE",
         before: before.iter().map(bytes_of).collect(),
         request: Vec::new(),
+        live: false,
     })?;
     let start = Instant::now();
     let mut told: Vec<Vec<u8>> = Vec::new();

@@ -7,14 +7,20 @@
 //! from and to user space, and makes the nth fail (`Documentation/fault-injection`).
 
 use crate::{
+    cleartext::{chain_to, is_taking_more},
     kinds::{self, Audience, Heard, Kind},
     ktap::{Skip, Test},
-    support::{KeySocket, PF_KEY, PROC, errno, is_loaded, klips_ko, proc_net, rmmod},
+    packets::{eroute, flow, make_group},
+    support::{
+        KeySocket, PF_KEY, PROC, bytes_of, errno, group, is_loaded, klips_ko, proc_net, rmmod,
+        ungroup, update,
+    },
     tests,
+    wire::{Capture, Flood, Gateways, V4},
 };
 use anyhow::{Context, Result, bail, ensure};
-use klips::errno::Errno;
-use model::wire::{self, msg};
+use klips::{errno::Errno, said::Said};
+use model::wire::{self, flag, msg};
 use nix::{
     kmod::{ModuleInitFlags, finit_module},
     sched::{CloneFlags, unshare},
@@ -25,13 +31,14 @@ use std::{
     io::{self, Read, Write},
     ops::Range,
     os::unix::fs::FileExt,
-    process::Command,
+    process::{Command, Stdio},
 };
 
 /// All of them.
 pub fn all() -> Vec<Test> {
     tests![
         a_request_changes_nothing_when_memory_fails,
+        nothing_leaves_in_clear_when_memory_fails_in_the_middle,
         a_dump_says_so_when_memory_fails_as_it_is_read,
         a_socket_opens_or_leaves_nothing_when_memory_fails,
         a_file_is_read_whole_or_not_when_memory_fails,
@@ -40,7 +47,7 @@ pub fn all() -> Vec<Test> {
 }
 
 /// All files, by their names in `/proc/net`.
-pub const FILES: [&str; 7] = [
+pub const FILES: [&str; 8] = [
     "ipsec_spigrp",
     "ipsec_spi",
     "ipsec_version",
@@ -48,6 +55,7 @@ pub const FILES: [&str; 7] = [
     "pf_key",
     "pf_key_registered",
     "pf_key_supported",
+    "ipsec_eroute",
 ];
 
 /// No operation takes so many allocations.
@@ -218,6 +226,22 @@ fn seen(dumper: Option<&KeySocket>) -> Result<(Vec<String>, Vec<Vec<u8>>)> {
     ))
 }
 
+/// All states and policies, in the order in which `ip xfrm` lists them: keys, windows and templates
+/// included.
+fn xfrm() -> Result<String> {
+    let mut ip = Command::new("ip")
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut commands = ip.stdin.take().context("no input")?;
+    commands.write_all(b"xfrm state\nxfrm policy\n")?;
+    drop(commands);
+    let output = ip.wait_with_output()?;
+    ensure!(output.status.success(), "{output:?}");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
 /// A file without inodes, without the age of SAs and without how many messages were lost.
 fn stable(file: &str, text: &str) -> String {
     let is_inode = |word: &str| word.len() == 16 && word.bytes().all(|c| c.is_ascii_hexdigit());
@@ -250,6 +274,8 @@ struct Outcome {
 struct Stage {
     audience: Audience,
     dumper: KeySocket,
+    /// Whether what xfrm has is looked at as well, which takes its time.
+    live: bool,
 }
 
 impl Stage {
@@ -259,13 +285,17 @@ impl Stage {
         let stage = Stage {
             audience: Audience::of(kind)?,
             dumper: KeySocket::open()?,
+            live: kind.live,
         };
         Ok(stage)
     }
 
     /// What is there, and nobody has anything left to read.
     fn seen(&self) -> Result<(Vec<String>, Vec<Vec<u8>>)> {
-        let seen = seen(Some(&self.dumper))?;
+        let mut seen = seen(Some(&self.dumper))?;
+        if self.live {
+            seen.0.push(xfrm()?);
+        }
         self.hear()?;
         Ok(seen)
     }
@@ -392,6 +422,55 @@ fn a_request_changes_nothing_when_memory_fails() -> Result<()> {
     Ok(())
 }
 
+/// While packets flow through an eroute, in each of the steps that change its states and policies.
+fn nothing_leaves_in_clear_when_memory_fails_in_the_middle() -> Result<()> {
+    let mut faults = Faults::new()?;
+    let gateways = Gateways::new()?;
+    let (from, to) = V4.inner;
+    let [sas, others] = [0x1000, 0x2000].map(|spi| chain_to(V4.outer.1, spi));
+    make_group(&sas)?;
+    make_group(&others)?;
+    eroute(from, to, &sas[0])?;
+    let capture = Capture::of_unprotected(&gateways.a, "w0")?;
+    let flood = Flood::start(&gateways.a, from, to, 9)?;
+    is_taking_more()?;
+    let socket = KeySocket::open()?;
+    let replace = |chain: &[Said]| wire::add_flow(chain[0], flag::REPLACE, &flow(from, to));
+    let (apart, together) = (bytes_of(&ungroup(&sas[1])), bytes_of(&group(&sas)));
+    let [update_esp, update_ah] = [1, 2].map(|n| bytes_of(&update(&sas[n])));
+    let (to_others, back) = (replace(&others), replace(&sas));
+    let mut failed = 0;
+    // What is to be so before each attempt, and the request.
+    for (name, before, request) in [
+        ("ungrouped", &together, &apart),
+        ("grouped", &apart, &together),
+        ("UPDATE of ESP", &together, &update_esp),
+        ("UPDATE of AH", &together, &update_ah),
+        ("replaced", &back, &to_others),
+        ("replaced again", &to_others, &back),
+    ] {
+        let mut refused = 0;
+        failed += each_failure(|nth| {
+            // It may be so already.
+            let _ = socket.write(before);
+            let (result, used_up) = faults.inject(nth, || socket.write(request))?;
+            refused += u32::from(result == Err(Errno::ENOMEM));
+            socket.drain()?;
+            Ok(used_up)
+        })
+        .context(name)?;
+        ensure!(refused > 1, "{name}: no memory has failed");
+        for request in [&together, &back] {
+            let _ = socket.write(request);
+        }
+        is_taking_more().context(name)?;
+    }
+    let packets = capture.end()?;
+    ensure!(packets.len() == 0, "in clear: {:?}", packets.headers());
+    println!("# {failed} failures, {} packets sent", flood.sent());
+    Ok(())
+}
+
 fn a_dump_says_so_when_memory_fails_as_it_is_read() -> Result<()> {
     let mut faults = Faults::new()?;
     let names: Vec<_> = (0..40)
@@ -501,9 +580,9 @@ fn read_whole(path: &str, buffer: &mut [u8]) -> io::Result<usize> {
 
 fn a_file_is_read_whole_or_not_when_memory_fails() -> Result<()> {
     let mut faults = Faults::new()?;
-    let grouped = kinds::all().into_iter().find(|kind| kind.name == "DUMP");
-    let grouped = grouped.context("no such kind")?;
-    let stage = Stage::new(&grouped)?;
+    let mut kinds = kinds::all().into_iter();
+    let in_use = kinds.find(|kind| kind.name == "UPDATE in use");
+    let stage = Stage::new(&in_use.context("no such kind")?)?;
     // Not zeros, for which no page would be there yet.
     let mut buffer = vec![0xff; 1 << 16];
     for file in FILES {
