@@ -58,6 +58,8 @@ bool klips_is_killed(void);
 
 /* In Rust: the state of a namespace, given to all functions of Rust; NULL without memory. */
 void *klips_netns_new(struct net *net);
+/* Whether it has eroutes, or what packets that come in have to meet. */
+bool klips_netns_is_in_use(void *state);
 /* Nothing else is called for that state any more. */
 void klips_netns_free(void *state);
 /* The time that klips_netns_work_after was told has come. */

@@ -277,8 +277,14 @@ void klips_xfrm_waiting_delete(struct xfrm_state *waiting);
 /* Takes the next change of an address or port behind NAT; false if there is none. */
 bool klips_xfrm_next_mapping(struct net *net, struct klips_xfrm_mapping *mapping);
 
-/* For the other half in C: loads and pins what drops bare IP-in-IP packets without a word. */
-void klips_xfrm_pin_tunnels(void);
+/* For netns.c: from now on packets without a policy are dropped; called when the namespace goes. */
+void klips_xfrm_drop_all(struct net *net);
+
+/*
+ * For the other half in C: loads and pins what drops bare IP-in-IP packets without a word; 0 or a
+ * negative errno.
+ */
+int klips_xfrm_pin_tunnels(void);
 void klips_xfrm_unpin_tunnels(void);
 
 /*

@@ -202,6 +202,7 @@ unsafe extern "C" {
     pub(super) fn klips_cond_resched();
     pub(super) fn klips_is_killed() -> bool;
     pub(super) fn klips_netns_new(net: *mut net) -> *mut ffi::c_void;
+    pub(super) fn klips_netns_is_in_use(state: *mut ffi::c_void) -> bool;
     pub(super) fn klips_netns_free(state: *mut ffi::c_void);
     pub(super) fn klips_netns_work(state: *mut ffi::c_void);
     pub(super) fn klips_netns_interfaces(state: *mut ffi::c_void);

@@ -138,6 +138,16 @@ static int __net_init klips_netns_init(struct net *net)
 	return 0;
 }
 
+/*
+ * Called before xfrm's, as this was registered later.  xfrm's takes all policies out, those of
+ * eroutes too, while the namespace still has its interfaces and forwards.
+ */
+static void __net_exit klips_netns_pre_exit(struct net *net)
+{
+	if (klips_netns_is_in_use(klips_netns(net)->state))
+		klips_xfrm_drop_all(net);
+}
+
 static void __net_exit klips_netns_exit(struct net *net)
 {
 	struct klips_netns *netns = klips_netns(net);
@@ -150,6 +160,7 @@ static void __net_exit klips_netns_exit(struct net *net)
 
 static struct pernet_operations klips_netns_ops = {
 	.init	= klips_netns_init,
+	.pre_exit = klips_netns_pre_exit,
 	.exit	= klips_netns_exit,
 	.id	= &klips_netns_id,
 	.size	= sizeof(struct klips_netns),

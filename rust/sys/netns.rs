@@ -310,7 +310,13 @@ pub(super) unsafe fn borrow<'a>(state: *mut c_void) -> &'a Net {
     &namespace.net
 }
 
-declared!(klips_netns_new klips_netns_free klips_netns_work klips_netns_interfaces);
+declared!(
+    klips_netns_new
+    klips_netns_is_in_use
+    klips_netns_free
+    klips_netns_work
+    klips_netns_interfaces
+);
 
 /// Makes the state of a network namespace, and its files. Null without memory.
 ///
@@ -330,6 +336,18 @@ unsafe extern "C" fn klips_netns_new(net: *mut bindings::net) -> *mut c_void {
         Ok(KBox::new(Namespace { files, net }, GFP_KERNEL_ACCOUNT)?)
     };
     make().map_or(ptr::null_mut(), ForeignOwnable::into_foreign)
+}
+
+/// Whether something in a network namespace stands in the way of cleartext.
+///
+/// # Safety
+///
+/// `state` came from [`klips_netns_new`] and has not been freed.
+#[no_mangle]
+unsafe extern "C" fn klips_netns_is_in_use(state: *mut c_void) -> bool {
+    // SAFETY: The caller promises that it is not freed.
+    let net = unsafe { borrow(state) };
+    net.lock().flows.is_in_use()
 }
 
 /// Frees the state of a network namespace.

@@ -632,6 +632,15 @@ void klips_xfrm_policy_delete(struct klips_xfrm_policy *policy)
 	klips_tell_policy(policy->xp, policy->dir, XFRM_MSG_DELPOLICY);
 }
 
+void klips_xfrm_drop_all(struct net *net)
+{
+	unsigned int dir;
+
+	for (dir = 0; dir < XFRM_POLICY_MAX; dir++)
+		WRITE_ONCE(net->xfrm.policy_default[dir], XFRM_USERPOLICY_BLOCK);
+	rt_genid_bump_all(net);
+}
+
 /*
  * A tunnel packet that comes out of an SA in transport mode, as each is before it is grouped, is
  * bare IP-in-IP.  Where nothing takes that, the host complains: in clear, quoting what was inside.
@@ -640,27 +649,39 @@ void klips_xfrm_policy_delete(struct klips_xfrm_policy *policy)
  */
 static struct xfrm_state *klips_tunnel4, *klips_tunnel6;
 
-static struct xfrm_state *klips_pin_tunnel(u16 family, u8 proto)
+/* 0 or a negative errno: -EPROTONOSUPPORT where there is no such module. */
+static int klips_pin_tunnel(struct xfrm_state **pinned, u16 family, u8 proto)
 {
 	struct xfrm_state *x = xfrm_state_alloc(&init_net);
+	int err;
 
 	if (!x)
-		return NULL;
+		return -ENOMEM;
 	x->id.proto = proto;
 	x->props.family = family;
 	x->props.mode = XFRM_MODE_TUNNEL;
-	if (!__xfrm_init_state(x, NULL))
-		return x;
-	klips_xfrm_state_put(x);
-	return NULL;
+	err = __xfrm_init_state(x, NULL);
+	if (err)
+		klips_xfrm_state_put(x);
+	else
+		*pinned = x;
+	return err;
 }
 
-void klips_xfrm_pin_tunnels(void)
+int klips_xfrm_pin_tunnels(void)
 {
-	klips_tunnel4 = klips_pin_tunnel(AF_INET, IPPROTO_IPIP);
+	int err = klips_pin_tunnel(&klips_tunnel4, AF_INET, IPPROTO_IPIP);
+
 #if IS_ENABLED(CONFIG_IPV6)
-	klips_tunnel6 = klips_pin_tunnel(AF_INET6, IPPROTO_IPV6);
+	if (!err)
+		err = klips_pin_tunnel(&klips_tunnel6, AF_INET6, IPPROTO_IPV6);
 #endif
+	if (err) {
+		if (err != -ENOMEM)
+			pr_err("klips: xfrm4_tunnel or xfrm6_tunnel is missing: without, tunnel packets would be answered in clear\n");
+		klips_xfrm_unpin_tunnels();
+	}
+	return err;
 }
 
 void klips_xfrm_unpin_tunnels(void)
@@ -669,4 +690,6 @@ void klips_xfrm_unpin_tunnels(void)
 		klips_xfrm_state_put(klips_tunnel4);
 	if (klips_tunnel6)
 		klips_xfrm_state_put(klips_tunnel6);
+	klips_tunnel4 = NULL;
+	klips_tunnel6 = NULL;
 }

@@ -310,7 +310,7 @@ impl From<&PolicySpec> for RawFlow {
 pub(super) struct Registration(());
 
 impl Registration {
-    /// Registers the key manager, and loads the two, where the kernel has them.
+    /// Registers the key manager, and loads the two. `EPROTONOSUPPORT` where the kernel lacks one.
     pub(super) fn new() -> Result<Self> {
         // SAFETY: Called once, when the module is loaded: there is no other `Registration`.
         to_result(unsafe { klips_xfrm_register() })?;

@@ -447,7 +447,11 @@ int klips_xfrm_register(void)
 
 	if (err)
 		return err;
-	klips_xfrm_pin_tunnels();
+	err = klips_xfrm_pin_tunnels();
+	if (err) {
+		unregister_pernet_subsys(&klips_xfrm_net_ops);
+		return err;
+	}
 	xfrm_register_km(&klips_mgr);
 	return 0;
 }

@@ -395,16 +395,22 @@ fn nothing_leaves_in_clear_while_its_namespace_goes() -> Result<()> {
                 .with_context(|| format!("{} bits in {}", inner.bits, outer.bits))?;
             // The same without an eroute shows that cleartext would have been seen.
             ensure!(
-                (arrived == 0) == protected,
-                "{arrived} packets in clear, protected: {protected}"
+                arrived.is_empty() == protected,
+                "{} bits in {}, protected: {protected}: {arrived:?}",
+                inner.bits,
+                outer.bits
             );
         }
     }
     Ok(())
 }
 
-/// How many packets have come out of a gateway in clear until its namespace was gone.
-fn forwarded_to_the_end(outer: Family, inner: Family, protected: bool) -> Result<usize> {
+/// The packets that have come out of a gateway in clear until its namespace was gone.
+fn forwarded_to_the_end(
+    outer: Family,
+    inner: Family,
+    protected: bool,
+) -> Result<Vec<(String, String, u8)>> {
     let (via, from) = match inner.bits {
         32 => ("10.1.1.1", "10.1.1.3"),
         _ => ("2001:db8:3::1", "2001:db8:3::3"),
@@ -440,5 +446,5 @@ fn forwarded_to_the_end(outer: Family, inner: Family, protected: bool) -> Result
         Ok(!peer.output("ip link show w0")?.status.success())
     })?;
     drop(flood);
-    Ok(capture.end()?.len())
+    Ok(capture.end()?.headers())
 }

@@ -52,6 +52,10 @@ pub fn before() -> Vec<Test> {
             "load::a_socket_loads_the_module_by_its_alias",
             loaded_by_alias,
         ),
+        Test::step(
+            "load::without_the_tunnel_handlers_it_does_not_load",
+            without_tunnel_handlers,
+        ),
         Test::step("load::an_open_socket_keeps_the_module", kept_by_socket),
         Test::step(
             "load::open_files_do_not_keep_the_module_wherever_they_are_read",
@@ -166,6 +170,26 @@ fn loaded_by_alias() -> Result<()> {
     let socket = KeySocket::open()?;
     ensure!(is_loaded("klips"));
     drop(socket);
+    Ok(())
+}
+
+/// Without them, tunnel packets to SAs that are not grouped would be answered in clear, see `a11`.
+fn without_tunnel_handlers() -> Result<()> {
+    unload()?;
+    let output = rmmod("xfrm4_tunnel")?;
+    ensure!(output.status.success(), "rmmod: {output:?}");
+    // Without /sbin/modprobe in reach the kernel can't load it again.
+    fs::write("/proc/sys/kernel/modprobe", "/nowhere\n")?;
+    let file = fs::File::open(klips_ko())?;
+    let result = finit_module(&file, c"", ModuleInitFlags::empty());
+    fs::write("/proc/sys/kernel/modprobe", "/sbin/modprobe\n")?;
+    ensure!(result == Err(Errno::EPROTONOSUPPORT), "{result:?}");
+    ensure!(dmesg()?.contains("klips: xfrm4_tunnel or xfrm6_tunnel is missing"));
+    ensure!(!is_loaded("klips"));
+    loads()?;
+    ensure!(is_loaded("xfrm4_tunnel"), "klips does not load it");
+    let output = rmmod("xfrm4_tunnel")?;
+    ensure!(!output.status.success(), "klips does not keep it");
     Ok(())
 }
 
