@@ -38,6 +38,8 @@ pub fn all() -> Vec<Test> {
 
 /// The ESP SAs as they were recorded: from the responder to the initiator, and back.
 const RECORDED: [u32; 2] = [0x0f84_dbb5, 0x1da0_64e8];
+/// The SPI of %hold.
+const SPI_HOLD: u32 = 0x103;
 /// The tunnels: in and out. Each daemon counts its own.
 const TUNNELS: [u32; 2] = [0x1001, 0x1002];
 
@@ -154,7 +156,35 @@ impl Daemon {
                 request[sa + 12] = u8::try_from(flag::REPLACE)?;
             }
         }
-        if let Err(errno) = self.socket.write(&request) {
+        self.exchange(&request)
+    }
+
+    /// Asks what was not recorded, and what it does when it is asked for SAs: a %hold takes the place of
+    /// the %trap of its connection, and the one for the two hosts, which the kernel has made, goes.
+    fn hold_connection(&self, round: &Round, trap: usize, delete: usize) -> Result<()> {
+        let mut request = round.of(&self.requests[trap - 1]);
+        for (at, _, number) in extensions(&request) {
+            if number == ext::SA {
+                request[at + 4..at + 8].copy_from_slice(&SPI_HOLD.to_be_bytes());
+                request[at + 12] = u8::try_from(flag::REPLACE)?;
+            }
+        }
+        self.exchange(&request).context("a %hold")?;
+        let mut request = round.of(&self.requests[delete - 1]);
+        for (at, _, number) in extensions(&request) {
+            // Behind the header, the family and the port.
+            let address = &mut request[at + 12..at + 16];
+            match number {
+                ext::ADDRESS_SRC_FLOW | ext::ADDRESS_DST_FLOW => address[3] = 1,
+                ext::ADDRESS_SRC_MASK | ext::ADDRESS_DST_MASK => address.fill(0xff),
+                _ => (),
+            }
+        }
+        self.exchange(&request).context("the narrow %hold")
+    }
+
+    fn exchange(&self, request: &[u8]) -> Result<()> {
+        if let Err(errno) = self.socket.write(request) {
             bail!("{errno:?}");
         }
         let told = self.socket.drain()?;
@@ -235,6 +265,25 @@ fn two_daemons_bring_up_rekey_and_take_down_a_tunnel() -> Result<()> {
         acquires.len() == 1 && acquires[0][1] == msg::ACQUIRE && u32_at(&acquires[0], 12) == 0,
         "{acquires:02x?}"
     );
+    let held = |expected: &[&str]| {
+        let list = crate::support::proc_net("ipsec_eroute")?;
+        let found: Vec<_> = list.lines().map(|line| line.split_whitespace()).collect();
+        let found: Vec<_> = found
+            .into_iter()
+            .map(|it| it.skip(1).collect::<Vec<_>>())
+            .collect();
+        let found: Vec<_> = found.iter().map(|words| words.join(" ")).collect();
+        ensure!(found == expected, "{list}");
+        Ok(())
+    };
+    held(&[
+        "10.2.1.0/24 -> 10.2.2.0/24 => %trap",
+        "10.2.1.1/32 -> 10.2.2.1/32 => %hold",
+    ])?;
+    initiator.hold_connection(&first, 5, 17)?;
+    held(&["10.2.1.0/24 -> 10.2.2.0/24 => %hold"])?;
+    expect_pings(&gateways.a, INSIDE.0, INSIDE.1, 0)?;
+    ensure!(initiator.socket.drain()?.is_empty(), "it was asked again");
 
     // The responder is ready to receive, then the initiator has both, then the responder.
     let negotiate = |round: &Round| {
@@ -253,7 +302,7 @@ fn two_daemons_bring_up_rekey_and_take_down_a_tunnel() -> Result<()> {
         initiator.ask(15..=16, &first)?;
         responder.ask(14..=15, &first)
     })?;
-    gateways.a.counters()?.expect(&[("XfrmOutNoStates", 3)])?;
+    gateways.a.counters()?.expect(&[("XfrmOutNoStates", 6)])?;
     gateways.b.counters()?.expect(&[])?;
     expect_protected(&gateways)?;
 
