@@ -26,7 +26,6 @@ use crate::{
         State, //
     },
     post::{
-        self,
         about,
         Audience,
         Draft, //
@@ -155,5 +154,8 @@ pub fn packets_told<H: Host>(host: &H) {
         let _ = make(host, Map(mapping));
         host.cond_resched();
     }
-    post::tell(host, true);
+    if host.lock().listeners.is_telling() {
+        // There may be many sockets, and this is not the time of who asks for that.
+        host.wake_at(Some(host.now().boot));
+    }
 }

@@ -52,6 +52,7 @@ fn host_with(keyword: &str) -> TestHost {
 fn send(host: &TestHost, packet: &Packet) -> (Fate, Vec<Vec<u8>>) {
     let fate = host.engine.send(packet, host.clock.get().boot);
     change::packets_told(host);
+    host.sleep(0);
     host.check();
     assert_eq!(host.read(B), [[0; 0]; 0], "it has not registered");
     (fate, host.read(A))
@@ -174,6 +175,7 @@ fn without_memory_the_next_packet_asks() {
         memory::fail_after(Some(enough));
         change::packets_told(&host);
         memory::fail_after(None);
+        host.sleep(0);
         host.check();
         if !host.read(A).is_empty() {
             break;
@@ -365,6 +367,7 @@ fn natted_host() -> TestHost {
 fn mapped(host: &TestHost, from: &str) -> Vec<Vec<u8>> {
     host.engine.map(natted(), from.parse().unwrap());
     change::packets_told(host);
+    host.sleep(0);
     host.check();
     assert_eq!(host.read(B), [[0; 0]; 0], "it has not registered");
     host.read(A)
