@@ -28,6 +28,7 @@ mod kinds;
 mod ktap;
 mod leaks;
 mod load;
+mod manual_tool;
 mod memory;
 mod messages;
 mod model;
@@ -46,6 +47,7 @@ mod spigrp_tool;
 mod stress;
 mod support;
 mod tools;
+mod tutorial;
 mod wire;
 
 use ktap::Test;
@@ -68,6 +70,8 @@ fn tests() -> Vec<Test> {
     tests.extend(spi_tool::all());
     tests.extend(spigrp_tool::all());
     tests.extend(eroute_tool::all());
+    tests.extend(manual_tool::all());
+    tests.extend(tutorial::all());
     tests.extend(pf_key::all());
     tests.extend(golden::all());
     tests.extend(pluto::all());
