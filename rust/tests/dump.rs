@@ -322,17 +322,17 @@ fn long_way_to_the_sas_of_a_type_lets_others_have_their_turn() {
     }
     for room in [1, usize::MAX] {
         host.room.set(room);
-        host.breaths.set(0);
+        host.reschedules.set(0);
         host.drain();
         host.write(&dump(3)).unwrap();
         assert_eq!(finished(&host.read(A)), [esp(0), esp(1), esp(2)]);
-        assert!(host.breaths.get() >= 9, "{}", host.breaths.get());
+        assert!(host.reschedules.get() >= 9, "{}", host.reschedules.get());
     }
     refused(&host, &dump(2), Errno::ENOENT);
 }
 
 #[test]
-fn dump_ends_with_0_although_what_it_looks_for_goes_while_it_takes_a_breath() {
+fn dump_ends_with_0_although_what_it_looks_for_goes_while_others_run() {
     let host = TestHost::new();
     let esp = |index| said(&format!("esp.{:x}@10.0.0.2", 0x2000 + index));
     for index in 0..3 {

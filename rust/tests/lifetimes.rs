@@ -351,7 +351,7 @@ fn many_sas_of_one_second_are_all_told_and_others_have_their_turn() {
         host.set_up(&limited(msg::ADD, nth(index), 10, 20));
     }
     for (sleep, left) in [(11, COUNT as usize), (10, 0)] {
-        host.breaths.set(0);
+        host.reschedules.set(0);
         host.sleep(sleep);
         let told = read_both(&host);
         assert_eq!(told.len(), COUNT as usize);
@@ -359,7 +359,7 @@ fn many_sas_of_one_second_are_all_told_and_others_have_their_turn() {
         spis.sort();
         spis.dedup();
         assert_eq!(spis.len(), COUNT as usize, "each once");
-        assert!(host.breaths.get() >= 10, "{}", host.breaths.get());
+        assert!(host.reschedules.get() >= 10, "{}", host.reschedules.get());
         assert_eq!(host.state().sadb.len(), left);
     }
     for (sas, keys) in &*host.at_unlock.borrow() {

@@ -249,15 +249,15 @@ fn many_sockets_are_told_in_steps_and_others_have_their_turn() {
     let host = crowd();
     // Whoever asks in the middle is answered, and in the right order.
     host.on_resched.replace(Some(Box::new(|host| {
-        if host.breaths.get() == 1 {
+        if host.reschedules.get() == 1 {
             host.write_from(7, &get(said("esp.1002@10.0.0.2"))).unwrap();
         }
-        if host.breaths.get() == 2 {
+        if host.reschedules.get() == 2 {
             host.write_from(8, &add(said("esp.1003@10.0.0.2"))).unwrap();
         }
     })));
     host.write(&add(said("esp.1002@10.0.0.2"))).unwrap();
-    assert!(host.breaths.get() >= 3, "{} breaths", host.breaths.get());
+    assert!(host.reschedules.get() >= 3, "{} reschedules", host.reschedules.get());
     for socket in 1..=MANY {
         let told = host.read(socket);
         let types: Vec<u8> = told.iter().map(|message| message[1]).collect();
@@ -274,7 +274,7 @@ fn many_sockets_are_told_in_steps_and_others_have_their_turn() {
 fn sockets_come_and_go_and_overrun_while_others_are_told() {
     let host = crowd();
     host.on_resched
-        .replace(Some(Box::new(|host| match host.breaths.get() {
+        .replace(Some(Box::new(|host| match host.reschedules.get() {
             1 => {
                 // Those whose turn it is next, and some that have had theirs.
                 for socket in (700..760).chain(MANY - 10..MANY) {

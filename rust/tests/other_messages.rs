@@ -236,9 +236,9 @@ fn long_search_for_an_spi_lets_others_have_their_turn() {
     for _ in 0..256 {
         host.set_up(&request);
     }
-    host.breaths.set(0);
+    host.reschedules.set(0);
     refused(&host, &request, Errno::EEXIST);
-    assert!(host.breaths.get() >= 3, "{}", host.breaths.get());
+    assert!(host.reschedules.get() >= 3, "{}", host.reschedules.get());
     // What they free meanwhile may be found, and what they take is not given twice.
     let freed = std::cell::Cell::new(false);
     host.on_resched.replace(Some(Box::new(move |host| {

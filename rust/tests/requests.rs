@@ -861,7 +861,7 @@ fn flush_of_a_type_takes_groups_whole_wherever_the_member_stands() {
     host.check();
     assert_eq!(host.spigrp(), left);
     assert!(
-        host.breaths.get() > 1,
+        host.reschedules.get() > 1,
         "a long flush lets others have their turn"
     );
 }
@@ -874,16 +874,16 @@ fn flush_of_a_type_spares_what_is_added_meanwhile() {
     }
     host.on_resched.replace(Some(Box::new(|host| {
         // Not for ever, in case they are not spared.
-        if host.breaths.get() > 1000 {
+        if host.reschedules.get() > 1000 {
             return;
         }
-        let spi = 0x8000 + host.breaths.get();
+        let spi = 0x8000 + host.reschedules.get();
         let _ = host.write(&add(said(&format!("esp.{spi:x}@10.0.0.2"))));
     })));
     assert_eq!(host.write(&flush(3)), Ok(()));
     host.on_resched.replace(None);
     let listing = host.spigrp();
-    assert_eq!(listing.lines().count(), host.breaths.get(), "{listing}");
+    assert_eq!(listing.lines().count(), host.reschedules.get(), "{listing}");
     assert!(
         listing.lines().all(|line| line.starts_with("esp0x80")),
         "{listing}"
@@ -901,7 +901,7 @@ fn long_flush_lets_others_have_their_turn() {
         host.set_up(&add(said(&format!("esp.{:x}@10.0.0.2", 0x1000 + spi))));
     }
     host.set_up(&flush(0));
-    assert!(host.breaths.get() >= 300 / 64);
+    assert!(host.reschedules.get() >= 300 / 64);
 }
 
 /// To free them can take the kernel long, for which others must not have to wait.
@@ -934,7 +934,7 @@ fn sas_of_a_namespace_that_goes_are_freed_step_by_step() {
     host.set_up(&add(said("esp.2000@10.9.9.9")));
     assert_eq!(host.lock().sadb.len(), 5);
     assert_eq!(change::remove_all(&host, None), Ok(()));
-    assert!(host.breaths.get() >= 1);
+    assert!(host.reschedules.get() >= 1);
     assert_eq!(
         host.lock().sadb.at_or_after(Age::FIRST).map(|sa| sa.age()),
         None

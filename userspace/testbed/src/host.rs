@@ -32,7 +32,7 @@ pub const A: Socket = 1;
 /// The second one.
 pub const B: Socket = 2;
 
-/// What a [`TestHost`] does when a request takes a breath.
+/// What a [`TestHost`] does when a request lets others run.
 type OnResched = Box<dyn Fn(&TestHost)>;
 
 /// A namespace with sockets whose queues can be read, addresses and a clock that can be set.
@@ -76,8 +76,8 @@ pub struct TestHost {
     pub clock: Cell<Moment>,
     /// What room for messages is full of before they are written.
     pub poison: Cell<u8>,
-    /// How often a request has taken a breath.
-    pub breaths: Cell<usize>,
+    /// How often a request has let others run.
+    pub reschedules: Cell<usize>,
     /// Whether the module has to stay.
     pub in_use: Cell<bool>,
     /// What happens meanwhile.
@@ -145,7 +145,7 @@ impl TestHost {
                 boot: 1000,
             }),
             poison: Cell::new(0xaa),
-            breaths: Cell::new(0),
+            reschedules: Cell::new(0),
             in_use: Cell::new(false),
             on_resched: RefCell::default(),
             at_unlock: RefCell::default(),
@@ -358,7 +358,7 @@ impl Drop for TestHost {
         }
         memory::fail_after(None);
         self.on_resched.take();
-        self.breaths.set(0);
+        self.reschedules.set(0);
         change::end(self);
         let engine = &self.engine;
         assert_eq!(engine.listing(), "", "left in the engine");
@@ -457,10 +457,10 @@ impl Clock for TestHost {
     fn cond_resched(&self) {
         assert!(
             self.state.try_lock().is_ok(),
-            "nobody takes a breath with the lock held"
+            "nobody reschedules with the lock held"
         );
-        self.breaths.set(self.breaths.get() + 1);
-        assert!(self.breaths.get() < 1_000_000, "a request has an end");
+        self.reschedules.set(self.reschedules.get() + 1);
+        assert!(self.reschedules.get() < 1_000_000, "a request has an end");
         // Taken out, so that what it does may reschedule in its turn.
         let on_resched = self.on_resched.take();
         if let Some(on_resched) = on_resched {

@@ -61,7 +61,7 @@ impl Twin {
     ///
     /// If they differ.
     pub fn step(&mut self, step: &Step) {
-        self.host.breaths.set(0);
+        self.host.reschedules.set(0);
         match step {
             Step::Request(request) => {
                 let result = self.host.write(&request.bytes());
@@ -74,7 +74,7 @@ impl Twin {
     /// The same with every allocation failing after the first `enough`. A request that fails for
     /// want of memory changes nothing, and succeeds when it is made again; a limit is passed later.
     pub fn step_without_memory(&mut self, step: &Step, enough: u64) {
-        self.host.breaths.set(0);
+        self.host.reschedules.set(0);
         let engine = self.host.engine.listing();
         memory::fail_after(Some(enough));
         match step {

@@ -32,7 +32,7 @@ fn messages_reach_every_kind_of_answer() {
     let mut longest = 0;
     for number in 0..MESSAGES {
         let message = messages.next();
-        host.breaths.set(0);
+        host.reschedules.set(0);
         match host.write(&message) {
             Ok(()) => _ = taken.insert(message[1]),
             Err(errno) => {

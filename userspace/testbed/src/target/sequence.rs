@@ -138,7 +138,7 @@ impl Watched {
 
     /// Makes something happen. What is read by that.
     fn happen(&mut self, event: &Event) -> Option<Vec<u8>> {
-        self.host.breaths.set(0);
+        self.host.reschedules.set(0);
         let mut read = None;
         match event {
             Event::Write(socket, bytes) => _ = self.write(*socket, bytes),
