@@ -6,7 +6,7 @@ use crate::{
     arithmetic::{growth, ratio, worst},
     figures::{AF_KEY, At, Figures, GATEWAYS, INSTRUCTIONS, KLIPS},
     markdown::{Table, number},
-    sections::{REQUESTS, stall, stall_size, stalling},
+    sections::{REQUESTS, crowd_waits, stall, stall_size, stalling},
 };
 
 /// What anything may take of the instructions that mainline takes for it.
@@ -56,12 +56,7 @@ pub fn limits(figures: &Figures) -> [Limit; 4] {
         Limit {
             name: "longest wait for another's request, instructions",
             most: STALL,
-            measured: stall_size(figures, KLIPS).and_then(|sas| {
-                worst(stalling(figures).into_iter().map(|by| {
-                    let name = format!("{by}, {} SAs", number(Some(f64::from(sas))));
-                    (name, stall(figures, KLIPS, sas, by, "due"))
-                }))
-            }),
+            measured: worst(waits(figures)),
         },
         Limit {
             name: "bytes of an SA without keys",
@@ -138,6 +133,18 @@ fn against_af_key(figures: &Figures) -> Option<(String, f64)> {
     }))
 }
 
+/// How long others waited for anything, with many SAs and with many sockets.
+fn waits(figures: &Figures) -> Vec<(String, Option<f64>)> {
+    let mut waits = crowd_waits(figures);
+    if let Some(sas) = stall_size(figures, KLIPS) {
+        waits.extend(stalling(figures).into_iter().map(|by| {
+            let name = format!("{by}, {} SAs", number(Some(f64::from(sas))));
+            (name, stall(figures, KLIPS, sas, by, "due"))
+        }));
+    }
+    waits
+}
+
 fn memory(figures: &Figures) -> Option<(String, f64)> {
     let found = figures
         .0
@@ -176,6 +183,16 @@ mod tests {
         assert_eq!(limit(sizes(512.0), "bytes").verdict(), "holds");
         assert_eq!(limit(sizes(513.0), "bytes").verdict(), "**does not hold**");
         assert_eq!(limit(Vec::new(), "bytes").verdict(), "not measured");
+    }
+
+    #[test]
+    fn a_wait_is_one_whatever_there_is_much_of() {
+        let mut all = figures(KLIPS, &[(10, "stall by DUMP: due", 2e5)]);
+        let wait = |all: &Vec<_>| limit(all.clone(), "longest wait").measured.unwrap();
+        assert_eq!(wait(&all), ("DUMP, 10 SAs".to_owned(), 2e5));
+        all.extend(figures(KLIPS, &[(1, "crowd: ADD, some: due", 3e5)]));
+        all.extend(figures(KLIPS, &[(1, "crowd: ADD, some: GET", 4e5)]));
+        assert_eq!(wait(&all), ("ADD, some, 0 sockets".to_owned(), 3e5));
     }
 
     #[test]

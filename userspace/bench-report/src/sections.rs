@@ -187,6 +187,17 @@ pub fn crowd(figures: &Figures) -> Table {
     table
 }
 
+/// How long others waited while something was done to many sockets, and to how many.
+pub fn crowd_waits(figures: &Figures) -> Vec<(String, Option<f64>)> {
+    let all = figures.0.iter();
+    let waits = all.filter_map(|figure| {
+        let what = figure.what.strip_prefix(CROWD)?.strip_suffix(": due")?;
+        let sockets = number(Some(f64::from(figure.listeners)));
+        Some((format!("{what}, {sockets} sockets"), Some(figure.value)))
+    });
+    waits.collect()
+}
+
 /// The beginning of the names of figures about stalls.
 const STALL: &str = "stall by ";
 
