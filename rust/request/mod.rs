@@ -57,12 +57,15 @@ pub fn has_read<H: Host>(host: &H, id: SocketId) {
     }
 }
 
-/// Carries out a message that `sender` wrote.
-///
-/// A message whose outer form is wrong is refused in silence; any other refusal is told to all
-/// open sockets before it is returned.
-pub fn submit<H: Host>(host: &H, sender: SocketId, bytes: &[u8]) -> Result<(), Errno> {
-    let header = Header::parse(bytes)?;
+/// Carries out a message that `sender` wrote, and that begins with this header: one whose header is
+/// wrong has been refused in silence before. Any other refusal is told to all open sockets before it is
+/// returned.
+pub fn submit<H: Host>(
+    host: &H,
+    sender: SocketId,
+    header: Header,
+    bytes: &[u8],
+) -> Result<(), Errno> {
     let result = carry_out(host, sender, header, bytes);
     if host.is_traced() {
         host.log(format_args!(

@@ -40,10 +40,20 @@ impl Secret {
         })
     }
 
-    /// `len` bytes that are read from a source; `EFAULT` if it does not have them.
-    pub(super) fn read(source: &mut IovIterSource<'_>, len: usize) -> Result<Self, Errno> {
+    /// `len` bytes: those that were read already, and the rest from a source; `EFAULT` if it does not
+    /// have that.
+    pub(super) fn read(
+        front: &[u8],
+        source: &mut IovIterSource<'_>,
+        len: usize,
+    ) -> Result<Self, Errno> {
         let mut secret = Self::zeroed(len)?;
-        if source.copy_from_iter(secret.as_mut_slice()) == len {
+        let bytes = secret.as_mut_slice();
+        let (to_front, rest) = bytes
+            .split_at_mut_checked(front.len())
+            .ok_or(Errno::EMSGSIZE)?;
+        to_front.copy_from_slice(front);
+        if source.copy_from_iter(rest) == rest.len() {
             Ok(secret)
         } else {
             Err(Errno::EFAULT)

@@ -356,9 +356,16 @@ fn send(net: &Net, sk: &Sock, number: u64, msg: &mut msghdr, len: usize) -> Resu
     if !(Header::SIZE..=MAX_MESSAGE).contains(&len) {
         return Err(Errno::EMSGSIZE);
     }
-    sk.reserve()?;
     // SAFETY: What is being sent is a source, and is used in no other way as long as this is.
     let source = unsafe { IovIterSource::from_raw(&mut msg.msg_iter) };
+    // Each byte is read once. What has a wrong header takes no memory.
+    let mut front = [0; Header::SIZE];
+    if source.copy_from_iter(&mut front) != front.len() {
+        return Err(Errno::EFAULT);
+    }
+    let header = Header::of_message(&front, len)?;
+    sk.reserve()?;
     // It may hold keys: wherever it is copied to is wiped.
-    request::submit(net, id, Secret::read(source, len)?.as_slice())
+    let message = Secret::read(&front, source, len)?;
+    request::submit(net, id, header, message.as_slice())
 }

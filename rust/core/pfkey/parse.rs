@@ -74,14 +74,20 @@ impl Header {
     /// Size of the header on the wire.
     pub const SIZE: usize = size_of::<wire::MsgHeader>();
 
-    /// Checks what has to be right before anybody is told anything about the message: length,
-    /// version, reserved field and type (reference 2.1, checks 5 to 10).
+    /// Reads the header of a message from all of its bytes.
+    #[cfg(not(MODULE))]
     pub fn parse(bytes: &[u8]) -> Result<Self, Errno> {
-        let (header, _) = wire::MsgHeader::ref_from_prefix(bytes).map_err(|_| Errno::EMSGSIZE)?;
+        Header::of_message(bytes, bytes.len())
+    }
+
+    /// Checks what has to be right before anybody is told anything about a message of `len` bytes that
+    /// begins with these: length, version, reserved field and type (reference 2.1, checks 5 to 10).
+    pub fn of_message(front: &[u8], len: usize) -> Result<Self, Errno> {
+        let (header, _) = wire::MsgHeader::ref_from_prefix(front).map_err(|_| Errno::EMSGSIZE)?;
         if header.version != PF_KEY_V2 {
             return Err(Errno::EINVAL);
         }
-        if usize::from(header.len.get()) * WORD != bytes.len() {
+        if usize::from(header.len.get()) * WORD != len {
             return Err(Errno::EMSGSIZE);
         }
         if header.reserved.get() != 0 {

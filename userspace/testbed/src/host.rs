@@ -187,7 +187,8 @@ impl TestHost {
 
     /// Submits a request from any open socket.
     pub fn write_from(&self, socket: Socket, bytes: &[u8]) -> Result<(), Errno> {
-        request::submit(self, self.id(socket), bytes)
+        let header = Header::parse(bytes)?;
+        request::submit(self, self.id(socket), header, bytes)
     }
 
     /// Whether a socket is waited for to go on with a DUMP.
