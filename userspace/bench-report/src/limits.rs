@@ -190,9 +190,9 @@ mod tests {
         let mut all = figures(KLIPS, &[(10, "stall by DUMP: due", 2e5)]);
         let wait = |all: &Vec<_>| limit(all.clone(), "longest wait").measured.unwrap();
         assert_eq!(wait(&all), ("DUMP, 10 SAs".to_owned(), 2e5));
-        all.extend(figures(KLIPS, &[(1, "crowd: ADD, some: due", 3e5)]));
-        all.extend(figures(KLIPS, &[(1, "crowd: ADD, some: GET", 4e5)]));
-        assert_eq!(wait(&all), ("ADD, some, 0 sockets".to_owned(), 3e5));
+        all.extend(figures(KLIPS, &[(1, "crowd: ADD beside some: due", 3e5)]));
+        all.extend(figures(KLIPS, &[(1, "crowd: ADD beside some: GET", 4e5)]));
+        assert_eq!(wait(&all), ("ADD beside some, 0 sockets".to_owned(), 3e5));
     }
 
     #[test]

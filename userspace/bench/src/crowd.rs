@@ -48,22 +48,27 @@ pub(crate) fn run(table: &Table) -> Result<()> {
         table.fill(0..1)?;
         let crowd: Vec<Socket> = (0..CROWD).map(|_| open()).collect::<Result<_>>()?;
         let setting = table.setting(1, CROWD);
-        stall::measure_one(table, setting, &format!("crowd: ADD, {who}"), || {
+        stall::measure_one(table, setting, &format!("crowd: ADD beside {who}"), || {
             table.fill(1..1 + CHANGES).map(drop)
         })?;
         if table.module.has_groups() {
             stall::measure_one(
                 table,
                 setting,
-                &format!("crowd: expiry of chains, {who}"),
+                &format!("crowd: expiry of chains beside {who}"),
                 || expire(table),
             )?;
         }
         let leaving = crowd.into_iter().take(LEAVING as usize);
-        stall::measure_one(table, setting, &format!("crowd: close, {who}"), || {
-            leaving.for_each(drop);
-            Ok(())
-        })?;
+        stall::measure_one(
+            table,
+            setting,
+            &format!("crowd: close of some of {who}"),
+            || {
+                leaving.for_each(drop);
+                Ok(())
+            },
+        )?;
         table.flush()?;
     }
     Ok(())

@@ -148,6 +148,7 @@ impl Setting {
             listeners,
             cpus,
         } = self;
+        assert!(!what.contains(','), "no name of one field: {what}");
         println!("{module},{gateways},{sas},{listeners},{cpus},{what},{unit},{value:.1}");
     }
 
