@@ -45,8 +45,8 @@ extern unsigned int klips_max_flows;
 extern unsigned int klips_max_states;
 
 /*
- * Keeps the module from being unloaded, once for each call.  The caller keeps it in another way when
- * it gives that back.
+ * Keeps the module from being unloaded, once for each call.  The caller keeps it in another way
+ * when it gives that back.
  */
 void klips_netns_hold_module(void);
 void klips_netns_release_module(void);

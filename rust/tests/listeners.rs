@@ -257,7 +257,11 @@ fn many_sockets_are_told_in_steps_and_others_have_their_turn() {
         }
     })));
     host.write(&add(said("esp.1002@10.0.0.2"))).unwrap();
-    assert!(host.reschedules.get() >= 3, "{} reschedules", host.reschedules.get());
+    assert!(
+        host.reschedules.get() >= 3,
+        "{} reschedules",
+        host.reschedules.get()
+    );
     for socket in 1..=MANY {
         let told = host.read(socket);
         let types: Vec<u8> = told.iter().map(|message| message[1]).collect();

@@ -83,9 +83,9 @@ numbered! {
         Debug = 16,
         /// Tells of a peer's new address behind NAT; only ever sent by the kernel.
         NatTNewMapping = 17,
-        /// Makes a virtual interface.
+        /// Has eroutes be for what is routed to an interface.
         PlumbIf = 18,
-        /// Removes a virtual interface.
+        /// Ends that.
         UnplumbIf = 19,
     }
 }

@@ -182,6 +182,7 @@ fn every_page_that_another_refers_to_exists() {
         "ipsec_eroute.8",
         "ipsec_spi.8",
         "ipsec_klipsdebug.8",
+        "ipsec_tncfg.8",
         "ipsec_spigrp.5",
     ] {
         assert!(old.contains(name), "{name}");
