@@ -115,6 +115,8 @@ pub(super) struct FirstInflow<P> {
 /// All that a change asks of the engine, made and not yet done.
 pub struct Plan<E: Engine> {
     pub(super) states: Vector<Renewal<E::State>>,
+    /// Whether they are in the engine.
+    pub(super) has_states: bool,
     pub(super) eroutes: Vector<(u64, Verdict<E::Policy>)>,
     pub(super) inflows: Vector<(u64, Verdict<E::Policy>)>,
     /// What comes to those that there are, for which there is room.
@@ -130,8 +132,32 @@ pub struct Plan<E: Engine> {
 impl<E: Engine> Plan<E> {
     /// What is new among the policies is in the engine from now on, and drops. Whatever comes after
     /// can't fail.
+    ///
+    /// A new eroute whose states, if any, are all new goes in behind them as it is: for what takes
+    /// another's place xfrm looks at every network that there is a policy for.
     #[inline(never)]
-    pub(super) fn claim(&self, engine: &E) -> Result<(), Errno> {
+    pub(super) fn claim(&mut self, engine: &E) -> Result<(), Errno> {
+        let all_new = self.states.iter().all(|renewal| renewal.node.is_some());
+        if let Some(eroute) = self.eroute.as_mut().filter(|_| all_new) {
+            for placed in &mut eroute.out.policies {
+                self.has_states |= placed.claim.take().is_some();
+            }
+        }
+        if self.has_states {
+            for renewal in &self.states {
+                engine.state_insert(&renewal.live.state);
+            }
+        }
+        let claimed = self.insert_claims(engine);
+        if claimed.is_err() && self.has_states {
+            for renewal in &self.states {
+                engine.state_delete(&renewal.live.state);
+            }
+        }
+        claimed
+    }
+
+    fn insert_claims(&self, engine: &E) -> Result<(), Errno> {
         for (done, policy) in self.claims().enumerate() {
             if let Err(errno) = engine.policy_insert(policy) {
                 for policy in self.claims().take(done) {
@@ -208,7 +234,9 @@ impl<E: Engine> Plan<E> {
                     *old = live;
                 }
                 (Some(node), None) => {
-                    engine.state_insert(&live.state);
+                    if !self.has_states {
+                        engine.state_insert(&live.state);
+                    }
                     flows.live.insert(node, age, live);
                     flows.live_len += 1;
                 }

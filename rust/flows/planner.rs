@@ -107,6 +107,7 @@ impl<'a, E: Engine> Planner<'a, E> {
     pub fn new(engine: &'a E, sadb: &'a Sadb, flows: &'a Flows<E>) -> Result<Self, OutOfMemory> {
         let plan = memory::boxed(|| Plan {
             states: Vector::new(),
+            has_states: false,
             eroutes: Vector::new(),
             inflows: Vector::new(),
             catch_all: Vector::new(),
@@ -714,7 +715,7 @@ impl<'a, E: Engine> Planner<'a, E> {
     #[inline(never)]
     pub fn finish(mut self) -> Result<Boxed<Plan<E>>, Refusal> {
         self.catch_all()?;
-        let plan = self.plan;
+        let mut plan = self.plan;
         if let Err(errno) = plan.claim(self.engine) {
             return Err(errno.into());
         }

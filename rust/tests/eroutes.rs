@@ -101,14 +101,13 @@ fn an_eroute_is_a_policy_whose_templates_are_the_chain() {
     host.engine.calls();
     host.set_up(&add_flow(tun(), 0, &usual()));
     assert_eq!(engine(&host), [AH, ESP, OPEN]);
-    // States before the policy opens, and what drops before that.
+    // States before the policy that asks for them.
     assert_eq!(
         calls(&host),
         [
-            format!("insert {SHUT}"),
             format!("insert {ESP}"),
             format!("insert {AH}"),
-            format!("replace {SHUT} by {OPEN}"),
+            format!("insert {OPEN}"),
         ]
     );
     assert_eq!(
