@@ -521,7 +521,7 @@ fn every_algorithm_with_each_of_its_keys() -> Result<()> {
             }
         }
     }
-    ensure!(accepted == 41, "{accepted} were accepted");
+    ensure!(accepted == 43, "{accepted} were accepted");
     Ok(())
 }
 
