@@ -22,7 +22,7 @@ pub const REQUESTS: [&str; 18] = [
     "ADDFLOW",
     "ADDFLOW while filling",
     "DELFLOW",
-    "DELFLOW of all, per eroute",
+    "DELFLOW of all per eroute",
     "DUMP per SA",
     "FLUSH per SA",
     "/proc per line",

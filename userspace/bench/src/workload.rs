@@ -57,7 +57,7 @@ pub(crate) fn eroutes(table: &Table, size: u32) -> Result<()> {
     requests_of(setting, "DELFLOW", new().map(|sa| message::del_flow(&sa)))?;
     let mut socket = Socket::open()?;
     let took = measure::time_with_workers(|| socket.request(&message::clear_flows()))?;
-    setting.tell_each("DELFLOW of all, per eroute", took, size);
+    setting.tell_each("DELFLOW of all per eroute", took, size);
     table.flush()?;
     Ok(())
 }
