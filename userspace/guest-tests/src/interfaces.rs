@@ -131,6 +131,7 @@ fn a24_cleartext_is_on_the_interface_and_protected_packets_on_the_wire() -> Resu
         let gateways = Gateways::new()?;
         let a = &gateways.a;
         let (here, there) = family.inner;
+        let before = a.counters()?;
         attach(a, 0, "w0", family)?;
         ensure!(
             tncfg()? == "ipsec0 -> w0 mtu=1500(1500) -> 1500\n",
@@ -149,11 +150,13 @@ fn a24_cleartext_is_on_the_interface_and_protected_packets_on_the_wire() -> Resu
         clear.expect_only(family.inner, &[icmp])?;
         ensure!(wire.len() >= 6, "{:?}", wire.headers());
         wire.expect_only(family.outer, &[proto::AH])?;
-        a.counters()?.expect(&[])?;
+        a.counted_since(&before)?.expect(&[])?;
         gateways.b.counters()?.expect(&[])?;
         // What comes in by itself is not let in.
         gateways.b.run("ip xfrm policy flush")?;
+        let before = a.counters()?;
         expect_pings(&gateways.b, there, here, 0)?;
+        a.counted_since(&before)?.expect(&[("XfrmInPolBlock", 3)])?;
 
         // Routed around the interface it is no business of the eroute's.
         route_around(a, family)?;
