@@ -27,7 +27,7 @@ struct klips_xfrm_net {
 	struct delayed_work packets;
 	/* Whether there is somebody to be told of what a %trap takes. */
 	bool accepts;
-	/* Whether xfrm_cfg_mutex, which protects this, is held by klips. */
+	/* Whether xfrm_cfg_mutex, with which this is written, is held by klips. */
 	bool held;
 	/* Protects what follows, and is the innermost lock of all. */
 	spinlock_t lock;
@@ -58,12 +58,12 @@ static struct klips_xfrm_net *klips_xfrm_net(const struct net *net)
 void klips_xfrm_hold(struct net *net)
 {
 	mutex_lock(&net->xfrm.xfrm_cfg_mutex);
-	klips_xfrm_net(net)->held = true;
+	WRITE_ONCE(klips_xfrm_net(net)->held, true);
 }
 
 void klips_xfrm_release(struct net *net)
 {
-	klips_xfrm_net(net)->held = false;
+	WRITE_ONCE(klips_xfrm_net(net)->held, false);
 	mutex_unlock(&net->xfrm.xfrm_cfg_mutex);
 }
 
@@ -250,7 +250,7 @@ static bool klips_is_ours(const struct xfrm_state *x)
 /* xfrm_user tells of removals and changes with xfrm_cfg_mutex held, and so does klips. */
 static bool klips_is_own_doing(const struct klips_xfrm_net *kx)
 {
-	return kx->held;
+	return READ_ONCE(kx->held);
 }
 
 /* For limits, x->lock is held. */
