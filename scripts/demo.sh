@@ -105,8 +105,10 @@ list
 # Shows what leaves by eth0 while a command runs, which has to end with this code: each packet as
 # tcpdump, which is told the keys, takes it apart.
 on_the_wire() {
+	# Not what the last one said, before this one has begun.
+	rm -f /tmp/tcpdump
 	tcpdump -Z root --immediate-mode -n -q -t -Q out -i eth0 -E "$keys" ip or ip6 >/tmp/wire 2>/tmp/tcpdump &
-	until grep -q 'listening on' /tmp/tcpdump; do sleep 0.1; done
+	until grep -qs 'listening on' /tmp/tcpdump; do sleep 0.1; done
 	run_for "$@"
 	sleep 0.3
 	kill -INT $!
@@ -121,7 +123,8 @@ on_the_wire() {
 packets() {
 	found=$(grep -c . /tmp/packets)
 	if [ "$found" -ne "$1" ] || [ "$(grep -c "$2" /tmp/packets)" -ne "$1" ]; then
-		printf '*** %s packets, expected %s like %s\n' "$found" "$1" "$2"
+		printf '*** %s packets, expected %s like %s; all that tcpdump says:\n' "$found" "$1" "$2"
+		cat /tmp/wire /tmp/tcpdump
 		failed=1
 	fi
 }
