@@ -253,6 +253,11 @@ impl<P> Eroute<P> {
         self.out.is_open()
     }
 
+    /// Whether its packets wait for SAs.
+    fn waits(&self) -> bool {
+        Shunt::of(&self.said).is_some_and(Shunt::waits)
+    }
+
     /// Whether its packets have SAs asked for.
     fn is_trap(&self) -> bool {
         matches!(Shunt::of(&self.said), Some(Shunt::Trap | Shunt::TrapSubnet))

@@ -339,10 +339,11 @@ impl<P> NewEroute<P> {
                     bypass,
                 };
                 let old = mem::replace(eroute, new);
+                let waits = eroute.waits();
                 flows.by_said.remove(&(old.said, number));
                 flows.by_said.insert(node, (said, number), ());
                 flows.release_bypass(engine, old.bypass);
-                if !Shunt::of(&said).is_some_and(Shunt::waits) {
+                if old.waits() && !waits {
                     flows.release_holds(engine, number);
                 }
             }

@@ -504,7 +504,9 @@ impl<E: Engine> Flows<E> {
             self.by_said.remove(&(eroute.said, number));
             self.len -= 1;
             self.release_bypass(engine, eroute.bypass);
-            self.release_holds(engine, number);
+            if eroute.waits() {
+                self.release_holds(engine, number);
+            }
             self.release_mirrored(engine, &eroute.selector);
         }
     }
@@ -661,11 +663,8 @@ impl<E: Engine> Flows<E> {
         assert_eq!(ages, carried);
         assert_eq!(count, self.len);
         assert_eq!(released, self.released);
-        self.holds.check(|trap| {
-            let eroute = self.eroutes.get(&trap);
-            let shunt = eroute.and_then(|eroute| Shunt::of(&eroute.said));
-            shunt.is_some_and(Shunt::waits)
-        });
+        self.holds
+            .check(|trap| self.eroutes.get(&trap).is_some_and(Eroute::waits));
         for (bypass, count) in &past {
             let installed = self.bypasses.get(bypass).expect("policies of a bypass");
             assert_eq!(installed.count, *count);
