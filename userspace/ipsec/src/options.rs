@@ -40,6 +40,16 @@ pub(crate) fn json() -> Arg {
     flag("json", "Print lists and results as JSON")
 }
 
+/// `--optionsfrom`.
+pub(crate) fn optionsfrom() -> Arg {
+    value(
+        optionsfrom::OPTION,
+        "FILE",
+        "Go on with the options in a file, then with those that follow",
+    )
+    .action(ArgAction::Append)
+}
+
 /// `--help` and `--version`. They are looked at when all is read, so that what is given beside them
 /// counts.
 pub(crate) fn help_and_version() -> [Arg; 2] {

@@ -6,7 +6,6 @@
 use crate::{
     naming,
     options::{self, flag, value},
-    optionsfrom,
 };
 use clap::{Arg, ArgAction, Command};
 
@@ -38,14 +37,7 @@ pub(crate) fn definition(name: &str) -> Command {
         ))
         .arg(options::json())
         .arg(options::color())
-        .arg(
-            value(
-                optionsfrom::OPTION,
-                "FILE",
-                "Go on with the options in a file, then with those that follow",
-            )
-            .action(ArgAction::Append),
-        )
+        .arg(options::optionsfrom())
         .args(options::general())
         .after_help(EXAMPLES)
 }

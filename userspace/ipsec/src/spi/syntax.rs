@@ -8,7 +8,6 @@ use super::algorithm;
 use crate::{
     naming,
     options::{self, flag, value},
-    optionsfrom,
 };
 use clap::{Arg, ArgAction, Command};
 
@@ -109,12 +108,7 @@ fn describing() -> [Arg; 13] {
 
 fn general() -> [Arg; 5] {
     [
-        value(
-            optionsfrom::OPTION,
-            "FILE",
-            "Go on with the options in a file, then with those that follow",
-        )
-        .action(ArgAction::Append),
+        options::optionsfrom(),
         flag("dumpsaref", "Print the references that the kernel gave"),
         flag(
             "listenreply",

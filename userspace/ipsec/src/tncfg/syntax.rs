@@ -10,12 +10,11 @@ use crate::{
     failure::Failure,
     given::Given,
     options::{self, ALWAYS, flag, value},
-    optionsfrom,
     program::Program,
     system::System,
     text::{self, Shown},
 };
-use clap::{ArgAction, Command};
+use clap::Command;
 use klips::klips_core::interface::Interface;
 
 /// The definition of all options, in the words of `name`'s help.
@@ -66,14 +65,7 @@ pub(crate) fn definition(name: &str) -> Command {
         ))
         .arg(options::json())
         .arg(options::color())
-        .arg(
-            value(
-                optionsfrom::OPTION,
-                "FILE",
-                "Go on with the options in a file, then with those that follow",
-            )
-            .action(ArgAction::Append),
-        )
+        .arg(options::optionsfrom())
         .args(options::general())
         .after_help(EXAMPLES)
 }
