@@ -3,6 +3,7 @@
  * What xfrm does to states by itself, what others do to states and policies, and what packets
  * tell: a key manager of xfrm's that notes it for Rust.  See include/klips_xfrm.h.
  */
+#include <linux/kfifo.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/timekeeping.h>
@@ -14,6 +15,7 @@
 
 #include "klips_xfrm.h"
 
+/* A power of two. */
 #define KLIPS_EVENTS 64
 
 #define KLIPS_XFRM_ANY_STATE 2
@@ -35,17 +37,11 @@ struct klips_xfrm_net {
 	bool open;
 	/* Whether any state may have changed. */
 	bool any_state;
-	/* The states that have: a ring. */
-	unsigned int first;
-	unsigned int count;
-	struct klips_xfrm_name names[KLIPS_EVENTS];
-	/* What packets have told, likewise: if there are more, one of the next ones tells. */
-	unsigned int first_acquire;
-	unsigned int acquire_count;
-	struct klips_xfrm_acquire acquires[KLIPS_EVENTS];
-	unsigned int first_mapping;
-	unsigned int mapping_count;
-	struct klips_xfrm_mapping mappings[KLIPS_EVENTS];
+	/* The states that have. */
+	DECLARE_KFIFO(names, struct klips_xfrm_name, KLIPS_EVENTS);
+	/* What packets have told: if there are more, one of the next ones tells. */
+	DECLARE_KFIFO(acquires, struct klips_xfrm_acquire, KLIPS_EVENTS);
+	DECLARE_KFIFO(mappings, struct klips_xfrm_mapping, KLIPS_EVENTS);
 };
 
 static unsigned int klips_xfrm_net_id __read_mostly;
@@ -133,16 +129,12 @@ static void klips_set_name(struct klips_xfrm_name *name, const struct xfrm_state
 
 static void klips_note_state(struct klips_xfrm_net *kx, const struct xfrm_state *x)
 {
-	struct klips_xfrm_name *name;
+	struct klips_xfrm_name name = {};
 
+	klips_set_name(&name, x);
 	spin_lock_bh(&kx->lock);
-	if (kx->count == KLIPS_EVENTS) {
+	if (!kfifo_put(&kx->names, name))
 		kx->any_state = true;
-	} else {
-		name = &kx->names[(kx->first + kx->count) % KLIPS_EVENTS];
-		klips_set_name(name, x);
-		kx->count++;
-	}
 	klips_queue(kx, &kx->states, 0);
 	spin_unlock_bh(&kx->lock);
 }
@@ -174,12 +166,9 @@ int klips_xfrm_next_state(struct net *net, struct klips_xfrm_name *name)
 	if (kx->any_state) {
 		/* That includes those that are in the ring. */
 		kx->any_state = false;
-		kx->count = 0;
+		kfifo_reset(&kx->names);
 		which = KLIPS_XFRM_ANY_STATE;
-	} else if (kx->count) {
-		*name = kx->names[kx->first];
-		kx->first = (kx->first + 1) % KLIPS_EVENTS;
-		kx->count--;
+	} else if (kfifo_get(&kx->names, name)) {
 		which = KLIPS_XFRM_ONE_STATE;
 	}
 	spin_unlock_bh(&kx->lock);
@@ -192,12 +181,7 @@ bool klips_xfrm_next_acquire(struct net *net, struct klips_xfrm_acquire *acquire
 	bool found;
 
 	spin_lock_bh(&kx->lock);
-	found = kx->acquire_count;
-	if (found) {
-		*acquire = kx->acquires[kx->first_acquire];
-		kx->first_acquire = (kx->first_acquire + 1) % KLIPS_EVENTS;
-		kx->acquire_count--;
-	}
+	found = kfifo_get(&kx->acquires, acquire);
 	spin_unlock_bh(&kx->lock);
 	return found;
 }
@@ -222,12 +206,7 @@ bool klips_xfrm_next_mapping(struct net *net, struct klips_xfrm_mapping *mapping
 	bool found;
 
 	spin_lock_bh(&kx->lock);
-	found = kx->mapping_count;
-	if (found) {
-		*mapping = kx->mappings[kx->first_mapping];
-		kx->first_mapping = (kx->first_mapping + 1) % KLIPS_EVENTS;
-		kx->mapping_count--;
-	}
+	found = kfifo_get(&kx->mappings, mapping);
 	spin_unlock_bh(&kx->lock);
 	return found;
 }
@@ -322,28 +301,26 @@ static bool klips_has_ports(u8 proto)
 static bool klips_note_acquire(struct klips_xfrm_net *kx, struct xfrm_state *x)
 {
 	const struct xfrm_selector *sel = &x->sel;
-	struct klips_xfrm_acquire *acquire;
+	struct klips_xfrm_acquire acquire = {
+		.waiting = x,
+		.until = ktime_get_boottime_seconds() +
+			 READ_ONCE(xs_net(x)->xfrm.sysctl_acq_expires),
+		.reqid = x->props.reqid,
+		.family = sel->family,
+		.proto = sel->proto,
+	};
 	bool noted;
 
+	memcpy(acquire.src, &sel->saddr, sizeof(acquire.src));
+	memcpy(acquire.dst, &sel->daddr, sizeof(acquire.dst));
+	if (klips_has_ports(sel->proto)) {
+		acquire.sport = be16_to_cpu(sel->sport);
+		acquire.dport = be16_to_cpu(sel->dport);
+	}
 	spin_lock_bh(&kx->lock);
-	noted = kx->open && READ_ONCE(kx->accepts) && kx->acquire_count < KLIPS_EVENTS;
+	noted = kx->open && READ_ONCE(kx->accepts) && kfifo_put(&kx->acquires, acquire);
 	if (noted) {
-		acquire = &kx->acquires[(kx->first_acquire + kx->acquire_count) % KLIPS_EVENTS];
-		memset(acquire, 0, sizeof(*acquire));
 		xfrm_state_hold(x);
-		acquire->waiting = x;
-		acquire->until = ktime_get_boottime_seconds() +
-				 READ_ONCE(xs_net(x)->xfrm.sysctl_acq_expires);
-		memcpy(acquire->src, &sel->saddr, sizeof(acquire->src));
-		memcpy(acquire->dst, &sel->daddr, sizeof(acquire->dst));
-		acquire->reqid = x->props.reqid;
-		acquire->family = sel->family;
-		acquire->proto = sel->proto;
-		if (klips_has_ports(sel->proto)) {
-			acquire->sport = be16_to_cpu(sel->sport);
-			acquire->dport = be16_to_cpu(sel->dport);
-		}
-		kx->acquire_count++;
 		klips_queue(kx, &kx->packets, 0);
 	}
 	spin_unlock_bh(&kx->lock);
@@ -362,18 +339,16 @@ static int klips_acquire(struct xfrm_state *x, struct xfrm_tmpl *tmpl, struct xf
 static int klips_new_mapping(struct xfrm_state *x, xfrm_address_t *ipaddr, __be16 sport)
 {
 	struct klips_xfrm_net *kx = klips_xfrm_net(xs_net(x));
-	struct klips_xfrm_mapping *mapping;
+	struct klips_xfrm_mapping mapping = {
+		.sport = be16_to_cpu(sport),
+	};
 
 	if (!klips_is_ours(x))
 		return -ESRCH;
+	klips_set_name(&mapping.name, x);
+	memcpy(mapping.src, ipaddr, sizeof(mapping.src));
 	spin_lock_bh(&kx->lock);
-	if (kx->mapping_count < KLIPS_EVENTS) {
-		mapping = &kx->mappings[(kx->first_mapping + kx->mapping_count) % KLIPS_EVENTS];
-		klips_set_name(&mapping->name, x);
-		memcpy(mapping->src, ipaddr, sizeof(mapping->src));
-		mapping->sport = be16_to_cpu(sport);
-		kx->mapping_count++;
-	}
+	kfifo_put(&kx->mappings, mapping);
 	klips_queue(kx, &kx->packets, 0);
 	spin_unlock_bh(&kx->lock);
 	return -ESRCH;
@@ -429,6 +404,9 @@ static int __net_init klips_xfrm_net_init(struct net *net)
 	struct klips_xfrm_net *kx = klips_xfrm_net(net);
 
 	spin_lock_init(&kx->lock);
+	INIT_KFIFO(kx->names);
+	INIT_KFIFO(kx->acquires);
+	INIT_KFIFO(kx->mappings);
 	INIT_DELAYED_WORK(&kx->states, klips_states_work);
 	INIT_DELAYED_WORK(&kx->policies, klips_policies_work);
 	INIT_DELAYED_WORK(&kx->packets, klips_packets_work);
