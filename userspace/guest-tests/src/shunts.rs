@@ -400,13 +400,7 @@ fn a20_ike_passes_between_hosts_in_clear() -> Result<()> {
         let theirs = b.within(|| Ok(UdpSocket::bind((outer.1, port))?))?;
         let capture = gateways.capture()?;
         ensure!(exchange(&ours, &theirs)? == [true, true], "port {port}");
-        let packets = capture.end()?;
-        packets.expect_only(outer, &[17])?;
-        ensure!(
-            packets.udp_ports() == [(port, port)],
-            "{:?}",
-            packets.udp_ports()
-        );
+        capture.end()?.expect_udp(outer, &[(port, port)])?;
     }
     a.counters()?.expect(&[])?;
     b.counters()?.expect(&[])?;
@@ -551,13 +545,7 @@ fn a21_packets_behind_nat_go_in_udp_and_follow_its_ports() -> Result<()> {
     daemon.drain()?;
     let capture = gateways.capture()?;
     expect_pings(a, inner.0, inner.1, 3)?;
-    let packets = capture.end()?;
-    packets.expect_only(outer, &[17])?;
-    ensure!(
-        packets.udp_ports() == [(4500, 4500); 3],
-        "{:?}",
-        packets.udp_ports()
-    );
+    capture.end()?.expect_udp(outer, &[(4500, 4500); 3])?;
     let listed = proc_net("ipsec_spi")?;
     ensure!(
         listed
@@ -608,13 +596,7 @@ fn a21_packets_behind_nat_go_in_udp_and_follow_its_ports() -> Result<()> {
     daemon.drain()?;
     let capture = gateways.capture()?;
     expect_pings(a, inner.0, inner.1, 3)?;
-    let packets = capture.end()?;
-    packets.expect_only(outer, &[17])?;
-    ensure!(
-        packets.udp_ports() == [(4500, 31_000); 3],
-        "{:?}",
-        packets.udp_ports()
-    );
+    capture.end()?.expect_udp(outer, &[(4500, 31_000); 3])?;
     thread::sleep(Duration::from_millis(300));
     ensure!(daemon.drain()?.is_empty(), "it is known");
     a.counters()?.expect(&[])?;

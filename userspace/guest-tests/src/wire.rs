@@ -455,8 +455,15 @@ impl Packets {
         Ok(())
     }
 
+    /// Checks that nothing but UDP over IPv4 went between these two, by these ports.
+    pub fn expect_udp(&self, ends: (&str, &str), ports: &[(u16, u16)]) -> Result<()> {
+        self.expect_only(ends, &[17])?;
+        ensure!(self.udp_ports() == ports, "{:?}", self.udp_ports());
+        Ok(())
+    }
+
     /// Source and destination ports of those that are UDP over IPv4.
-    pub fn udp_ports(&self) -> Vec<(u16, u16)> {
+    fn udp_ports(&self) -> Vec<(u16, u16)> {
         let ports = |packet: &Vec<u8>| {
             let (_, _, 17) = header(packet)? else {
                 return None;

@@ -9,7 +9,7 @@ use klips::{
     said::Said,
 };
 use model::wire::{error_message, ext, extension, fix_len, hex, ip};
-use std::net::SocketAddr;
+use std::{fs, net::SocketAddr};
 
 /// A plain SA for the table.
 pub fn plain(said: Said) -> Box<Sa> {
@@ -80,4 +80,20 @@ pub fn refused_silently(host: &TestHost, request: &[u8], errno: Errno) {
     assert_eq!(host.write(request), Err(errno), "{}", hex(request));
     assert_eq!(host.spigrp(), before);
     assert!(host.deliveries().is_empty(), "nobody is told");
+}
+
+/// The files of a folder of tests that the program which they are modules of does not name.
+pub fn not_named(folder: &str, main: &str) -> Vec<String> {
+    let mut missing = Vec::new();
+    for entry in fs::read_dir(folder).expect("the folder of the tests") {
+        let name = entry.expect("an entry").file_name();
+        let name = name.to_str().expect("an ASCII name");
+        if let Some(module) = name.strip_suffix(".rs").filter(|name| *name != "main") {
+            let line = format!("mod {module};");
+            if !main.lines().any(|found| found == line) {
+                missing.push(line);
+            }
+        }
+    }
+    missing
 }
