@@ -68,6 +68,7 @@ script_tests() {
 # Tests of the module.  The harness ends with the same kind of line as this script does.
 guest_tests() {
 	local log=$logs/guest-tests.log status=0 ok bad
+	rm -rf "$logs/guest"
 	cargo run --release --quiet -p vm -- test \
 		--kernel "$1/arch/x86/boot/bzImage" --module "$MODULE" --bin "$BIN" \
 		--broken "$TEST_MODULES" --keys --extra-module "$TEST_MODULES/grab15.ko" --out "$logs/guest" \
@@ -78,10 +79,11 @@ guest_tests() {
 
 # Packets that guests have sent, taken apart by somebody else's IPsec.
 capture_tests() {
-	local log=$logs/captures.log status=0 ok bad
-	[[ -d $logs/guest/files ]] || return 0
+	local log=$logs/captures.log status=0 ok bad directories
+	readarray -t directories < <(find "$logs"/guest{,/[0-9]} -maxdepth 1 -name files 2>/dev/null)
+	((${#directories[@]} > 0)) || return 0
 	step "what was on the wire"
-	userspace/guest-tests/captures.py "$logs/guest/files" 2>&1 | tee "$log" || status=$?
+	userspace/guest-tests/captures.py "${directories[@]}" 2>&1 | tee "$log" || status=$?
 	tally "$log" "$status"
 }
 

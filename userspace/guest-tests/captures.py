@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Takes packets apart that guests have recorded, with scapy, which has its own IPsec.
 
-captures.py DIRECTORY: for each NAME.pcap there, NAME.json says who sent them, how many there are,
+captures.py DIRECTORY...: for each NAME.pcap there, NAME.json says who sent them, how many there are,
 the SAs to take off, outside to inside, and which layers are left then.
 """
 
@@ -82,7 +82,8 @@ def check(path):
 
 def main():
     passed = failed = 0
-    for path in sorted(pathlib.Path(sys.argv[1]).glob("*.pcap")):
+    paths = [path for name in sys.argv[1:] for path in pathlib.Path(name).glob("*.pcap")]
+    for path in sorted(paths):
         try:
             check(path)
             passed += 1

@@ -2,9 +2,9 @@
 
 //! Runs tests and tells their results as KTAP (Documentation/dev-tools/ktap.rst of the kernel).
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use nix::sched::{CloneFlags, unshare};
-use std::{collections::BTreeMap, fs, process::ExitCode, thread, time::Instant};
+use std::{collections::BTreeMap, fs, process::ExitCode, str::FromStr, thread, time::Instant};
 
 /// A test.
 pub struct Test {
@@ -48,6 +48,44 @@ impl Test {
             own_namespace: false,
             ..Test::new(name, run)
         }
+    }
+}
+
+/// One of the guests among which tests are dealt out in turn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share {
+    /// How many tests go to others before the next one for this guest.
+    others: usize,
+    guests: usize,
+}
+
+impl Share {
+    /// All tests.
+    pub const WHOLE: Self = Share {
+        others: 0,
+        guests: 1,
+    };
+
+    /// Tells whether the next test is for this guest.
+    pub fn takes_next(&mut self) -> bool {
+        let takes = self.others == 0;
+        self.others = self.others.checked_sub(1).unwrap_or(self.guests - 1);
+        takes
+    }
+}
+
+impl FromStr for Share {
+    type Err = anyhow::Error;
+
+    /// Reads `K/N`: the Kth of N guests.
+    fn from_str(text: &str) -> Result<Self> {
+        let (number, guests) = text.split_once('/').context("expected K/N")?;
+        let (number, guests): (usize, usize) = (number.parse()?, guests.parse()?);
+        ensure!((1..=guests).contains(&number), "{text}: no such share");
+        Ok(Share {
+            others: number - 1,
+            guests,
+        })
     }
 }
 
@@ -155,4 +193,27 @@ fn describe(panic: &(dyn std::any::Any + Send)) -> anyhow::Error {
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("panicked");
     anyhow!("{text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_test_is_in_one_share() {
+        for guests in 1..4 {
+            let mut shares: Vec<Share> = (1..=guests)
+                .map(|number| format!("{number}/{guests}").parse().expect("a share"))
+                .collect();
+            for test in 0..7 {
+                let takers: Vec<usize> = (0..guests)
+                    .filter(|number| shares[*number].takes_next())
+                    .collect();
+                assert_eq!(takers, [test % guests]);
+            }
+        }
+        for wrong in ["", "1", "0/2", "3/2", "1/0", "a/2"] {
+            assert!(wrong.parse::<Share>().is_err(), "{wrong}");
+        }
+    }
 }

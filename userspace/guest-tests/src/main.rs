@@ -7,6 +7,7 @@
 //! table of its own; only the tests of loading and unloading share the first namespace.
 //!
 //! `guest-tests [PATTERN]` runs the tests whose names contain the pattern.
+//! `guest-tests --share K/N [PATTERN]` runs the Kth of N shares of them.
 //! `guest-tests --golden` prints what the module does in the recorded cases that it does not
 //! answer as recorded, in the format of the files in `golden/`.
 //! `guest-tests --message SEED NUMBER` prints a message of the test that sends them at random.
@@ -50,7 +51,7 @@ mod tools;
 mod tutorial;
 mod wire;
 
-use ktap::Test;
+use ktap::{Share, Test};
 
 fn tests() -> Vec<Test> {
     let mut tests = load::before();
@@ -113,10 +114,22 @@ fn main() -> std::process::ExitCode {
     if argument == "--golden" {
         return golden::print_differences();
     }
+    let (share, rest) = match &arguments[..] {
+        [option, share, rest @ ..] if option == "--share" => (share.parse(), rest),
+        rest => (Ok(Share::WHOLE), rest),
+    };
+    let mut share = match share {
+        Ok(share) => share,
+        Err(error) => {
+            eprintln!("guest-tests: --share: {error}");
+            return std::process::ExitCode::FAILURE;
+        }
+    };
+    let pattern = rest.first().map_or("", String::as_str);
     // Loading and unloading have to happen whatever is asked for.
     let chosen = tests()
         .into_iter()
-        .filter(|test| test.always || test.name.contains(&argument))
+        .filter(|test| test.always || (test.name.contains(pattern) && share.takes_next()))
         .collect();
     ktap::run(chosen)
 }

@@ -48,8 +48,8 @@ const NETWORK_TOOLS: &[(&str, &str, &str)] = &[
 pub enum Job<'a> {
     /// Only to tell that it started.
     Probe,
-    /// Run `guest-tests`, with a pattern as its argument if there is one.
-    Test(Option<&'a str>),
+    /// Run `guest-tests` with arguments.
+    Test(&'a [String]),
     /// Run `/demo.sh`.
     Demo,
     /// Run a command.
@@ -78,15 +78,15 @@ impl Job<'_> {
     }
 
     fn script(&self) -> String {
+        let exec = |words: &[String]| -> String {
+            let words = words.iter().map(|word| format!(" {}", quoted(word)));
+            format!("exec{}\n", words.collect::<String>())
+        };
         match self {
             Job::Probe | Job::Shell => String::new(),
-            Job::Test(None) => "exec guest-tests\n".to_owned(),
-            Job::Test(Some(pattern)) => format!("exec guest-tests {}\n", quoted(pattern)),
-            Job::Demo => "exec /demo.sh\n".to_owned(),
-            Job::Run(command) => {
-                let words: Vec<_> = command.iter().map(|word| quoted(word)).collect();
-                format!("exec {}\n", words.join(" "))
-            }
+            Job::Test(arguments) => exec(&[&["guest-tests".to_owned()], *arguments].concat()),
+            Job::Demo => exec(&["/demo.sh".to_owned()]),
+            Job::Run(command) => exec(command),
         }
     }
 }
@@ -454,7 +454,9 @@ mod tests {
         assert_eq!(script, "exec 'echo' 'it'\\''s' 'a b' '$HOME' ''\n");
         let output = Command::new("sh").arg("-c").arg(script).output().unwrap();
         assert_eq!(output.stdout, b"it's a b $HOME \n");
-        assert_eq!(Job::Test(Some("a*")).script(), "exec guest-tests 'a*'\n");
+        let arguments = ["a*".to_owned()];
+        let script = Job::Test(&arguments).script();
+        assert_eq!(script, "exec 'guest-tests' 'a*'\n");
     }
 
     #[test]

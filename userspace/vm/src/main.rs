@@ -31,12 +31,14 @@ use crate::{
     selftest::Bench,
     verdict::{Control, Evidence, TAINTS_EXPECTED, Tally},
 };
-use anyhow::{Context, Result, ensure};
-use clap::{Args, Parser, Subcommand};
+use anyhow::{Context, Result, anyhow, ensure};
+use clap::{Args, Parser, Subcommand, value_parser};
 use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
+    sync::mpsc,
+    thread,
     time::Duration,
 };
 
@@ -115,9 +117,9 @@ struct TestArgs {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Seconds the tests may take once the guest has booted
-    #[arg(long, value_name = "SECS", default_value_t = 600)]
+    #[arg(long, value_name = "SECS", default_value_t = 1800)]
     timeout: u64,
-    /// Passed to guest-tests as its only argument
+    /// Run the tests whose names contain this, and those of loading and unloading
     #[arg(long, value_name = "PATTERN", allow_hyphen_values = true)]
     filter: Option<String>,
     /// Results of tests that ran elsewhere, to be added up; may be given more than once
@@ -132,6 +134,21 @@ struct TestArgs {
     /// First search all of a guest's memory for keys that are no longer used
     #[arg(long)]
     keys: bool,
+    /// Guests at a time, among which the tests are dealt out; each loads and unloads the module
+    /// [default: 2 where there are as many processors, 1 with --filter]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    guests: Option<u16>,
+}
+
+impl TestArgs {
+    fn guests(&self) -> usize {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        match self.guests {
+            Some(guests) => guests.into(),
+            None if self.filter.is_some() => 1,
+            None => processors.min(2),
+        }
+    }
 }
 
 #[derive(Args)]
@@ -267,33 +284,76 @@ fn test(args: &TestArgs) -> Result<ExitCode> {
     let temporary = tempfile::tempdir()?;
     let directory = args.out.as_deref().unwrap_or(temporary.path());
     let (machine, release) = args.guest.machine.settle()?;
-    let mut sum = Tally::default();
-    for tally in &args.host_results {
-        sum += *tally;
+    let guests = args.guests();
+    let boot = |number: usize, output: &mpsc::Sender<(Stream, Vec<u8>)>| {
+        let share = (guests > 1).then(|| ["--share".to_owned(), format!("{number}/{guests}")]);
+        let arguments: Vec<_> = share
+            .into_iter()
+            .flatten()
+            .chain(args.filter.clone())
+            .collect();
+        let directory = match guests {
+            1 => directory.to_owned(),
+            _ => directory.join(number.to_string()),
+        };
+        // Nobody listens any more if printing failed.
+        let mut send = |stream, data: &[u8]| {
+            let sent = output.send((stream, data.to_owned()));
+            sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
+        };
+        let (image, job) = (args.guest.image(&release)?, Job::Test(&arguments));
+        let limit = Duration::from_secs(args.timeout);
+        machine.boot(image, &job, &directory, limit, &mut send)
+    };
+    let sum = thread::scope(|scope| -> Result<Tally> {
+        // What they say waits until it is their turn to be shown.
+        let guests: Vec<_> = (1..=guests)
+            .map(|number| {
+                let (output, shown) = mpsc::channel();
+                (scope.spawn(move || boot(number, &output)), shown)
+            })
+            .collect();
+        let mut sum = Tally::default();
+        for tally in &args.host_results {
+            sum += *tally;
+        }
+        if let Some(broken) = &args.broken {
+            sum += selftest::run(&Bench {
+                machine: &machine,
+                release: &release,
+                broken,
+                out: &directory.join("selftest"),
+            })?;
+            println!();
+        }
+        if args.keys {
+            sum += keys::run(
+                &machine,
+                args.guest.image(&release)?,
+                &directory.join("keys"),
+            )?;
+            println!();
+        }
+        for (guest, shown) in guests {
+            for (stream, data) in shown {
+                pass_on(stream, &data)?;
+            }
+            let boot = guest
+                .join()
+                .map_err(|_| anyhow!("a guest's thread panicked"))??;
+            sum += conclude_guest(args, &machine, &release, &boot)?;
+        }
+        Ok(sum)
+    })?;
+    let mut out = io::stdout().lock();
+    if let Some(directory) = &args.out {
+        writeln!(out, "logs: {}", directory.display())?;
     }
-    if let Some(broken) = &args.broken {
-        sum += selftest::run(&Bench {
-            machine: &machine,
-            release: &release,
-            broken,
-            out: &directory.join("selftest"),
-        })?;
-        println!();
-    }
+    conclude(out, sum)
+}
 
-    if args.keys {
-        sum += keys::run(
-            &machine,
-            args.guest.image(&release)?,
-            &directory.join("keys"),
-        )?;
-        println!();
-    }
-
-    let image = args.guest.image(&release)?;
-    let job = Job::Test(args.filter.as_deref());
-    let limit = Duration::from_secs(args.timeout);
-    let boot = machine.boot(image, &job, directory, limit, &mut pass_on)?;
+/// Judges what a guest did, and prints the judgement.
+fn conclude_guest(args: &TestArgs, machine: &Machine, release: &str, boot: &Boot) -> Result<Tally> {
     let verdict = verdict::judge(&Evidence {
         ktap: &boot.out,
         control: &boot.control,
@@ -301,19 +361,14 @@ fn test(args: &TestArgs) -> Result<ExitCode> {
         end: &boot.end,
         taint_ok: args.taint_ok.unwrap_or(TAINTS_EXPECTED),
     });
-    sum += verdict.tally();
-
     let mut out = io::stdout().lock();
     writeln!(out)?;
     verdict.print(&mut out)?;
     if !verdict.failures.is_empty() {
         writeln!(out)?;
     }
-    writeln!(out, "guest: Linux {release}, {}", times(&machine, &boot))?;
-    if let Some(directory) = &args.out {
-        writeln!(out, "logs: {}", directory.display())?;
-    }
-    conclude(out, sum)
+    writeln!(out, "guest: Linux {release}, {}\n", times(machine, boot))?;
+    Ok(verdict.tally())
 }
 
 fn self_test(args: &SelftestArgs) -> Result<ExitCode> {

@@ -230,7 +230,7 @@ impl Case {
         let mut machine = bench.machine.clone();
         machine.append = format!("{} {}", machine.append, self.append);
         let directory = bench.out.join(self.name.replace(' ', "-"));
-        let job = Job::Test(None);
+        let job = Job::Test(&[]);
         let boot = machine.boot(image, &job, &directory, self.limit, &mut |_, _| Ok(()))?;
         let verdict = judge(&Evidence {
             ktap: &boot.out,
