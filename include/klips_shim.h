@@ -37,6 +37,8 @@ void klips_netns_interfaces_after(struct net *net, unsigned long jiffies);
 /* Whether an address in network byte order is one of this namespace's own. */
 bool klips_netns_is_local_v4(struct net *net, const u8 *address);
 bool klips_netns_is_local_v6(struct net *net, const u8 *address);
+/* Whether the current process has CAP_NET_ADMIN in the user namespace that owns this one. */
+bool klips_netns_may_administer(const struct net *net);
 
 /* Parameters, which root can change: the most of each in every namespace but the first. */
 extern unsigned int klips_max_sas;
@@ -134,6 +136,8 @@ void klips_socket_room(void *state, u64 number);
  * Files in /proc/net: rust/sys/proc.c and proc.rs.
  */
 
+/* The folder /proc/net of a namespace, which does not change. */
+struct proc_dir_entry *klips_proc_net(const struct net *net);
 /* A folder; NULL without memory. */
 struct proc_dir_entry *klips_proc_mkdir(struct net *net, struct proc_dir_entry *parent,
 					const char *name);

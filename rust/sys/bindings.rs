@@ -193,6 +193,7 @@ unsafe extern "C" {
     pub(super) fn klips_netns_interfaces_after(net: *mut net, jiffies: ffi::c_ulong);
     pub(super) fn klips_netns_is_local_v4(net: *mut net, address: *const u8_) -> bool;
     pub(super) fn klips_netns_is_local_v6(net: *mut net, address: *const u8_) -> bool;
+    pub(super) fn klips_netns_may_administer(net: *const net) -> bool;
     pub(super) static mut klips_max_sas: ffi::c_uint;
     pub(super) static mut klips_max_sockets: ffi::c_uint;
     pub(super) static mut klips_max_flows: ffi::c_uint;
@@ -243,6 +244,7 @@ unsafe extern "C" {
         len: usize,
     ) -> ffi::c_int;
     pub(super) fn klips_socket_room(state: *mut ffi::c_void, number: u64_);
+    pub(super) fn klips_proc_net(net: *const net) -> *mut proc_dir_entry;
     pub(super) fn klips_proc_mkdir(
         net: *mut net,
         parent: *mut proc_dir_entry,

@@ -2,6 +2,7 @@
 /*
  * Network namespaces, as far as they take the kernel's own headers.
  */
+#include <linux/capability.h>
 #include <linux/in6.h>
 #include <linux/ipv6.h>
 #include <linux/module.h>
@@ -52,6 +53,11 @@ static struct klips_netns *klips_netns(const struct net *net)
 void *klips_netns_state(const struct net *net)
 {
 	return klips_netns(net)->state;
+}
+
+bool klips_netns_may_administer(const struct net *net)
+{
+	return ns_capable(net->user_ns, CAP_NET_ADMIN);
 }
 
 bool klips_netns_is_local_v4(struct net *net, const u8 *address)

@@ -37,9 +37,7 @@ use kernel::{
         init_net,
         ktime_get_coarse_with_offset,
         ktime_get_real_seconds,
-        ns_capable,
-        tk_offsets_TK_OFFS_BOOT,
-        CAP_NET_ADMIN, //
+        tk_offsets_TK_OFFS_BOOT, //
     },
     new_mutex,
     prelude::*,
@@ -135,20 +133,9 @@ impl Net {
 
     /// Whether the current process may administer this namespace (contract 12).
     pub(super) fn may_administer(&self) -> bool {
-        // SAFETY: By the type invariant the namespace is valid, and holds its owner.
-        unsafe { ns_capable(owner(self.net), CAP_NET_ADMIN as c_int) }
+        // SAFETY: By the type invariant the namespace is valid.
+        unsafe { bindings::klips_netns_may_administer(self.as_ptr()) }
     }
-}
-
-/// The user namespace that owns a network namespace.
-///
-/// # Safety
-///
-/// `net` is valid.
-unsafe fn owner(net: NonNull<bindings::net>) -> *mut kernel::bindings::user_namespace {
-    // CAST: the same structure of C, of which our bindings know but the name.
-    // SAFETY: The caller promises that it is valid; the field never changes.
-    unsafe { (*net.as_ptr().cast::<kernel::bindings::net>()).user_ns }
 }
 
 /// A parameter of the module.

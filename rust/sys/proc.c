@@ -23,6 +23,11 @@ static const struct proc_ops klips_proc_ops = {
 	.proc_release	= seq_release_private,
 };
 
+struct proc_dir_entry *klips_proc_net(const struct net *net)
+{
+	return net->proc_net;
+}
+
 struct proc_dir_entry *klips_proc_mkdir(struct net *net, struct proc_dir_entry *parent,
 					const char *name)
 {

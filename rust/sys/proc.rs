@@ -174,12 +174,10 @@ impl Files {
     ///
     /// `net` stays where it is as long as the object that is made.
     pub(super) unsafe fn new(net: &Net) -> Result<Self> {
-        // CAST: the same structure of C, of which our bindings know but the name.
-        let namespace = net.as_ptr().cast::<kernel::bindings::net>();
         // INVARIANT: The namespace is there, and there are no entries yet.
         let mut files = Files {
-            // SAFETY: `net` holds a valid namespace; the field does not change.
-            proc_net: unsafe { (*namespace).proc_net }.cast(),
+            // SAFETY: `net` holds a valid namespace.
+            proc_net: unsafe { bindings::klips_proc_net(net.as_ptr()) },
             files: KVec::with_capacity(ENTRIES.len(), GFP_KERNEL_ACCOUNT)?,
         };
         let folder = files.mkdir(net, files.proc_net, FOLDER)?;

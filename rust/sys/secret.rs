@@ -33,7 +33,7 @@ unsafe impl Sync for Secret {}
 
 impl Secret {
     fn zeroed(len: usize) -> Result<Self, OutOfMemory> {
-        let (bytes, len, _) = KVVec::<u8>::zeroed(len, GFP_KERNEL_ACCOUNT)?.into_raw_parts();
+        let (bytes, len, _) = KVVec::from_elem(0u8, len, GFP_KERNEL_ACCOUNT)?.into_raw_parts();
         // INVARIANT: These are a vector's, which has been given up.
         Ok(Secret {
             bytes: NonNull::new(ptr::slice_from_raw_parts_mut(bytes, len)).ok_or(OutOfMemory)?,
