@@ -14,8 +14,15 @@ ARGS ?=
 
 ifdef KDIR
 variant := -kdir
-else ifneq ($(CONFIG),main)
+else
+ifneq ($(CONFIG),main)
 variant := -$(CONFIG)
+endif
+# Which Linux, if not the usual one.
+ifdef SERIES
+export SERIES
+variant := $(variant)-$(SERIES)
+endif
 endif
 module_dir := build/module$(variant)
 module := $(module_dir)/klips.ko
@@ -54,11 +61,13 @@ help:
 	@echo 'Targets:'
 	@echo '  all        module and tools (this is the default)'
 	@echo '  module     klips.ko, for the cached kernel or the one KDIR names'
+	@echo '  compile    the module for a kernel that is not built, only prepared (3 minutes):'
+	@echo '             with SERIES, or with KERNEL_SRC for one that is newer than what klips knows'
 	@echo '  tools      the user space programs'
 	@echo '  test       install what is missing, build everything, run every test'
 	@echo '  check-all  the same for hours, on kernels that report what others pass over, and more;'
-	@echo '             PARTS=... for some of: tests, model, asan, fuzz, mutants, debug, kcsan,'
-	@echo '             stress'
+	@echo '             PARTS=... for some of: tests, older, model, asan, fuzz, mutants, debug,'
+	@echo '             kcsan, stress, newcomer'
 	@echo '  debian-kernel'
 	@echo '             the same with the kernel that Debian 13 backports has as a package'
 	@echo '  doctor     look for everything that building for KDIR and loading take'
@@ -79,6 +88,7 @@ help:
 	@echo 'Variables:'
 	@echo '  KDIR=DIR        build the module for the kernel built in DIR,'
 	@echo '                  such as /lib/modules/VERSION/build'
+	@echo '  SERIES=7.2      for the kernel of that series; 7.3 if not given'
 	@echo '  KERNEL_SRC=DIR  build the kernel from this tree (it is not written to)'
 	@echo '  CONFIG=NAME     use the kernel of this configuration: main, debug, kcsan, or as packaged:'
 	@echo '                  debian, debian-cloud, debian-rt'
@@ -100,6 +110,14 @@ module: $(if $(KDIR),,kernel)
 	@echo '  MODULE  $(module)'
 	@mkdir -p $(module_dir)
 	@$(kmake) M='$(CURDIR)' MO='$(CURDIR)/$(module_dir)' modules
+
+# No kernel is built for it, so nothing tells whether it could be linked.
+.PHONY: compile
+compile:
+	@scripts/kernel.sh prepare --config $(CONFIG) >/dev/null
+	@echo '  COMPILE $(module_dir)/klips.o'
+	@mkdir -p $(module_dir)
+	@$(kmake) M='$(CURDIR)' MO='$(CURDIR)/$(module_dir)' klips.o
 
 .PHONY: tools
 tools:

@@ -4,7 +4,7 @@
 # Tries at length to break what "make test" tries for seconds, on kernels that report what others
 # pass over.  Takes hours.  Whatever happens, the last line says "N passed, N failed".
 #
-#   scripts/check-all.sh [PART...]   tests, model, asan, fuzz, mutants, debug, kcsan,
+#   scripts/check-all.sh [PART...]   tests, older, model, asan, fuzz, mutants, debug, kcsan,
 #                                  stress; all, in this order
 
 set -euo pipefail
@@ -19,7 +19,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 exec </dev/null
 
 # Of the make that runs this, its variables too: the makes below are asked for something else.
-unset MAKEFLAGS MFLAGS MAKELEVEL PARTS CONFIG ARGS
+unset MAKEFLAGS MFLAGS MAKELEVEL PARTS CONFIG ARGS SERIES
 readonly logs=build/log/check-all
 summary=()
 
@@ -48,10 +48,15 @@ guests() { # CONFIG [PARAMETERS]
 }
 
 mkdir -p "$logs"
-(($# > 0)) || set -- tests model asan fuzz mutants debug kcsan stress newcomer
+(($# > 0)) || set -- tests older model asan fuzz mutants debug kcsan stress newcomer
 for name in "$@"; do
 	case $name in
 	tests) part "$name" '^guest: ' make test ;;
+	older)
+		for older in "${known_series[@]}"; do
+			[[ $older == "$series" ]] || part "$name-$older" '^guest: ' make test SERIES="$older" PARTS=guests
+		done
+		;;
 	model) part "$name" ' steps?, .* tests failed$' scripts/model.sh ;;
 	asan) part "$name" '^under AddressSanitizer: ' scripts/asan.sh ;;
 	fuzz) part "$name" ' executions, ' scripts/fuzz.sh long 600 ;;
@@ -60,6 +65,6 @@ for name in "$@"; do
 	kcsan) part "$name" '^(guest: |# )' guests kcsan ;;
 	stress) part "$name" '^(guest: |# )' scripts/stress.sh ;;
 	newcomer) part "$name" '^# ' scripts/newcomer-test.sh ;;
-	*) die "there is no part \"$name\"." "The parts are: tests, model, asan, fuzz, mutants, debug, kcsan, stress, newcomer." ;;
+	*) die "there is no part \"$name\"." "The parts are: tests, older, model, asan, fuzz, mutants, debug, kcsan, stress, newcomer." ;;
 	esac
 done

@@ -3,8 +3,10 @@
 #
 # What the scripts share: which tools are used, and where they are.
 
-# The Linux this project is for, and where Debian has it.
-readonly series=7.3
+# The Linux this project is for, the oldest first, and which of them the tests run on; SERIES names
+# another. Where Debian has them.
+readonly known_series=(7.2 7.3)
+series=${SERIES:-7.3}
 readonly codename=trixie
 readonly suite=$codename-backports
 
@@ -96,6 +98,29 @@ own_codename() { sed -n 's/^VERSION_CODENAME=//p' /etc/os-release; }
 # kernel_option CONFIG NAME: the value of CONFIG_NAME, without quotes; nothing if not set.
 kernel_option() { sed -n "s/^CONFIG_$2=\"\?\([^\"]*\)\"\?\$/\1/p" "$1"; }
 
+# What the project is for, as people say it.
+known_kernels() {
+	local known
+	known=$(printf ', %s' "${known_series[@]}")
+	known=${known#, }
+	printf '%s\n' "${known%, *} and ${known##*, }"
+}
+
+# judge_release RELEASE: "known"; "old", for which there is no way; or "new": who knows.
+judge_release() {
+	local known
+	for known in "${known_series[@]}"; do
+		[[ $1 != "$known" && $1 != "$known"[.-]* ]] || {
+			echo known
+			return
+		}
+	done
+	if [[ $1 == [0-9]* ]] && at_least "$1" "${known_series[-1]}"; then echo new; else echo old; fi
+}
+
+# Why not, in a sentence's second half.
+readonly too_old="klips is for Linux ${known_series[0]} and newer: what it uses of the kernel's Rust is not in older ones"
+
 # The version of this project.
 project_version() { sed -n 's/^version = "\(.*\)"$/\1/p' "$scripts/../Cargo.toml"; }
 
@@ -142,6 +167,9 @@ lock() {
 }
 
 unlock() { exec {lock_fd}>&-; }
+
+[[ " ${known_series[*]} " == *" $series "* ]] || die "SERIES: klips knows Linux $(known_kernels), not $series." \
+	"For the source of another, set KERNEL_SRC; for one that is built, KDIR."
 
 # shellcheck source-path=SCRIPTDIR source=progress.sh
 . "$scripts/progress.sh"

@@ -79,15 +79,17 @@ open_root() {
 	}
 }
 
-# A kernel whose headers lack the Rust metadata, one of another release, one that can be built for.
+# A kernel whose headers lack the Rust metadata, an older one, a newer one, one that can be built for.
 put_kernels() {
 	local name
-	for name in "$series.1-bare" 7.2.1-old; do
+	for name in "$series.1-bare" 7.1.1-old 7.4.1-new; do
 		mkdir -p "$root/usr/lib/modules/$name/build/include/config"
 		printf 'CONFIG_RUST=y\nCONFIG_MODULES=y\n' >"$root/usr/lib/modules/$name/build/include/config/auto.conf"
 	done
-	mkdir "$root/usr/lib/modules/7.2.1-old/build/rust"
-	touch "$root/usr/lib/modules/7.2.1-old/build/rust/libkernel.rmeta"
+	for name in 7.1.1-old 7.4.1-new; do
+		mkdir "$root/usr/lib/modules/$name/build/rust"
+		touch "$root/usr/lib/modules/$name/build/rust/libkernel.rmeta"
+	done
 	[[ $kdir ]] || return 0
 	kernel=$(<"$kdir/include/config/kernel.release")
 	mkdir -p "$root/usr/lib/modules/$kernel"
@@ -131,7 +133,7 @@ check_installed() { # VERSION
 	check "$1: there is no ipsec in the path" fails inside sh -c 'command -v ipsec'
 	check "$1: DKMS has this version" has "$(dkms_status)" "klips/$1"
 	check "$1: and no other" test "$(dkms_status | grep -cv "^klips/$1[,:]")" -eq 0
-	check "$1: kernels that it cannot be built for are passed over" fails grep -E 'bare|old' <<<"$(dkms_status)"
+	check "$1: kernels that it cannot be built for are passed over" fails grep -E 'bare|old|new' <<<"$(dkms_status)"
 	[[ ! $kdir ]] || check "$1: the module is installed" has "$(inside dkms status -k "$kernel")" "klips/$1, $kernel, x86_64: installed"
 }
 

@@ -21,7 +21,7 @@ readonly project templates=$scripts/install/debian out=$project/build/deb
 of_last_commit() { git -C "$project" log -1 --format="$1"; }
 
 fill_in() { # TEMPLATE
-	sed -e "s,@VERSION@,$version,g; s,@ARCHITECTURE@,$architecture,g; s,@SERIES@,$series,g; s,@RUST@,${min_rust%.*},g" \
+	sed -e "s,@VERSION@,$version,g; s,@ARCHITECTURE@,$architecture,g; s,@KNOWN@,$(known_kernels),g; s,@RUST@,${min_rust%.*},g" \
 		-e "s,@MAINTAINER@,$maintainer,g; s,@YEAR@,$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y),g" \
 		-e "s,@SIZE@,${size:-},g; s/@LIBRARIES@/${libraries:-}/g" "$1"
 }

@@ -31,6 +31,7 @@ usage: scripts/debian-kernel.sh COMMAND [KERNEL [ARGUMENT...]]
 Where the running kernel is of that kind it is for that one, else for the newest in the cache.
 
 environment:
+  SERIES          which Linux: $(known_kernels); if not set, that of the running kernel, else $series
   XDG_CACHE_HOME  the cache is \$XDG_CACHE_HOME/klips, or ~/.cache/klips
   JOBS            parallel jobs, one per processor if not set
 
@@ -51,6 +52,15 @@ readonly modules=(xfrm_user xfrm_interface ah4 esp4 ipcomp xfrm4_tunnel ipip ah6
 # --- Packages ----------------------------------------------------------------
 
 is_running() { [[ $(uname -r) == "$series".*"$suffix" ]]; }
+
+# Nobody who wants it for the running kernel has to say which that is.
+choose_series() {
+	local known
+	[[ -z ${SERIES:-} ]] || return 0
+	for known in "${known_series[@]}"; do
+		[[ $(uname -r) != "$known".*"$suffix" ]] || series=$known
+	done
+}
 
 # Sets: kernel, packages.  Fails if the cache does not have it.
 find_packages() {
@@ -144,7 +154,7 @@ find_source() { # [fetch]
 	source=$cache/src/linux-$source_id
 	[[ -d $source ]] && return
 	[[ ${1:-} == fetch ]] || return 1
-	"$scripts/kernel.sh" fetch >/dev/null
+	SERIES=$series "$scripts/kernel.sh" fetch >/dev/null
 	[[ -d $source ]] || die "$suite does not have the source of Linux $kernel (version $version) any more." \
 		"Install its newest kernel and boot it, or scripts/debian-kernel.sh fetch $config."
 }
@@ -310,6 +320,7 @@ main() {
 	*) die "there is no kernel \"$config\": debian, debian-cloud or debian-rt." ;;
 	esac
 
+	choose_series
 	case $command in
 	build)
 		get_packages

@@ -80,17 +80,30 @@ begin
 check "finds everything" doctor
 check "says so line by line" test "$(doctor | grep -c '^ok ')" -eq 26
 
-without "Linux $series" "that directory is 7.2.9, klips is for Linux $series only" write 7.2.9 "$kdir/include/config/kernel.release"
-without "Linux $series" "that directory is 7.30.1, klips is for Linux $series only" write 7.30.1 "$kdir/include/config/kernel.release"
-check "begins with the series" same "$(doctor | head -n 1 | cut -d : -f 1)" "missing  Linux $series"
+oldest="Linux ${known_series[0]} or newer"
+for release in 6.18.9-amd64 7.1.13 7.0.9; do
+	without "$oldest" "that directory is $release; $too_old" write $release "$kdir/include/config/kernel.release"
+done
+check "begins with that" same "$(doctor | head -n 1 | cut -d : -f 1)" "missing  $oldest"
 check "and says nothing of headers then" fails grep -q headers <(doctor)
-without "Linux $series, it is of unknown version" "of such a kernel" rm "$kdir/include/config/kernel.release"
+without "$oldest, it is of unknown version" "of such a kernel" rm "$kdir/include/config/kernel.release"
+for known in "${known_series[@]}"; do
+	begin
+	write "$known.77" "$kdir/include/config/kernel.release"
+	check "finds Linux $known" has "$(doctor)" "ok       Linux $known.77"
+done
+for release in 7.4.0 7.30.1-rc1 8.0; do
+	begin
+	write $release "$kdir/include/config/kernel.release"
+	check "says that $release is untried" has "$(doctor)" "untried  Linux $release: klips was made for 7.2 and 7.3"
+	check "and goes on" doctor
+done
 # The running one.
 begin
 program uname 6.18.9-amd64
 running() { PATH=$bin "$bin/bash" "$scripts/doctor.sh" '' "$root" 2>&1 || true; }
 check "begins with the running kernel's series" same "$(running | head -n 1 | cut -d , -f 1)" \
-	"missing  Linux $series: you run 6.18.9-amd64"
+	"missing  $oldest: you run 6.18.9-amd64; klips is for Linux ${known_series[0]} and newer: what it uses of the kernel's Rust is not in older ones; install (Debian: linux-image-amd64 of $suite; Ubuntu: no package has it; Fedora: kernel 7.3; Arch: linux 7.3) and boot it"
 check "and says how to get another" has "$(running | head -n 1)" "linux-image-amd64 of $suite"
 for option in MODULES NET INET XFRM RUST; do
 	without "CONFIG_$option" "CONFIG_$option=y" drop_option $option

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Looks at everything that building the module for a kernel and loading it take, a line for each:
-# "ok", or "missing" and what to do.  Exit status 0 only if nothing is missing.
+# "ok", or "missing" and what to do, or "untried".  Exit status 0 only if nothing is missing.
 
 set -euo pipefail
 
@@ -81,7 +81,6 @@ want_options() { # WHAT REMEDY OPTION...
 	list=$(unavailable "${@:3}")
 	want "$1" "no $list; $2" test -z "$list"
 }
-is_of_series() { [[ $release == "$series".* ]]; }
 
 # What of these files is not there, as one line.
 absent() { # FILE...
@@ -98,13 +97,23 @@ want_files() { # WHAT REMEDY FILE...
 	want "$1" "no $list in $kdir; $2" test -z "$list"
 }
 
-# The first thing to know: a kernel of another series can be given nothing that would help.
-wrong_series() {
-	local who='the kernel of that directory is' how
-	how="$(packages "linux-image-amd64 of $suite" "no package has it" "kernel $series" "linux $series")"
+# The first thing to know: a kernel that is too old can be given nothing that would help.
+too_old_kernel() {
+	local who='the kernel of that directory is' how newest=${known_series[-1]}
+	how="$(packages "linux-image-amd64 of $suite" "no package has it" "kernel $newest" "linux $newest")"
 	how+=" and boot it, or build one and give KDIR=DIR"
 	[[ $kdir != "/lib/modules/$(uname -r)/build" ]] || who='you run'
-	want "Linux $series" "$who ${release:-of unknown version}, klips is for Linux $series only; $how" false
+	want "Linux ${known_series[0]} or newer" "$who $release; $too_old; $how" false
+}
+
+series_line() {
+	if [[ -z $release ]]; then
+		want "Linux ${known_series[0]} or newer, it is of unknown version" "give the directory of such a kernel" false
+	elif [[ $(judge_release "$release") == new ]]; then
+		printf 'untried  Linux %s: klips was made for %s; it may build, make tells\n' "$release" "$(known_kernels)"
+	else
+		printf 'ok       Linux %s\n' "$release"
+	fi
 }
 
 configuration() {
@@ -198,10 +207,10 @@ main() {
 	find_distribution
 	release=$(cat "$kdir/include/config/kernel.release" 2>/dev/null) || true
 	[[ $release || ${1:-} ]] || release=$(uname -r)
-	if [[ $release ]] && ! is_of_series; then
-		wrong_series
+	if [[ $release && $(judge_release "$release") == old ]]; then
+		too_old_kernel
 	elif find_configuration "$kdir"; then
-		want "Linux $series, it is ${release:-of unknown version}" "give the directory of such a kernel" is_of_series
+		series_line
 		printf 'ok       a kernel was configured in %s\n' "$kdir"
 		configuration
 		compilers

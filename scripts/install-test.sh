@@ -38,7 +38,7 @@ check "klips is the tool" has "$("$root/usr/local/sbin/klips" --version)" "klips
 check "it is its own name" has "$("$root/usr/local/sbin/klips" spigrp --help)" "klips spigrp"
 doctor() { "$root/usr/local/sbin/klips" doctor "$@" 2>&1 || true; }
 check "it has a doctor" has "$(doctor /nonexistent)" "missing  a kernel's configuration in /nonexistent"
-check "which begins with the kernel" has "$(doctor | head -n 1)" "Linux $series"
+check "which begins with the kernel" has "$(doctor | head -n 1)" "Linux ${known_series[0]} or newer"
 check "its page has its name" same "$(grep -E '^\.(Dt|Nm ipsec)' "$root/usr/local/share/man/man8/klips.8")" '.Dt KLIPS 8'
 check "the other ipsec is as it was" grep -qx 'of another program' "$root/usr/local/sbin/ipsec"
 for name in spi spigrp eroute; do
@@ -52,6 +52,29 @@ done
 check "the file of connections has none" same "$("$root/usr/local/sbin/klips" manual --config "$root/etc/klips/ipsec.conf" --showonly --up --all)" ""
 check "nothing is left to be filled in" fails grep -rE '@[A-Z]+@' "$root/usr/local/lib" "$root/usr/local/src" --include=dkms.conf --include='*.service'
 check "DKMS gets the version" grep -qx "PACKAGE_VERSION=\"$version\"" "$root/usr/local/src/klips-$version/dkms.conf"
+
+# Which kernels DKMS builds for, as its own reading of that file has it.
+mkdir -p "$work/headers/rust"
+touch "$work/headers/rust/libkernel.rmeta"
+dkms_takes() ( # RELEASE [HEADERS]
+	# shellcheck disable=SC2034 # for what is read
+	kernelver=$1 kernel_source_dir=${2:-$work/headers}
+	# shellcheck disable=SC1090 # made here
+	. "$root/usr/local/src/klips-$version/dkms.conf"
+	[[ $kernelver =~ $BUILD_EXCLUSIVE_KERNEL ]]
+)
+for known in "${known_series[@]}"; do
+	check "DKMS builds for Linux $known" dkms_takes "$known.12+deb13-amd64"
+	check "but not without metadata" fails dkms_takes "$known.12+deb13-amd64" "$work"
+done
+for release in 6.18.9-amd64 7.1.13 7.20.1 7.4.0 8.0.1; do
+	check "DKMS passes over $release" fails dkms_takes "$release"
+done
+export KLIPS_UNTRIED=1
+check "DKMS tries a newer one when told to" dkms_takes 7.4.0
+check "but no older one" fails dkms_takes 7.1.13
+check "nor one without metadata" fails dkms_takes 7.4.0 "$work"
+unset KLIPS_UNTRIED
 
 check "installs again" run install
 check "what belongs to others is not on the list" fails grep -q 'usr/local/sbin/ipsec' "$root/usr/local/libexec/klips/installed"

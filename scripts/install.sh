@@ -35,6 +35,8 @@ readonly libexec=$prefix/libexec/klips
 readonly list=$libexec/installed
 version=$(project_version)
 readonly version
+known_pattern=$(IFS='|' && printf '%s' "(${known_series[*]//./[.]})")
+readonly known_pattern
 
 # --- What is put where ---------------------------------------------------------
 
@@ -82,7 +84,7 @@ put_link() { # TARGET PATH
 
 # A file with what is decided here filled in.
 fill_in() { # TEMPLATE
-	sed "s,@LIBEXEC@,$libexec,g; s,@VERSION@,$version,g; s,@SERIES@,${series//./[.]},g; s,@NUMBER@,$series,g" "$1"
+	sed "s,@LIBEXEC@,$libexec,g; s,@VERSION@,$version,g; s,@SERIES@,$known_pattern,g; s,@KNOWN@,$(known_kernels),g; s,@NEWEST@,${known_series[-1]},g" "$1"
 }
 
 put_filled_in() { # TEMPLATE PATH

@@ -31,10 +31,14 @@ make_tree() {
 		objects := $(foreach i,1 2 3 4,$(foreach j,0 1 2 3 4 5 6 7 8 9,$(O)/part/$i$j.o))
 		here := $(CURDIR)
 
-		.PHONY: allnoconfig bzImage modules
+		.PHONY: allnoconfig rustavailable bzImage modules modules_prepare
 		allnoconfig:
-		> @cp $(KCONFIG_ALLCONFIG) $(O)/.config
+		> @grep -v "^CONFIG_$$(cat $(here)/unknown)=" $(KCONFIG_ALLCONFIG) >$(O)/.config
 		> @mkdir -p $(O)/part
+		rustavailable:
+		modules_prepare:
+		> @mkdir -p $(O)/rust
+		> @touch $(O)/rust/libkernel.rmeta
 
 		bzImage: $(objects)
 		> @mkdir -p $(O)/arch/x86/boot $(O)/scripts $(O)/rust
@@ -65,6 +69,13 @@ begin() {
 	# Where a bindgen may be.
 	ln -s "$cache/tools" "$XDG_CACHE_HOME/klips/tools"
 	set_tree 0.15 :
+	become 7.3
+}
+
+# The tree is of that series, and its Kconfig does not know one symbol.
+become() { # SERIES [SYMBOL]
+	sed -i "s/^VERSION = .*/VERSION = ${1%.*}/; s/^PATCHLEVEL = .*/PATCHLEVEL = ${1#*.}/" "$tree/Makefile"
+	printf '%s\n' "${2:-NONE}" >"$tree/unknown"
 }
 
 built() { find "$XDG_CACHE_HOME" -name '[0-9][0-9].o' 2>/dev/null | wc -l; }
@@ -240,6 +251,64 @@ fill_disk() {
 	fail_twice 'dd if=/dev/zero of=fill bs=1M count=1100 status=none || { rm fill; false; }' "the disk of $XDG_CACHE_HOME" 8
 }
 
+# refuses WHAT-IT-SAYS SERIES [SYMBOL]
+refuses() {
+	local output
+	begin
+	set_tree 0 :
+	become "${@:2}"
+	output=$("$kernel" build 2>&1) && return 1
+	has "$output" "$1"
+}
+
+# builds SERIES [SYMBOL]: what it says is in output, the configuration in configuration.
+builds() {
+	begin
+	set_tree 0 :
+	become "$@"
+	output=$("$kernel" build 2>&1) || {
+		printf '%s\n' "$output"
+		return 1
+	}
+	configuration=$(cat "$XDG_CACHE_HOME"/klips/kernel/*/.config)
+	same "$(built)" 40
+}
+
+builds_known() { # SERIES
+	local output configuration
+	builds "$1" && fails has "$output" "warning" && has "$configuration" "CONFIG_SYSCTL=y"
+}
+
+# What Kconfig does not know is no reason not to try.
+tries_newer() {
+	local output configuration
+	builds 7.4 && has "$output" "is Linux 7.4.77: klips was made for 7.2 and 7.3, newer ones are tried" &&
+		builds 7.4 DUMMY && has "$output" "CONFIG_DUMMY is n, wanted y" && has "$output" "going on without"
+}
+
+refuses_other_series() {
+	local output
+	begin
+	output=$(SERIES=7.2 "$kernel" build 2>&1) && return 1
+	has "$output" "is Linux 7.3.77, and SERIES says 7.2"
+}
+
+only_in_older() {
+	local output configuration
+	builds 7.2 && has "$configuration" "CONFIG_PROC_SYSCTL=y" &&
+		builds 7.3 && fails has "$configuration" "PROC_SYSCTL"
+}
+
+# Preparing builds no kernel, and building goes on from there.
+prepare_first() {
+	local output
+	begin
+	set_tree 0 :
+	output=$("$kernel" prepare 2>&1) || true
+	has "$output" "modules can be compiled" && same "$(built)" 0 && fails "$kernel" path && same "$("$kernel" prepare 2>&1 | wc -l)" 1 &&
+		has "$("$kernel" build 2>&1)" "is ready" && same "$(built)" 40 && "$kernel" path
+}
+
 make_tree
 if [[ ${1:-} == --disk ]]; then
 	fill_disk
@@ -265,6 +334,19 @@ for signal in INT TERM HUP; do
 done
 check "SIGKILL to a step" fail_twice 'kill -s KILL $$' "memory ran out"
 check "half a file" begin_anew
+for known in "${known_series[@]}"; do
+	check "builds Linux $known" builds_known "$known"
+done
+check "has in Linux 7.2 what only that has" only_in_older
+for release in 6.18 7.1; do
+	check "refuses Linux $release" refuses "is Linux $release.77: $too_old" $release
+done
+check "tries a newer one" tries_newer
+check "but not without Rust" refuses "Kconfig did not accept" 7.4 RUST
+check "wants all that it knows of a known one" refuses "CONFIG_DUMMY is n, wanted y" 7.3 DUMMY
+check "refuses a source that is not what SERIES says" refuses_other_series
+check "refuses a SERIES that it does not know" has "$(SERIES=6.9 "$kernel" help 2>&1 || true)" "klips knows Linux 7.2 and 7.3, not 6.9"
+check "prepares without building" prepare_first
 # Mounts take root, at least in a namespace of its own.
 own=(unshare --mount)
 ((EUID == 0)) || own+=(--user --map-root-user)

@@ -19,12 +19,13 @@ usage() {
 usage: scripts/kernel.sh COMMAND [--config NAME] [-- ARGUMENT...]
 
   build       build the kernel unless it is in the cache; prints its build directory
+  prepare     build only what modules are compiled with, which takes a quarter of that
   path        print the build directory of a kernel that is in the cache, else fail
   configure   generate and check the .config only; prints its path
   make        run make with the kernel's own tools in its build directory, for example
               scripts/kernel.sh make -- M=DIR MO=DIR modules
   source      print the directory of the kernel source, fetched if need be
-  fetch       get the newest $series.x source, even if an older one is in the cache
+  fetch       get the newest source of that series, even if an older one is in the cache
   list        show what the cache holds
   clean       remove kernels from the cache (with --config, those of that name)
   distclean   remove the whole cache: kernels, sources, tools
@@ -34,7 +35,9 @@ usage: scripts/kernel.sh COMMAND [--config NAME] [-- ARGUMENT...]
                  for which scripts/debian-kernel.sh has its own build, path, make and fetch
 
 environment:
-  KERNEL_SRC      a Linux $series.x tree to use instead of Debian's; it is not written to
+  SERIES          which Linux: $(known_kernels); $series if not set
+  KERNEL_SRC      a Linux tree to use instead of Debian's source; it is not written to.  One that is newer
+                  than these is tried.
   KDIR            for "make": the build directory of some other kernel
   XDG_CACHE_HOME  the cache is \$XDG_CACHE_HOME/klips, or ~/.cache/klips
   JOBS            parallel jobs, one per processor if not set
@@ -45,7 +48,7 @@ USAGE
 
 # Part of every key: raise it when this script starts to build kernels differently.
 readonly format=1
-readonly package=linux-source-$series
+package=linux-source-$series
 
 config=main
 
@@ -86,7 +89,7 @@ unpack_source() { # FILE DIR
 
 # Downloads and unpacks the newest source package.
 fetch_source() {
-	local advice="Or set KERNEL_SRC to the directory of an unpacked Linux $series.x."
+	local advice="Or set KERNEL_SRC to the directory of an unpacked Linux."
 	local work file version dir status=0
 	mkdir -p "$cache/src"
 	need_space "$cache" $source_space
@@ -132,7 +135,16 @@ use_own_source() {
 	source=$(realpath -e -- "$KERNEL_SRC" 2>/dev/null) || die "KERNEL_SRC: $KERNEL_SRC does not exist."
 	[[ -f $source/Makefile && -f $source/rust/Makefile ]] || die "KERNEL_SRC: $source is not a Linux source tree."
 	version=$(awk '/^(VERSION|PATCHLEVEL|SUBLEVEL) =/ { printf sep $3; sep = "." }' "$source/Makefile")
-	[[ $version == "$series".* ]] || die "KERNEL_SRC: $source is Linux $version, not $series.x."
+	[[ ! ${SERIES:-} || $version == "$series".* ]] ||
+		die "KERNEL_SRC: $source is Linux $version, and SERIES says $series."
+	case $(judge_release "$version") in
+	old) die "KERNEL_SRC: $source is Linux $version: $too_old." ;;
+	new)
+		untried=yes
+		say "warning: $source is Linux $version: klips was made for $(known_kernels), newer ones are tried"
+		;;
+	esac
+	series=${version%.*}
 	# The kernel's own test of whether a tree can be built from elsewhere.
 	if [[ -f $source/.config || -d $source/include/config || -d $source/arch/x86/include/generated ]]; then
 		die "KERNEL_SRC: $source was configured or built in place; Linux then refuses to build from it elsewhere." \
@@ -168,8 +180,12 @@ fragment_files() {
 fragment() {
 	local files
 	mapfile -t files < <(fragment_files)
-	awk '
+	awk -v "series=$series" '
 		{ name = "" }
+		match($0, /^[a-z0-9.]+: /) {
+			if (substr($0, 1, RLENGTH - 2) != series) next
+			$0 = substr($0, RLENGTH + 1)
+		}
 		/^CONFIG_[A-Za-z0-9_]+=/ { name = substr($0, 1, index($0, "=") - 1) }
 		/^# CONFIG_[A-Za-z0-9_]+ is not set$/ { name = $2 }
 		!name { next }
@@ -190,12 +206,14 @@ find_build() {
 	build=$cache/kernel/$source_id-$config-$key
 }
 
-is_complete() {
-	[[ -f $build/.complete ]] || return 1
+is_of_today() { # STAMP
+	[[ -f $1 ]] || return 1
 	# A tree of one's own may have changed since.
-	[[ -z ${KERNEL_SRC:-} ]] ||
-		[[ -z $(find "$source" -name .git -prune -o -newer "$build/.complete" -print -quit) ]]
+	[[ -z ${KERNEL_SRC:-} ]] || [[ -z $(find "$source" -name .git -prune -o -newer "$1" -print -quit) ]]
 }
+
+is_complete() { is_of_today "$build/.complete"; }
+is_prepared() { is_complete || is_of_today "$build/.prepared"; }
 
 configure() {
 	local wrong
@@ -218,6 +236,10 @@ configure() {
 	printf '%s\n' "$wrong" >&2
 	# Kconfig drops Rust without a word; this says which tool it did not like.
 	[[ $wrong != *CONFIG_RUST\ * ]] || kmake -C "$source" O="$build" rustavailable >&2 || true
+	if [[ ${untried:-} && $wrong != *CONFIG_RUST\ * ]]; then
+		say "warning: Kconfig did not accept these symbols of the $config configuration; going on without"
+		return
+	fi
 	die "Kconfig did not accept these symbols of the $config configuration."
 }
 
@@ -235,24 +257,19 @@ estimate() {
 steps_done() { echo $(($(find "$build" -name '.*.cmd' | wc -l) * 4 / 5)); }
 
 compile() {
-	watched "$build/klips.log" read_make "$(estimate steps 1800)" "$(steps_done)" \
-		kmake -C "$source" O="$build" -j"$jobs" bzImage modules || build_status=$?
+	watched "$build/klips.log" read_make "$steps" "$(steps_done)" \
+		kmake -C "$source" O="$build" -j"$jobs" "${targets[@]}" || build_status=$?
 }
 
 # The build directory's path is in many generated files, so it cannot be built aside and
 # renamed.  Instead one process at a time builds, and the stamp comes last.
 build_kernel() {
-	local start=$SECONDS resumed='' file
+	local start=$SECONDS file targets=(bzImage modules) steps
 	is_complete && return
 	lock "${build##*/}" "the $config kernel"
 	is_complete && return
-	mkdir -p "$build"
-	need_space "$cache" $build_space
-	rm -f "$build/.complete"
-	! is_resumed || resumed=", resuming"
-	say "building the $config kernel, about $(estimate minutes 10) minutes on two processors$resumed"
-	say "Linux ${source_id%%-*}, $clang_text, ${rustc_text%% (*}, bindgen $bindgen_version"
-	say "in $build"
+	steps=$(estimate steps 1800)
+	begin_build "building the $config kernel, about $(estimate minutes 10) minutes on two processors"
 	configure_and_compile
 	for file in vmlinux arch/x86/boot/bzImage Module.symvers scripts/module.lds rust/libkernel.rmeta; do
 		[[ -e $build/$file ]] || die "the build made no $file; the log is $build/klips.log"
@@ -262,13 +279,42 @@ build_kernel() {
 	say "the $config kernel is ready after $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s"
 }
 
+# Headers, tools and Rust crates; no Module.symvers, so nothing can be linked with it.
+prepare_kernel() {
+	local start=$SECONDS targets=(modules_prepare) steps=200
+	is_prepared && return
+	lock "${build##*/}" "the $config kernel"
+	is_prepared && return
+	begin_build "preparing to compile for the $config kernel, about 3 minutes on two processors"
+	configure_and_compile
+	[[ -e $build/rust/libkernel.rmeta ]] || die "the build made no rust/libkernel.rmeta; the log is $build/klips.log"
+	touch "$build/.prepared"
+	say "modules can be compiled after $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s"
+}
+
+begin_build() { # WHAT
+	local resumed=''
+	mkdir -p "$build"
+	need_space "$cache" $build_space
+	rm -f "$build/.complete" "$build/.prepared"
+	! is_resumed || resumed=", resuming"
+	say "$1$resumed"
+	say "Linux ${source_id%%-*}, $clang_text, ${rustc_text%% (*}, bindgen $bindgen_version"
+	say "in $build"
+}
+
 # --- Some other kernel -------------------------------------------------------
 
 # Sets: make_args, for the compilers the kernel in KDIR was built with.
 find_foreign_tools() {
-	local file advice="scripts/doctor.sh $KDIR names the packages."
+	local file release advice="scripts/doctor.sh $KDIR names the packages."
 	[[ -d $KDIR ]] || die "KDIR: $KDIR does not exist." "For an installed kernel, install its headers (linux-headers-...)."
 	find_configuration "$KDIR" || die "KDIR: $KDIR is no kernel build directory, it has no .config."
+	release=$(cat "$KDIR/include/config/kernel.release" 2>/dev/null) || true
+	case $(judge_release "$release") in
+	old) [[ -z $release ]] || die "KDIR: $KDIR is of Linux $release: $too_old." ;;
+	new) say "warning: $KDIR is of Linux $release: klips was made for $(known_kernels), newer ones are tried" ;;
+	esac
 	[[ $(kernel_option "$kconfig" MODULES) == y ]] || die "KDIR: that kernel has no loadable modules (CONFIG_MODULES)."
 	[[ $(kernel_option "$kconfig" RUST) == y ]] || die "KDIR: that kernel was built without Rust (CONFIG_RUST), it cannot load klips."
 	for file in Module.symvers rust/libkernel.rmeta; do
@@ -298,7 +344,7 @@ run_make() {
 		build=$(realpath -- "$KDIR")
 	else
 		find_tools
-		is_cached || die "the $config kernel is not built yet." "scripts/kernel.sh build --config $config"
+		is_cached || is_prepared || die "the $config kernel is not built yet." "scripts/kernel.sh build --config $config"
 	fi
 	if [[ " $* " == *" CLIPPY=1 "* && ${make_args[*]} == *"CLIPPY_DRIVER=$clippy_driver"* ]]; then
 		[[ -x $clippy_driver ]] || die "$clippy_driver is missing." "scripts/deps.sh lint installs it."
@@ -366,6 +412,13 @@ main() {
 		find_source fetch
 		find_build
 		build_kernel
+		printf '%s\n' "$build"
+		;;
+	prepare)
+		find_tools
+		find_source fetch
+		find_build
+		prepare_kernel
 		printf '%s\n' "$build"
 		;;
 	path)
