@@ -103,7 +103,7 @@ begin
 program uname 6.18.9-amd64
 running() { PATH=$bin "$bin/bash" "$scripts/doctor.sh" '' "$root" 2>&1 || true; }
 check "begins with the running kernel's series" same "$(running | head -n 1 | cut -d , -f 1)" \
-	"missing  $oldest: you run 6.18.9-amd64; klips is for Linux ${known_series[0]} and newer: what it uses of the kernel's Rust is not in older ones; install (Debian: linux-image-amd64 of $suite; Ubuntu: no package has it; Fedora: kernel 7.3; Arch: linux 7.3) and boot it"
+	"missing  $oldest: you run 6.18.9-amd64; $too_old; install (Debian: linux-image-amd64 of $suite; Ubuntu: no package has it; Fedora: kernel 7.3; Arch: linux 7.3) and boot it"
 check "and says how to get another" has "$(running | head -n 1)" "linux-image-amd64 of $suite"
 for option in MODULES NET INET XFRM RUST; do
 	without "CONFIG_$option" "CONFIG_$option=y" drop_option $option
