@@ -91,6 +91,7 @@ check "module: CLIPPY=1 W=1" module
 check "module: rustfmt" kernel_rustfmt
 check "module: imports" kernel_imports
 check "module: checkpatch" kernel_checkpatch
+check "module: nothing that nothing calls" scripts/reach.sh
 check "module: bindings are what the header says" scripts/bindings.sh --check
 check "userspace: clippy" user_clippy
 check "userspace: rustfmt" user_rustfmt

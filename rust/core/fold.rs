@@ -13,10 +13,7 @@ use super::{
         Said, //
     }, //
 };
-use core::{
-    fmt,
-    net::IpAddr, //
-};
+use core::net::IpAddr;
 
 /// The most states that a packet goes through: xfrm has room for six templates
 /// (`XFRM_MAX_DEPTH`), but takes none of the sixth.
@@ -196,20 +193,6 @@ impl Refusal {
             Refusal::TooLong => Errno::EMLINK,
             _ => Errno::EINVAL,
         }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Refusal::NotATransform => "an SA of the group is no transform",
-            Refusal::Destinations => "the SAs of the group have different destinations",
-            Refusal::Sources => "the SAs of the group have different sources",
-            Refusal::NoSource => "the tunnel has no source address",
-            Refusal::TunnelInTunnel => "a tunnel is right inside of another",
-            Refusal::Cpi => "the SPI of an IPCOMP SA has more than 16 bits",
-            Refusal::TooLong => "the group takes more than five transforms",
-        })
     }
 }
 

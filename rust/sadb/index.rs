@@ -178,9 +178,3 @@ impl Index {
         );
     }
 }
-
-impl Default for Index {
-    fn default() -> Self {
-        Self::new()
-    }
-}

@@ -59,6 +59,19 @@ impl Obstacle {
     }
 }
 
+/// Why no states can carry out a group.
+fn why(refusal: fold::Refusal) -> &'static str {
+    match refusal {
+        fold::Refusal::NotATransform => "an SA of the group is no transform",
+        fold::Refusal::Destinations => "the SAs of the group have different destinations",
+        fold::Refusal::Sources => "the SAs of the group have different sources",
+        fold::Refusal::NoSource => "the tunnel has no source address",
+        fold::Refusal::TunnelInTunnel => "a tunnel is right inside of another",
+        fold::Refusal::Cpi => "the SPI of an IPCOMP SA has more than 16 bits",
+        fold::Refusal::TooLong => "the group takes more than five transforms",
+    }
+}
+
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -78,7 +91,7 @@ impl fmt::Display for Obstacle {
                 write!(f, "{said:#} is neither an SA nor a word such as %drop")
             }
             Obstacle::Unreadable(name) => write!(f, "the name of an SA can't be read: {name}"),
-            Obstacle::Refused(refusal) => refusal.fmt(f),
+            Obstacle::Refused(refusal) => f.write_str(why(*refusal)),
             Obstacle::OtherEnds(said) => write!(
                 f,
                 "without a tunnel, {said:#} only takes packets between its own ends"
