@@ -24,6 +24,8 @@ const CHANGES: u32 = 20;
 /// Chains that expire, and how many SAs each has: as many as it may.
 const CHAINS: u32 = 3;
 const CHAIN: u32 = 64;
+/// Their lifetime in seconds: making them all takes less, whoever is told of it.
+const LIFETIME: u64 = 3;
 /// How long to wait for the kernel's worker.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -81,7 +83,7 @@ fn full() -> Result<Socket> {
     Ok(socket)
 }
 
-/// Makes chains that are over in a second, and waits until they are gone.
+/// Makes chains that are over after some seconds, and waits until they are gone.
 fn expire(table: &Table) -> Result<()> {
     let first = 1 + CHANGES;
     let mut socket = Socket::open()?;
@@ -89,7 +91,7 @@ fn expire(table: &Table) -> Result<()> {
         let numbers = first + chain * CHAIN..first + (chain + 1) * CHAIN;
         let sas: Vec<_> = numbers.map(|number| table.sa(number)).collect();
         for sa in &sas {
-            socket.request_among_others(&message::add_limited(sa, 2))?;
+            socket.request_among_others(&message::add_limited(sa, LIFETIME))?;
         }
         for pair in sas.windows(2) {
             socket.request_among_others(&message::link(&pair[0], &pair[1]))?;
