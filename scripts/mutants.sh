@@ -4,7 +4,7 @@
 # Changes the module's sources one little thing at a time, and looks whether a test of the build
 # machine notices: what none notices is not tested, whatever else runs through it.
 #
-#   scripts/mutants.sh               every such change, some 2000: a day on two processors
+#   scripts/mutants.sh               every such change, some 2500: some hours on two processors
 #   scripts/mutants.sh COUNT [SEED]  so many, drawn at random; the same for the same seed and sources
 #
 # A run that was interrupted goes on where it was.  .cargo/mutants.toml is the list of those that no
@@ -48,7 +48,7 @@ try() { # STAGE LIST PACKAGES
 	[[ -s $work/left ]] || return 0
 	say "$(wc -l <"$work/left") left for the tests of $3"
 	patterns "$work/left" >"$work/config.toml"
-	nice -n 19 cargo-mutants mutants "${pick[@]}" --config "$work/config.toml" --output "$work" \
+	cargo-mutants mutants "${pick[@]}" --jobs "$jobs" --config "$work/config.toml" --output "$work" \
 		--profile mutants --test-package "$3" --minimum-test-timeout 120 --no-times \
 		>"$work/$1.log" 2>&1 || status=$?
 	keep "$1"
@@ -96,9 +96,10 @@ tried=$(wc -l <"$drawn/all")
 argued=$((tried - $(wc -l <"$drawn/list")))
 unviable=$(wc -l <"$work/first.unviable")
 missed=$(wc -l <"$work/second.missed")
+slow=$(cat "$work"/{first,second}.timeout | wc -l)
 caught=$((tried - argued - unviable - missed))
 sed 's/^/missed: /' "$work/second.missed"
 score=$(awk "BEGIN { printf \"%.1f\", 100 * $caught / ($tried - $unviable) }")
-printf 'mutants: %d of %d tried (%s): %d noticed, %d missed, %d argued away, %d do not build; score %s %%\n' \
-	"$tried" "$total" "$what" "$caught" "$missed" "$argued" "$unviable" "$score"
+printf 'mutants: %d of %d tried (%s): %d noticed (%d by never ending), %d missed, %d argued away, %d do not build; score %s %%\n' \
+	"$tried" "$total" "$what" "$caught" "$slow" "$missed" "$argued" "$unviable" "$score"
 ((missed == 0)) && awk "BEGIN { exit !($score >= $least) }"
