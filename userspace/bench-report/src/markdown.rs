@@ -73,7 +73,7 @@ pub fn number(value: Option<f64>) -> String {
     let Some(value) = value else {
         return NOTHING.to_owned();
     };
-    if value.abs() < 10.0 {
+    if value != 0.0 && value.abs() < 10.0 {
         return format!("{value:.2}");
     }
     let digits = format!("{:.0}", value.abs());
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(
             texts,
             [
-                "0.00",
+                "0",
                 "0.50",
                 "9.99",
                 "10",
