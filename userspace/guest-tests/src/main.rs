@@ -29,6 +29,7 @@ mod kinds;
 mod ktap;
 mod leaks;
 mod load;
+mod look_tool;
 mod manual_tool;
 mod memory;
 mod messages;
@@ -71,6 +72,7 @@ fn tests() -> Vec<Test> {
     tests.extend(spi_tool::all());
     tests.extend(spigrp_tool::all());
     tests.extend(eroute_tool::all());
+    tests.extend(look_tool::all());
     tests.extend(manual_tool::all());
     tests.extend(tutorial::all());
     tests.extend(pf_key::all());
