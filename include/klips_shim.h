@@ -68,6 +68,22 @@ void klips_netns_free(void *state);
 void klips_netns_work(void *state);
 /* Interfaces may have gone. */
 void klips_netns_interfaces(void *state);
+/* Has ipsecN be used, an xfrm interface; 0 or a negative errno. */
+int klips_netns_attach(void *state, u32 number);
+
+/*
+ * KLIPS's interfaces before they are attached: rust/sys/device.c.
+ */
+
+/* Has each namespace have some; 0 or a negative errno. */
+int klips_device_register(void);
+void klips_device_unregister(void);
+/* Makes ipsecN, unattached; 0 or a negative errno, -EEXIST if the name is taken. */
+int klips_device_add(struct net *net, u32 number);
+/* Removes ipsecN; false if it is not there, or attached. */
+bool klips_device_remove(struct net *net, u32 number);
+/* Whether ipsecN is there, unattached. */
+bool klips_device_is_there(struct net *net, u32 number);
 
 /*
  * Sockets: rust/sys/socket.c and socket.rs.

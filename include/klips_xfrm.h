@@ -14,6 +14,7 @@
 #include <linux/types.h>
 
 struct net;
+struct net_device;
 struct xfrm_state;
 
 /* Set in the reqid of every state that klips makes; daemons have small numbers. */
@@ -217,6 +218,12 @@ void klips_xfrm_state_usage(struct xfrm_state *x, struct klips_xfrm_usage *usage
 /* The reqid of the state of this name, whoever made it; -ESRCH if there is none. */
 s64 klips_xfrm_reqid(struct net *net, u16 family, const u8 *dst, u32 spi, u8 proto);
 
+/* How many interfaces there may be, and the if_id of ipsec0. */
+#define KLIPS_INTERFACES 64
+#define KLIPS_FIRST_IF_ID 0x4b4c0000U
+
+/* For the other C halves. */
+bool klips_is_xfrm_interface(const struct net_device *dev);
 /* What the kernel knows ipsecN by, if that is an xfrm interface with this if_id; 0 if not. */
 u32 klips_interface_find(struct net *net, u32 number, u32 if_id);
 /* Whether an address is one of the interface below one that is known by ifindex. */

@@ -19,6 +19,7 @@ use crate::{
             ListError,
             ListReason, //
         },
+        interface::Interface,
         pfkey::{
             algorithm::AlgorithmError,
             debug::{
@@ -225,6 +226,13 @@ pub trait Host: Clock + Post + Sized {
     fn look_at_interfaces_later(&self);
     /// What there is below an interface that is known by `ifindex`.
     fn attached(&self, ifindex: u32) -> Attached;
+    /// Makes an interface that is attached to none, see [`Host::has_unattached`]. `EEXIST` if its name
+    /// is taken.
+    fn add_unattached(&self, interface: Interface) -> Result<(), Errno>;
+    /// Removes one; whether it was there.
+    fn remove_unattached(&self, interface: Interface) -> bool;
+    /// Whether an interface is there that is attached to none, as KLIPS's were at first.
+    fn has_unattached(&self, interface: Interface) -> bool;
     /// Whether an address is one of this host's.
     fn is_local(&self, ip: IpAddr) -> bool;
     /// Whether what stands in the way of cleartext is here from now on, see

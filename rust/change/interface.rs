@@ -126,14 +126,26 @@ impl Done<()> {
     }
 }
 
+/// Has an interface be used that has just been made.
+pub fn attach<H: Host>(host: &H, interface: Interface) -> Result<(), Errno> {
+    make(host, Plumb(interface))
+        .map(drop)
+        .map_err(|refusal| refusal.errno)
+}
+
 /// Looks whether the interfaces that are used are still there.
 pub fn interfaces_changed<H: Host>(host: &H) {
     for interface in Interface::all() {
-        if host.lock().flows.interfaces.get(interface) != 0
-            && make(host, Forget(interface)).is_err()
-        {
+        let is_used = || host.lock().flows.interfaces.get(interface) != 0;
+        if !is_used() {
+            continue;
+        }
+        if make(host, Forget(interface)).is_err() {
             // Without memory it is still to be done.
             host.look_at_interfaces_later();
+        } else if !is_used() {
+            // As KLIPS's when what it was attached to had gone. It does without, if that can't be.
+            let _ = host.add_unattached(interface);
         }
     }
 }

@@ -52,6 +52,7 @@ pub use self::{
         Ungroup, //
     },
     interface::{
+        attach,
         interfaces_changed,
         Plumb,
         Unplumb, //

@@ -15,7 +15,7 @@ pub const FIRST_IFNUM: u16 = 49152;
 pub const NO_INTERFACE: u32 = 0;
 
 /// `if_id` of `ipsec0`. What others make is numbered from 1 on, mostly.
-const FIRST_IF_ID: u32 = 0x4b4c_0000;
+pub const FIRST_IF_ID: u32 = 0x4b4c_0000;
 
 /// `ipsecN`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

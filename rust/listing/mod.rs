@@ -30,6 +30,7 @@ use crate::{
         said::Shunt, //
     },
     netns::{
+        Attached,
         Host,
         State, //
     },
@@ -60,7 +61,7 @@ pub enum Listing {
     PfKeySupported,
     /// `/proc/net/ipsec/eroute/all`: a line for each eroute.
     Eroute,
-    /// `/proc/net/ipsec/tncfg`: a line for each interface in use.
+    /// `/proc/net/ipsec/tncfg`: a line for each interface in use, or attached to none.
     Tncfg,
     /// `/proc/net/ipsec/natt`: which encapsulation for NAT there is.
     NatT,
@@ -288,10 +289,13 @@ fn tncfg<H: Host>(
     position: u64,
     out: &mut impl fmt::Write,
 ) -> Option<Result<u64, fmt::Error>> {
-    let is_used = |it: &Interface| state.flows.interfaces.get(*it) != 0;
+    let ifindex = |it: Interface| state.flows.interfaces.get(it);
     let mut rest = Interface::all().skip_while(|it| (it.number() as u64) < position);
-    let interface = rest.find(is_used)?;
-    let attached = host.attached(state.flows.interfaces.get(interface));
+    let interface = rest.find(|it| ifindex(*it) != 0 || host.has_unattached(*it))?;
+    let attached = match ifindex(interface) {
+        0 => Attached::default(),
+        ifindex => host.attached(ifindex),
+    };
     let written = match attached.physical() {
         Some(physical) => writeln!(
             out,

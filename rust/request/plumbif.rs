@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! X_PLUMBIF and X_UNPLUMBIF: an interface `ipsecN` comes into use, or goes out of it (reference 4.15).
-//! KLIPS made it; here it has to be there.
+//! An xfrm interface of its name is used; where there is none, one is made that is attached to none, as
+//! KLIPS's were at first.
 
 use crate::{
     change::{
@@ -45,8 +46,14 @@ pub(super) fn plumb_if<H: Host>(
     let interface = Interface::from_ifnum(ifnum).ok_or(Errno::ENOENT)?;
     let answer = write(host, &message.header.reply(), |out| out.ifnum(ifnum))?;
     if message.header.msg_type == MsgType::PlumbIf {
-        change::make(host, Plumb(interface))?;
-    } else {
+        match change::make(host, Plumb(interface)) {
+            Err(Refusal {
+                errno: Errno::ENODEV,
+                ..
+            }) => host.add_unattached(interface)?,
+            result => drop(result?),
+        }
+    } else if !host.remove_unattached(interface) {
         change::make(host, Unplumb(interface))?;
     }
     let mut state = host.lock();

@@ -15,7 +15,7 @@
 #include "klips_shim.h"
 #include "klips_xfrm.h"
 
-static bool klips_is_xfrm_interface(const struct net_device *dev)
+bool klips_is_xfrm_interface(const struct net_device *dev)
 {
 	return dev->rtnl_link_ops && !strcmp(dev->rtnl_link_ops->kind, "xfrm");
 }

@@ -47,8 +47,8 @@ use declared;
 ///
 /// # Invariants
 ///
-/// `klips_netns_register`, `klips_interface_register` and `klips_socket_register` have succeeded, in this
-/// order, and have not been undone.
+/// `klips_netns_register`, `klips_interface_register`, `klips_device_register` and `klips_socket_register`
+/// have succeeded, in this order, and have not been undone.
 pub struct Registration {
     /// Dropped last, when no namespace uses it any more.
     _xfrm: xfrm::Registration,
@@ -65,11 +65,20 @@ impl Registration {
             // SAFETY: It has been registered, and nothing else has.
             unsafe { bindings::klips_netns_unregister() }
         })?;
+        // SAFETY: As above.
+        to_result(unsafe { bindings::klips_device_register() }).inspect_err(|_| {
+            // SAFETY: They have been registered, and nothing else has.
+            unsafe {
+                bindings::klips_interface_unregister();
+                bindings::klips_netns_unregister();
+            }
+        })?;
         // Last, for from here on there can be sockets.
         // SAFETY: As above.
         to_result(unsafe { bindings::klips_socket_register() }).inspect_err(|_| {
             // SAFETY: They have been registered, and there are no sockets.
             unsafe {
+                bindings::klips_device_unregister();
                 bindings::klips_interface_unregister();
                 bindings::klips_netns_unregister();
             }
@@ -84,6 +93,9 @@ impl Drop for Registration {
         // SAFETY: By the type invariant it is registered. There are no sockets, for each of them
         // holds the module.
         unsafe { bindings::klips_socket_unregister() };
+        // SAFETY: By the type invariant it is registered. What one of its devices was asked for holds
+        // the module until it is done.
+        unsafe { bindings::klips_device_unregister() };
         // SAFETY: By the type invariant it is registered. It asks for work in namespaces, which ends
         // with them.
         unsafe { bindings::klips_interface_unregister() };
@@ -98,6 +110,11 @@ fn to_c(result: Result<(), Errno>) -> c_int {
         Ok(()) => 0,
         Err(errno) => -c_int::from(errno.0),
     }
+}
+
+/// An error of C's, which is never positive.
+fn errno_of(err: c_int) -> Errno {
+    u8::try_from(-err).map_or(Errno::EINVAL, Errno)
 }
 
 /// What a writer gets if there is no memory to copy its message (reference 2.1, check 6).

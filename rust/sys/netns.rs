@@ -5,11 +5,21 @@
 use super::{
     bindings,
     declared,
+    errno_of,
     proc::Files,
+    to_c,
     Xfrm, //
 };
 use crate::{
     change,
+    klips_core::{
+        errno::Errno,
+        interface::{
+            Interface,
+            FIRST_IF_ID,
+            INTERFACES, //
+        }, //
+    },
     netns::{
         Attached,
         Clock,
@@ -149,6 +159,17 @@ unsafe fn parameter(parameter: *const c_uint) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
 }
 
+/// N of `ipsecN`.
+fn number(interface: Interface) -> u32 {
+    // CAST: there are 64.
+    interface.number() as u32
+}
+
+const _: () = {
+    assert!(bindings::KLIPS_INTERFACES as usize == INTERFACES);
+    assert!(bindings::KLIPS_FIRST_IF_ID == FIRST_IF_ID);
+};
+
 fn random() -> u64 {
     let mut random = 0u64;
     // SAFETY: `random` has room for as many bytes as it has.
@@ -206,6 +227,29 @@ impl Host for Net {
             mtu: raw.mtu,
             physical_mtu: raw.physical_mtu,
         }
+    }
+
+    fn add_unattached(&self, interface: Interface) -> Result<(), Errno> {
+        let net = self.net.as_ptr();
+        // SAFETY: The namespace is valid by the type invariant; nothing is locked.
+        let result = unsafe { bindings::klips_device_add(net, number(interface)) };
+        if result == 0 {
+            Ok(())
+        } else {
+            Err(errno_of(result))
+        }
+    }
+
+    fn remove_unattached(&self, interface: Interface) -> bool {
+        let net = self.net.as_ptr();
+        // SAFETY: As above.
+        unsafe { bindings::klips_device_remove(net, number(interface)) }
+    }
+
+    fn has_unattached(&self, interface: Interface) -> bool {
+        let net = self.net.as_ptr();
+        // SAFETY: The namespace is valid by the type invariant.
+        unsafe { bindings::klips_device_is_there(net, number(interface)) }
     }
 
     fn is_local(&self, ip: IpAddr) -> bool {
@@ -303,6 +347,7 @@ declared!(
     klips_netns_free
     klips_netns_work
     klips_netns_interfaces
+    klips_netns_attach
 );
 
 /// Makes the state of a network namespace, and its files. Null without memory.
@@ -371,4 +416,17 @@ unsafe extern "C" fn klips_netns_work(state: *mut c_void) {
 unsafe extern "C" fn klips_netns_interfaces(state: *mut c_void) {
     // SAFETY: As for `klips_netns_work`.
     change::interfaces_changed(unsafe { borrow(state) });
+}
+
+/// Has an xfrm interface be used as `ipsecN`; 0 or a negative errno.
+///
+/// # Safety
+///
+/// `state` came from [`klips_netns_new`] and is not freed before this returns. Nothing is locked.
+#[no_mangle]
+unsafe extern "C" fn klips_netns_attach(state: *mut c_void, number: u32) -> c_int {
+    // SAFETY: The caller promises that it is not freed.
+    let net = unsafe { borrow(state) };
+    let interface = Interface::from_number(number.into()).ok_or(Errno::ENODEV);
+    to_c(interface.and_then(|it| change::attach(net, it)))
 }

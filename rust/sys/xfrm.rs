@@ -49,6 +49,7 @@ use super::bindings::{
 };
 use super::{
     declared,
+    errno_of,
     netns, //
 };
 use crate::{
@@ -147,11 +148,6 @@ fn raw_family(ip: IpAddr) -> u16 {
         IpAddr::V4(_) => AF_INET as u16,
         IpAddr::V6(_) => AF_INET6 as u16,
     }
-}
-
-/// An error of C's, which is never positive.
-fn errno_of(err: c_int) -> Errno {
-    u8::try_from(-err).map_or(Errno::EINVAL, Errno)
 }
 
 impl RawAlgorithm {

@@ -112,8 +112,17 @@ fn without_catch_all(lines: Vec<String>) -> Vec<String> {
 #[test]
 fn an_interface_has_to_be_there_and_is_used_once() {
     let host = TestHost::new();
-    refused(&host, &plumb(msg::PLUMBIF, 0), Errno::ENODEV);
     refused(&host, &plumb(msg::UNPLUMBIF, 0), Errno::ENODEV);
+    // Where there is none, one is made that is attached to none.
+    host.set_up(&plumb(msg::PLUMBIF, 0));
+    refused(&host, &plumb(msg::PLUMBIF, 0), Errno::EEXIST);
+    assert_eq!(
+        host.listing(Listing::Tncfg),
+        "ipsec0 -> NULL mtu=0(0) -> 0\n"
+    );
+    assert_eq!(host.engine.listing(), "", "no packet is for it");
+    host.set_up(&plumb(msg::UNPLUMBIF, 0));
+    assert_eq!(host.listing(Listing::Tncfg), "");
     for msg_type in [msg::PLUMBIF, msg::UNPLUMBIF] {
         refused(&host, &numbered(msg_type, 49151), Errno::EOPNOTSUPP);
         refused(&host, &numbered(msg_type, 49152 + 64), Errno::ENOENT);
@@ -350,8 +359,12 @@ fn one_that_somebody_removes_is_forgotten() {
     change::interfaces_changed(&host);
     assert!(!host.look_at_interfaces.get());
     assert_eq!(without_catch_all(engine(&host)), expected(""));
-    assert_eq!(host.listing(Listing::Tncfg), "");
+    assert_eq!(
+        host.listing(Listing::Tncfg),
+        "ipsec0 -> NULL mtu=0(0) -> 0\n"
+    );
     // One of the same name that somebody else has made since is not used without being asked for.
+    host.unattached.borrow_mut().clear();
     host.engine.add_interface(0, 9, &[ip(OWN)]);
     assert_eq!(without_catch_all(engine(&host)), expected(""));
     host.set_up(&plumb(msg::PLUMBIF, 0));

@@ -16,6 +16,7 @@ use anyhow::{Context, Result, ensure};
 use klips::{errno::Errno, klips_core::interface::Interface, said::Said};
 use model::wire::{self, ext, extension, flag, message, msg};
 use std::{
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Test> {
         forwarded_packets_go_through_an_interface,
         shunts_hold_at_an_interface,
         tncfg_makes_what_it_attaches,
+        historic_tncfg_attaches_by_its_ioctls,
         a_historic_start_script_finds_what_it_touches,
         the_tos_inside_is_hidden_unless_somebody_says_otherwise,
     ]
@@ -52,6 +54,8 @@ fn attach(space: &Space, number: u64, physical: &str, family: Family) -> Result<
         .expect("one that there may be")
         .if_id();
     let (own, bits) = (family.outer.0, family.bits);
+    // One that is attached to none has the name, unless it was removed before.
+    space.output(&format!("ip link del ipsec{number}"))?;
     space.run(&format!(
         "ip link add ipsec{number} type xfrm dev {physical} if_id {if_id}"
     ))?;
@@ -115,7 +119,7 @@ fn tncfg() -> Result<String> {
 /// Waits until nothing of klips's belongs to an interface any more.
 fn wait_until_forgotten(space: &Space) -> Result<()> {
     let start = Instant::now();
-    while space.xfrm()?.contains("if_id") || !tncfg()?.is_empty() {
+    while space.xfrm()?.contains("if_id") || tncfg()?.lines().any(|line| !line.contains("NULL")) {
         ensure!(
             start.elapsed() < Duration::from_secs(30),
             "{}",
@@ -134,7 +138,7 @@ fn a24_cleartext_is_on_the_interface_and_protected_packets_on_the_wire() -> Resu
         let before = a.counters()?;
         attach(a, 0, "w0", family)?;
         ensure!(
-            tncfg()? == "ipsec0 -> w0 mtu=1500(1500) -> 1500\n",
+            tncfg()?.starts_with("ipsec0 -> w0 mtu=1500(1500) -> 1500\n"),
             "{}",
             tncfg()?
         );
@@ -192,27 +196,120 @@ fn clean_up(space: &Space) -> Result<()> {
     Ok(())
 }
 
+/// Two from the start, and what X_PLUMBIF makes.
 fn interfaces_have_to_be_there() -> Result<()> {
     let space = Space::own()?;
-    expect_refused(&plumb(msg::PLUMBIF, 0), Errno::ENODEV)?;
+    ensure!(tncfg()? == lines(&["ipsec0", "ipsec1"]), "{}", tncfg()?);
+    // None of them comes up.
+    let up = space.output("ip link set ipsec0 up")?;
+    ensure!(!up.status.success(), "it is up");
+    ask(&plumb(msg::PLUMBIF, 3))?;
+    expect_refused(&plumb(msg::PLUMBIF, 3), Errno::EEXIST)?;
+    ensure!(
+        tncfg()? == lines(&["ipsec0", "ipsec1", "ipsec3"]),
+        "{}",
+        tncfg()?
+    );
+    ask(&plumb(msg::UNPLUMBIF, 3))?;
+    expect_refused(&plumb(msg::UNPLUMBIF, 3), Errno::ENODEV)?;
+    ask(&plumb(msg::UNPLUMBIF, 0))?;
+    ensure!(tncfg()? == lines(&["ipsec1"]), "{}", tncfg()?);
     // Of another kind, or with another number.
     space.run("ip link add ipsec0 type dummy")?;
-    expect_refused(&plumb(msg::PLUMBIF, 0), Errno::ENODEV)?;
+    expect_refused(&plumb(msg::PLUMBIF, 0), Errno::EEXIST)?;
     space.run("ip link del ipsec0")?;
     space.run("ip link add ipsec0 type xfrm if_id 5")?;
-    expect_refused(&plumb(msg::PLUMBIF, 0), Errno::ENODEV)?;
+    expect_refused(&plumb(msg::PLUMBIF, 0), Errno::EEXIST)?;
     space.run("ip link del ipsec0")?;
     let if_id = Interface::from_number(0).context("the first")?.if_id();
     space.run(&format!("ip link add ipsec0 type xfrm if_id {if_id}"))?;
     ask(&plumb(msg::PLUMBIF, 0))?;
     expect_refused(&plumb(msg::PLUMBIF, 0), Errno::EEXIST)?;
-    ensure!(tncfg()? == "ipsec0 -> NULL mtu=0(0) -> 0\n", "{}", tncfg()?);
+    ensure!(tncfg()? == lines(&["ipsec0", "ipsec1"]), "{}", tncfg()?);
     ask(&plumb(msg::UNPLUMBIF, 0))?;
     expect_refused(&plumb(msg::UNPLUMBIF, 0), Errno::ENODEV)?;
     // Another namespace has its own.
     ask(&plumb(msg::PLUMBIF, 0))?;
     let other = Space::new()?;
-    other.within(|| expect_refused(&plumb(msg::UNPLUMBIF, 0), Errno::ENODEV))
+    other.within(|| ask(&plumb(msg::UNPLUMBIF, 0)))?;
+    ensure!(tncfg()? == lines(&["ipsec0", "ipsec1"]), "{}", tncfg()?);
+    Ok(())
+}
+
+/// The lines of those that are attached to none.
+fn lines(names: &[&str]) -> String {
+    let line = |name: &&str| format!("{name} -> NULL mtu=0(0) -> 0\n");
+    names.iter().map(line).collect()
+}
+
+/// An ioctl of KLIPS's own tncfg: its number behind SIOCDEVPRIVATE, the virtual and the physical
+/// interface; the errno, 0 if there is none.
+fn historic(space: &Space, number: u32, virt: &str, physical: &str) -> Result<i32> {
+    // struct ifreq: a name of 16 bytes, then what tncfg has there, a number and a name of 12.
+    let program = format!(
+        "socket(S,2,2,0)||die;$n=0x89f0+{number};$r=pack('a16La12x8','{virt}',$n,'{physical}');\
+         print ioctl(S,$n,$r)?0:0+$!"
+    );
+    let output = Command::new("perl").args(["-e", &program]).output();
+    let output = space.within(|| output.context("perl"))?;
+    ensure!(output.status.success(), "{output:?}");
+    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+}
+
+/// What KLIPS's own tncfg asks for, then what start scripts do with `ipsec0`, and packets.
+fn historic_tncfg_attaches_by_its_ioctls() -> Result<()> {
+    const ATTACH: u32 = 0;
+    const DETACH: u32 = 1;
+    const CLEAR: u32 = 2;
+    let gateways = Gateways::new()?;
+    let a = &gateways.a;
+    let (here, there) = V4.inner;
+    let expect = |number, virt, physical, wanted: Option<nix::Error>| {
+        let got = historic(a, number, virt, physical)?;
+        let wanted = wanted.map_or(0, |errno| errno as i32);
+        ensure!(
+            got == wanted,
+            "{number} {virt} {physical}: {got}, not {wanted}"
+        );
+        Ok(())
+    };
+    both_ways(&gateways, V4)?;
+    expect(CLEAR, "ipsec0", "", None)?;
+    expect(DETACH, "ipsec0", "", Some(nix::Error::ENODEV))?;
+    expect(ATTACH, "ipsec0", "w7", Some(nix::Error::ENXIO))?;
+    expect(ATTACH, "ipsec0", "ipsec1", Some(nix::Error::EINVAL))?;
+    expect(ATTACH, "ipsec0", "twelve-bytes", Some(nix::Error::EINVAL))?;
+    expect(3, "ipsec0", "w0", Some(nix::Error::EOPNOTSUPP))?;
+    expect(ATTACH, "ipsec9", "w0", Some(nix::Error::ENODEV))?;
+    ensure!(tncfg()? == lines(&["ipsec0", "ipsec1"]), "{}", tncfg()?);
+    expect(ATTACH, "ipsec0", "w0", None)?;
+    // At once, for the next line of a script needs it.
+    let attached = "ipsec0 -> w0 mtu=1500(1500) -> 1500\n".to_owned() + &lines(&["ipsec1"]);
+    ensure!(tncfg()? == attached, "{}", tncfg()?);
+    let (own, bits) = (V4.outer.0, V4.bits);
+    a.run(&format!("ip addr add {own}/{bits} dev ipsec0"))?;
+    a.run("ip link set ipsec0 up")?;
+    route_to(a, "ipsec0", V4)?;
+    let (clear, wire) = (Capture::start(a, "ipsec0")?, gateways.capture()?);
+    expect_pings(a, here, there, 3)?;
+    clear.end()?.expect_only(V4.inner, &[ICMP])?;
+    wire.end()?.expect_only(V4.outer, &[proto::AH])?;
+    // From there on it is xfrm's, which knows no ioctls.
+    expect(DETACH, "ipsec0", "", Some(nix::Error::EOPNOTSUPP))?;
+    expect(CLEAR, "ipsec1", "", Some(nix::Error::EOPNOTSUPP))?;
+    a.run("ipsec tncfg --detach --virtual ipsec0")?;
+    ensure!(tncfg()? == lines(&["ipsec0", "ipsec1"]), "{}", tncfg()?);
+    expect(ATTACH, "ipsec0", "w0", None)?;
+    ensure!(tncfg()? == attached, "{}", tncfg()?);
+    // Who removes it has it be attached to none.
+    a.run("ip link del ipsec0")?;
+    wait_until_forgotten(a)?;
+    let start = Instant::now();
+    while tncfg()? != lines(&["ipsec0", "ipsec1"]) {
+        ensure!(start.elapsed() < Duration::from_secs(30), "{}", tncfg()?);
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 /// Another pair of gateways' addresses.
@@ -389,7 +486,7 @@ fn tncfg_makes_what_it_attaches() -> Result<()> {
     both_ways(&gateways, V4)?;
     a.run("ipsec tncfg --attach --virtual ipsec0 --physical w0")?;
     ensure!(
-        tncfg()? == "ipsec0 -> w0 mtu=1500(1500) -> 1500\n",
+        tncfg()? == "ipsec0 -> w0 mtu=1500(1500) -> 1500\n".to_owned() + &lines(&["ipsec1"]),
         "{}",
         tncfg()?
     );
@@ -417,7 +514,7 @@ fn tncfg_makes_what_it_attaches() -> Result<()> {
         ensure!(output.status.code() == Some(1), "{line}: {output:?}");
     }
     a.run("ipsec tncfg --detach --virtual ipsec0")?;
-    ensure!(!a.run("ip link")?.contains("ipsec0"), "it stays");
+    ensure!(tncfg()? == lines(&["ipsec0", "ipsec1"]), "{}", tncfg()?);
     ensure!(!a.xfrm()?.contains("if_id"), "{}", a.xfrm()?);
     route_around(a, V4)?;
     let wire = gateways.capture()?;
@@ -427,9 +524,12 @@ fn tncfg_makes_what_it_attaches() -> Result<()> {
     a.run("ipsec tncfg --attach --virtual ipsec3 --physical w0")?;
     a.run("ipsec tncfg --clear")?;
     ensure!(
-        tncfg()?.is_empty() && !a.run("ip link")?.contains("ipsec3"),
-        "left"
+        tncfg()? == lines(&["ipsec0", "ipsec1", "ipsec3"]),
+        "{}",
+        tncfg()?
     );
+    a.run("ipsec tncfg --delete ipsec3")?;
+    ensure!(!a.run("ip link")?.contains("ipsec3"), "it stays");
     Ok(())
 }
 
@@ -462,8 +562,8 @@ fn a_historic_start_script_finds_what_it_touches() -> Result<()> {
         ("ipsec/natt", "2\n"),
         ("ipsec/stats/trap_count", "00000000\n"),
         ("ipsec/stats/trap_sendcount", "00000000\n"),
-        ("ipsec_tncfg", ""),
-        ("ipsec/tncfg", ""),
+        ("ipsec_tncfg", lines(&["ipsec0", "ipsec1"]).as_str()),
+        ("ipsec/tncfg", lines(&["ipsec0", "ipsec1"]).as_str()),
         ("ipsec/eroute/all", ""),
     ] {
         let found = proc_net(file).context(file)?;

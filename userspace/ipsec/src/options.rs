@@ -227,6 +227,26 @@ pub(crate) fn parse_line(
     )))
 }
 
+/// The command whose historic program takes `-attach` for `--attach` (reference 8.6).
+const ONE_DASH: &str = "tncfg";
+
+/// Arguments with two dashes in front of long options, where one will do.
+fn with_two_dashes(definition: &Command, args: &[String]) -> Vec<String> {
+    let is_long = |arg: &String| {
+        let name = arg.strip_prefix('-').and_then(|it| it.split('=').next());
+        let options = || definition.get_arguments().filter_map(clap::Arg::get_long);
+        name.is_some_and(|name| name.len() > 1 && options().any(|long| long.starts_with(name)))
+    };
+    let dashed = args.iter().map(|arg| {
+        if definition.get_name() == ONE_DASH && is_long(arg) {
+            format!("-{arg}")
+        } else {
+            arg.clone()
+        }
+    });
+    dashed.collect()
+}
+
 /// Adds what these arguments give, and what is in the files that they name, to `given`: as much of
 /// it as makes sense.
 fn read(
@@ -236,6 +256,7 @@ fn read(
     files: &mut usize,
     system: &mut impl System,
 ) -> Result<(), Bad> {
+    let args = &with_two_dashes(definition, args);
     let matches = match definition.try_get_matches_from_mut(args) {
         Ok(matches) => matches,
         Err(error) => {

@@ -6,6 +6,7 @@ use crate::engine::TestEngine;
 use klips::{
     change,
     errno::Errno,
+    klips_core::interface::Interface,
     listing::{End, Listing, Page},
     memory::{self, OutOfMemory},
     netns::{Attached, Clock, Host, State},
@@ -17,7 +18,7 @@ use klips::{
 use model::wire::hex;
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     fmt,
     net::IpAddr,
     ops::{Deref, DerefMut},
@@ -72,6 +73,8 @@ pub struct TestHost {
     pub look_at_interfaces: Cell<bool>,
     /// What is below interfaces, by what they are known by.
     pub attached: RefCell<HashMap<u32, Attached>>,
+    /// Interfaces that are attached to none.
+    pub unattached: RefCell<BTreeSet<Interface>>,
     /// The time.
     pub clock: Cell<Moment>,
     /// What room for messages is full of before they are written.
@@ -140,6 +143,7 @@ impl TestHost {
             local: RefCell::default(),
             look_at_interfaces: Cell::new(false),
             attached: RefCell::default(),
+            unattached: RefCell::default(),
             clock: Cell::new(Moment {
                 real: 1_000_000_000,
                 boot: 1000,
@@ -435,6 +439,22 @@ impl Host for TestHost {
     fn attached(&self, ifindex: u32) -> Attached {
         let attached = self.attached.borrow();
         attached.get(&ifindex).copied().unwrap_or_default()
+    }
+
+    fn add_unattached(&self, interface: Interface) -> Result<(), Errno> {
+        if self.unattached.borrow_mut().insert(interface) {
+            Ok(())
+        } else {
+            Err(Errno::EEXIST)
+        }
+    }
+
+    fn remove_unattached(&self, interface: Interface) -> bool {
+        self.unattached.borrow_mut().remove(&interface)
+    }
+
+    fn has_unattached(&self, interface: Interface) -> bool {
+        self.unattached.borrow().contains(&interface)
     }
 
     fn is_local(&self, ip: IpAddr) -> bool {

@@ -98,7 +98,7 @@ impl Rehearsal {
                 self.interfaces.insert(*interface, None);
             }
             Request::Detach(interface) => match self.interfaces.get(interface) {
-                Some(Some(_)) => contents.push(self.remove(*interface)),
+                Some(Some(_)) => contents.extend(self.detach(*interface)),
                 _ => return Err(not_attached(*interface)),
             },
             Request::Delete(interface) => {
@@ -108,11 +108,17 @@ impl Rehearsal {
                 contents.push(self.remove(*interface));
             }
             Request::Clear => {
-                let all = std::mem::take(&mut self.interfaces);
-                contents.extend(all.into_keys().map(plan::unplumb));
+                let attached = self.interfaces.iter().filter(|(_, below)| below.is_some());
+                let attached: Vec<_> = attached.map(|(interface, _)| *interface).collect();
+                contents.extend(attached.into_iter().flat_map(|it| self.detach(it)));
             }
         }
         Ok(contents)
+    }
+
+    fn detach(&mut self, interface: Interface) -> [Content<'static>; 2] {
+        self.interfaces.insert(interface, None);
+        [plan::unplumb(interface), plan::plumb(interface)]
     }
 
     fn remove(&mut self, interface: Interface) -> Content<'static> {
@@ -122,17 +128,16 @@ impl Rehearsal {
 }
 
 fn would_do(request: &Request) -> String {
-    match request.new_link() {
-        Some(link) => {
+    match request {
+        Request::Attach(interface, physical) => {
+            let link = physical.new_link(*interface);
             let addresses = link
                 .addresses
                 .iter()
                 .map(|(ip, bits)| format!(" {ip}/{bits}"));
-            let below = request.physical();
-            let below = below.map_or(String::new(), |it| format!(" above {}", it.name));
             format!(
-                "would make {}{below}: an xfrm interface, if_id {:#x}, mtu {},{} {}\n",
-                link.name,
+                "would make {interface} above {}: an xfrm interface, if_id {:#x}, mtu {},{} {}\n",
+                physical.name,
                 link.if_id,
                 link.mtu,
                 if link.addresses.is_empty() { " no" } else { "" },
@@ -143,9 +148,9 @@ fn would_do(request: &Request) -> String {
                 },
             )
         }
-        None => match request.interface() {
-            Some(interface) => format!("would remove {interface}\n"),
-            None => "would remove all of them\n".to_owned(),
-        },
+        Request::Create(interface) => format!("would make {interface}, attached to none\n"),
+        Request::Detach(interface) => format!("would detach {interface}\n"),
+        Request::Delete(interface) => format!("would remove {interface}\n"),
+        Request::Clear => "would detach all of them\n".to_owned(),
     }
 }

@@ -4,7 +4,7 @@
 
 use super::{
     list,
-    plan::{self, Request},
+    plan::{self, Physical, Request},
 };
 use crate::{
     console::Console,
@@ -14,7 +14,7 @@ use crate::{
     text,
 };
 use klips::{errno::Errno, klips_core::interface::Interface};
-use pfkey::{Client, Error};
+use pfkey::{Client, Error, Transport};
 use std::io;
 
 pub(super) fn execute<S: System>(
@@ -29,14 +29,24 @@ pub(super) fn execute<S: System>(
     let row = |interface| rows.iter().find(|row| row.interface() == Some(interface));
     match request {
         Request::Attach(interface, physical) => {
-            match row(*interface) {
+            let was_there = match row(*interface) {
                 Some(row) if row.physical.is_some() => {
                     return Err(already_attached(*interface, row.physical.as_deref()));
                 }
-                Some(_) => take_away(*interface, client, system)?,
-                None => remove_left(*interface, system)?,
-            }
-            make(request, *interface, client, system).map_err(|failure| {
+                Some(_) => {
+                    take_away(*interface, client, system)?;
+                    true
+                }
+                None => {
+                    remove_left(*interface, system)?;
+                    false
+                }
+            };
+            make(physical, *interface, client, system).map_err(|failure| {
+                if was_there {
+                    // That it can't be attached is what there is to tell.
+                    let _ = client.request(&plan::plumb(*interface));
+                }
                 failure.prefixed(&format!("can't attach {interface} to {}: ", physical.name))
             })
         }
@@ -45,10 +55,10 @@ pub(super) fn execute<S: System>(
                 return Err(exists(*interface));
             }
             remove_left(*interface, system)?;
-            make(request, *interface, client, system)
+            plumb(*interface, client)
         }
         Request::Detach(interface) => match row(*interface) {
-            Some(row) if row.physical.is_some() => take_away(*interface, client, system),
+            Some(row) if row.physical.is_some() => detach(*interface, client, system),
             _ => Err(not_attached(*interface)),
         },
         Request::Delete(interface) => match row(*interface) {
@@ -56,8 +66,9 @@ pub(super) fn execute<S: System>(
             None => Err(absent(*interface)),
         },
         Request::Clear => {
-            for interface in rows.iter().filter_map(|row| row.interface()) {
-                take_away(interface, client, system)?;
+            let attached = rows.iter().filter(|row| row.physical.is_some());
+            for interface in attached.filter_map(|row| row.interface()) {
+                detach(interface, client, system)?;
             }
             Ok(())
         }
@@ -88,28 +99,38 @@ pub(super) fn absent(interface: Interface) -> Failure {
     Failure::refused(format!("there is no {interface}.")).because(Reason::Missing)
 }
 
-/// Makes an interface and has it used, or leaves none.
+/// Makes an interface above a physical one and has it used, or leaves none.
 fn make<S: System>(
-    request: &Request,
+    physical: &Physical,
     interface: Interface,
     client: &mut Client<S::Transport>,
     system: &mut S,
 ) -> Result<(), Failure> {
-    let Some(link) = request.new_link() else {
-        return Ok(());
-    };
+    let link = physical.new_link(interface);
     system.make_link(&link).map_err(no_link)?;
-    client
-        .request(&plan::plumb(interface))
-        .map(drop)
-        .map_err(|error| {
-            let removed = system.link(&link.name);
-            if let Ok(Some(made)) = removed {
-                // What can't be removed is of no harm: the module does not use it.
-                let _ = system.remove_link(made.index);
-            }
-            refused(error, interface)
-        })
+    plumb(interface, client).inspect_err(|_| {
+        let removed = system.link(&link.name);
+        if let Ok(Some(made)) = removed {
+            // What can't be removed is of no harm: the module does not use it.
+            let _ = system.remove_link(made.index);
+        }
+    })
+}
+
+/// Has an interface be used, or made, if there is none: then it is attached to none.
+fn plumb<T: Transport>(interface: Interface, client: &mut Client<T>) -> Result<(), Failure> {
+    let answer = client.request(&plan::plumb(interface));
+    answer.map(drop).map_err(|error| refused(error, interface))
+}
+
+/// Takes an interface from its physical one. As KLIPS's it stays, attached to none.
+fn detach<S: System>(
+    interface: Interface,
+    client: &mut Client<S::Transport>,
+    system: &mut S,
+) -> Result<(), Failure> {
+    take_away(interface, client, system)?;
+    plumb(interface, client)
 }
 
 /// Has an interface not be used any more, then removes it: no packet meets it without its eroutes.

@@ -2,6 +2,7 @@
 
 //! What can be asked for, and the messages of it.
 
+use super::list;
 use crate::{failure::Failure, json::Ending, rtnetlink::NewLink, system::System};
 use klips::{
     klips_core::interface::Interface,
@@ -20,7 +21,7 @@ pub(crate) enum Request {
     Detach(Interface),
     /// Do so with all there are.
     Clear,
-    /// Make an interface that is above none.
+    /// Make an interface that is above none yet.
     Create(Interface),
     /// Take one away, attached or not.
     Delete(Interface),
@@ -45,7 +46,7 @@ impl Physical {
                 "no such physical interface: {name}.  'ip link' lists those that there are."
             )));
         };
-        if link.if_id.is_some() {
+        if link.if_id.is_some() || list::interface(name).is_some() {
             return Err(Failure::refused(format!(
                 "{name} is no physical interface, but one for IPsec itself."
             )));
@@ -57,10 +58,18 @@ impl Physical {
             addresses: system.addresses(link.index).map_err(unreadable)?,
         })
     }
-}
 
-/// MTU of an interface above none, that of Ethernet.
-const LONE_MTU: u32 = 1500;
+    /// The interface that is to be made above it.
+    pub(super) fn new_link(&self, interface: Interface) -> NewLink {
+        NewLink {
+            name: interface.to_string(),
+            if_id: interface.if_id(),
+            below: self.index,
+            mtu: self.mtu,
+            addresses: self.addresses.clone(),
+        }
+    }
+}
 
 impl Request {
     /// What it is, in one word.
@@ -91,22 +100,6 @@ impl Request {
             Request::Attach(_, physical) => Some(physical),
             _ => None,
         }
-    }
-
-    /// The interface that is to be made.
-    pub(super) fn new_link(&self) -> Option<NewLink> {
-        let (interface, physical) = match self {
-            Request::Attach(interface, physical) => (interface, Some(physical)),
-            Request::Create(interface) => (interface, None),
-            Request::Detach(_) | Request::Clear | Request::Delete(_) => return None,
-        };
-        Some(NewLink {
-            name: interface.to_string(),
-            if_id: interface.if_id(),
-            below: physical.map_or(0, |physical| physical.index),
-            mtu: physical.map_or(LONE_MTU, |physical| physical.mtu),
-            addresses: physical.map_or(Vec::new(), |physical| physical.addresses.clone()),
-        })
     }
 }
 

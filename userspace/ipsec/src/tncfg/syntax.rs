@@ -35,15 +35,12 @@ pub(crate) fn definition(name: &str) -> Command {
         ))
         .next_help_heading("What to do")
         .arg(flag("attach", "Put an interface above a physical one"))
-        .arg(flag(
-            "detach",
-            "Take an interface from its physical one, and away",
-        ))
+        .arg(flag("detach", "Take an interface from its physical one"))
         .arg(flag("clear", "Do so with all there are"))
         .arg(value(
             "create",
             "virtual",
-            "Make an interface that is not attached yet",
+            "Make an interface that is attached to none yet",
         ))
         .arg(value(
             "delete",
