@@ -7,6 +7,7 @@
 //! [`wire`] has the bytes of all that. Of the crate `klips` only plain values are used: SAIDs,
 //! states, errnos.
 
+pub mod flows;
 mod fuzz;
 mod messages;
 mod request;
@@ -18,8 +19,8 @@ pub mod wire;
 pub use self::{
     fuzz::{Messages, change},
     messages::messages,
-    request::{Request, Step, Terms},
+    request::{Flow, Request, Step, Terms},
     rules::{Model, Refusal, Sa},
-    sequence::{CHOICES, Random, pool, sequence, step, unlimited_request},
+    sequence::{CHOICES, FLOWS, Random, pool, sequence, step, unlimited_request},
     told::{Described, Passed, Told},
 };

@@ -4,6 +4,7 @@
 //! of SAs, as plainly as can be: a list of chains, each a list of SAs.
 
 use crate::{
+    flows::{Eroute, Inflow, Shape},
     request::{Request, Terms},
     told::{Described, Passed, Told},
     wire::{algorithms, msg},
@@ -13,6 +14,7 @@ use klips::{
     pfkey::SaState,
     said::{Proto, Said},
 };
+use std::net::IpAddr;
 
 /// Seconds that an SPI waits for the UPDATE of who reserved it.
 const LARVAL_SECONDS: u64 = 30;
@@ -38,6 +40,8 @@ pub struct Sa {
     pub terms: Terms,
     /// The second in which its limits began to count.
     pub since: u64,
+    /// How its state in xfrm works, if it has one.
+    pub(crate) live: Option<Shape>,
 }
 
 impl Sa {
@@ -82,11 +86,19 @@ impl From<Errno> for Refusal {
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     /// Every SA is in one chain; each chain goes from the inside to the outside.
-    chains: Vec<Vec<Sa>>,
+    pub(crate) chains: Vec<Vec<Sa>>,
     /// How many SAs have been made.
     made: u64,
     /// The time in seconds.
     now: u64,
+    /// Addresses of this host.
+    pub(crate) own: Vec<IpAddr>,
+    pub(crate) eroutes: Vec<Eroute>,
+    pub(crate) inflows: Vec<Inflow>,
+    /// How many eroutes and inflows have been asked for.
+    pub(crate) asked: u64,
+    /// Whether xfrm lets in what comes out of tunnels without an inflow: once there was such a one.
+    pub(crate) catch_all: bool,
 }
 
 impl Model {
@@ -126,7 +138,7 @@ impl Model {
     }
 
     /// Which chain an SA is in.
-    fn chain_of(&self, said: Said) -> Option<usize> {
+    pub(crate) fn chain_of(&self, said: Said) -> Option<usize> {
         let is_there = |chain: &Vec<Sa>| chain.iter().any(|sa| sa.said == said);
         self.chains.iter().position(is_there)
     }
@@ -175,6 +187,26 @@ impl Model {
             Request::List(list) => self.list(list)?,
             Request::Ungroup(said) => self.ungroup(*said)?,
             Request::Flush(proto) => self.flush(*proto),
+            Request::AddEroute {
+                said,
+                flow,
+                replace,
+            } => {
+                self.add_eroute(*said, *flow, *replace)?;
+                Vec::new()
+            }
+            Request::SetInflow(said, flow) => {
+                self.set_inflow(*said, *flow)?;
+                Vec::new()
+            }
+            Request::RemoveEroute(flow) => {
+                self.remove_eroute(*flow)?;
+                Vec::new()
+            }
+            Request::ClearEroutes => {
+                self.clear_eroutes();
+                Vec::new()
+            }
         };
         let answer = told(request.msg_type(), request.about(), true);
         Ok([vec![answer], mates].concat())
@@ -200,7 +232,9 @@ impl Model {
             state,
             terms: capped(terms),
             since: self.now,
+            live: None,
         }]);
+        self.settle(said, false);
         Ok(Vec::new())
     }
 
@@ -209,13 +243,16 @@ impl Model {
         let now = self.now;
         let sa = self.find_mut(said).ok_or(Errno::ENOENT)?;
         (sa.state, sa.terms, sa.since) = (SaState::Mature, capped(terms), now);
+        self.settle(said, false);
         Ok(Vec::new())
     }
 
     /// Removes an SA with its whole group. What is told of the others.
     fn remove(&mut self, said: Said) -> Vec<Told> {
         let chain = self.chain_of(said).expect("what goes was there");
-        let mates = self.chains.remove(chain).into_iter();
+        let gone = self.chains.remove(chain);
+        self.unsettle(&gone);
+        let mates = gone.into_iter();
         mates
             .filter(|mate| mate.said != said)
             .map(|mate| told(msg::DELETE, Some(mate.said), false))
@@ -237,6 +274,7 @@ impl Model {
         let outside = std::mem::take(&mut self.chains[o]);
         self.chains[i].extend(outside);
         self.chains.remove(o);
+        self.settle(inner, false);
         Ok(Vec::new())
     }
 
@@ -262,20 +300,29 @@ impl Model {
             group.extend(self.chains.remove(chain));
         }
         self.chains.push(group);
+        self.settle(list[0], false);
         Ok(Vec::new())
     }
 
     fn ungroup(&mut self, said: Said) -> Result<Vec<Told>, Errno> {
         let chain = self.chain_of(said).ok_or(Errno::ENOENT)?;
         let members = self.chains.remove(chain);
+        let saids: Vec<Said> = members.iter().map(|sa| sa.said).collect();
         self.chains.extend(members.into_iter().map(|sa| vec![sa]));
+        for said in saids {
+            self.settle(said, false);
+        }
         Ok(Vec::new())
     }
 
     /// A group with one SA of the type goes whole. Nobody is told which SAs went.
     fn flush(&mut self, proto: Option<Proto>) -> Vec<Told> {
         let goes = |sa: &Sa| proto.is_none_or(|proto| sa.said.proto == proto);
-        self.chains.retain(|chain| !chain.iter().any(goes));
+        let chains = std::mem::take(&mut self.chains);
+        let (gone, left) = chains.into_iter().partition(|chain| chain.iter().any(goes));
+        self.chains = left;
+        let gone: Vec<Vec<Sa>> = gone;
+        self.unsettle(&gone.concat());
         Vec::new()
     }
 

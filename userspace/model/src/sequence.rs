@@ -3,8 +3,12 @@
 //! Sequences of steps that look random: from bytes that somebody else chooses (a property test, a
 //! fuzzer), or from a seed.
 
-use crate::request::{Request, Step, Terms};
+use crate::{
+    flows::{DROP, PASS, TRAP},
+    request::{Flow, Request, Step, Terms},
+};
 use klips::said::{Proto, Said};
+use std::net::IpAddr;
 
 /// How many bytes make a step.
 pub const CHOICES: usize = 8;
@@ -33,8 +37,11 @@ pub fn step(pool: &[Said], choices: [u8; CHOICES]) -> Step {
 
 /// A request; `limits` are those that an SA can have.
 fn request(pool: &[Said], choices: [u8; CHOICES], limits: &[u64]) -> Request {
-    let [kind, one, other, third, fourth, _, _, more] = choices;
+    let [kind, one, other, third, fourth, is_flow, flow, more] = choices;
     let sa = |choice: u8| pool[usize::from(choice) % pool.len()];
+    if is_flow % 4 == 1 {
+        return flow_request(sa(one), Flow(flow % FLOWS), kind);
+    }
     let limit = |choice: u8| limits[usize::from(choice) % limits.len()];
     let terms = Terms {
         window: more % 65,
@@ -55,6 +62,34 @@ fn request(pool: &[Said], choices: [u8; CHOICES], limits: &[u64]) -> Request {
         }
         13 => Request::Ungroup(sa(one)),
         _ => Request::Flush(PROTOS.get(usize::from(one) % 6).copied()),
+    }
+}
+
+/// How many flows eroutes and inflows are for.
+pub const FLOWS: u8 = 8;
+
+/// A request about an eroute.
+fn flow_request(sa: Said, flow: Flow, kind: u8) -> Request {
+    let add = |said, replace| Request::AddEroute {
+        said,
+        flow,
+        replace,
+    };
+    let shunt = |spi| Said {
+        dst: IpAddr::from([0; 4]),
+        spi,
+        proto: Proto::Int,
+    };
+    match kind % 16 {
+        0..=4 => add(sa, false),
+        5..=7 => add(sa, true),
+        8..=10 => Request::SetInflow(sa, flow),
+        11 => add(
+            shunt([PASS, DROP, TRAP][usize::from(kind / 16) % 3]),
+            kind >= 128,
+        ),
+        12..=14 => Request::RemoveEroute(flow),
+        _ => Request::ClearEroutes,
     }
 }
 

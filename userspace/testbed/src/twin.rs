@@ -2,17 +2,26 @@
 
 //! A host and a model to which the same is done.
 
-use crate::host::{A, B, Socket, TestHost};
+use crate::{
+    engine,
+    host::{A, B, Socket, TestHost},
+};
 use klips::{
     errno::Errno,
+    klips_core::{
+        fold::{Mode, Transform},
+        xfrm::{Action, Direction},
+    },
     memory,
     sadb::{Age, Sadb},
     said::Said,
 };
 use model::{
-    Described, Model, Refusal, Request, Step, Told,
-    wire::{self, assert_clean, hex, ip, msg, u32_at},
+    Described, Flow, Model, Refusal, Request, Step, Told,
+    flows::{Line, compare_xfrm, policy_line, state_line, template_text},
+    wire::{assert_clean, hex, ip, msg, u32_at},
 };
+use std::net::IpAddr;
 
 /// The socket that reads DUMPs.
 const DUMPER: Socket = 3;
@@ -33,24 +42,31 @@ impl Default for Twin {
 }
 
 impl Twin {
-    /// Both empty.
+    /// Both empty. Some of the destinations that [`model::pool`] has are addresses of this host.
     pub fn new() -> Self {
+        Twin::of(&["2001:db8::2", "10.0.0.3"].map(ip))
+    }
+
+    /// The same with these addresses, SAs to which come in.
+    pub fn of(own: &[IpAddr]) -> Self {
         let host = TestHost::new();
         host.open(DUMPER);
-        let model = Model::new(host.clock.get().boot);
+        host.local.borrow_mut().extend(own);
+        host.engine.expect_all_clear();
+        let model = Model::new(host.clock.get().boot).with_own(own);
         Twin { host, model }
     }
 
-    /// The same with an eroute for each of these SAs, be it there or not, and with some of their
-    /// destinations being addresses of this host: SAs in use have states in the engine. What is told
-    /// and listed of SAs and groups is what it is without.
+    /// The same with an eroute for each of these SAs, be it there or not: SAs in use have states in the
+    /// engine. What is told and listed of SAs and groups is what it is without.
     pub fn with_packets(pool: &[Said]) -> Self {
-        let twin = Twin::new();
-        twin.host.local.borrow_mut().push(ip("10.0.0.3"));
-        for (index, said) in pool.iter().enumerate() {
-            let network = format!("10.{}.0.0/16", 100 + index);
-            let flow = wire::flow((&network, 0), ("10.9.0.0/16", 0), 0);
-            twin.host.set_up(&wire::add_flow(*said, 0, &flow));
+        let mut twin = Twin::new();
+        for (pair, said) in (0..).zip(pool) {
+            twin.step(&Step::Request(Request::AddEroute {
+                said: *said,
+                flow: Flow(2 * pair),
+                replace: false,
+            }));
         }
         twin
     }
@@ -162,12 +178,47 @@ impl Twin {
         for chain in self.model.chains() {
             compare_links(sadb, chain);
         }
+        compare_xfrm(self.xfrm(), &self.model.xfrm()).unwrap_or_else(|text| panic!("{text}"));
         let keys = self.model.described().iter().map(keys).sum();
         assert_eq!(memory::secrets(), keys, "no key outlives its SA");
         // Somebody is called in time; too early does no harm.
         if let Some(next) = self.model.next() {
             assert!(self.host.wake.get().is_some_and(|second| second <= next));
         }
+    }
+
+    /// What the engine has.
+    fn xfrm(&self) -> Vec<Line<u32>> {
+        let name = |transform: Transform| format!("{transform:?}").to_lowercase();
+        let mode = |mode: Mode| format!("{mode:?}").to_lowercase();
+        let state = |state: engine::State| {
+            let (transform, mode) = (name(state.transform), mode(state.mode));
+            let line = state_line(&transform, state.spi, (state.src, state.dst), &mode);
+            (line, vec![state.reqid])
+        };
+        let policy = |policy: engine::Policy| {
+            let spec = policy.spec;
+            let direction = match spec.direction {
+                Direction::In => "in",
+                Direction::Out => "out",
+                Direction::Forward => "fwd",
+            };
+            let (src, dst) = (spec.selector.src.to_string(), spec.selector.dst.to_string());
+            let mut line = policy_line(direction, &src, &dst);
+            if spec.action == Action::Block {
+                return (line + " block", Vec::new());
+            }
+            line += " allow";
+            for it in spec.templates.iter() {
+                let ends = (it.src, it.dst);
+                line += &template_text(&name(it.transform), &mode(it.mode), ends, it.optional);
+            }
+            let reqids = spec.templates.iter().map(|it| it.reqid).collect();
+            (line, reqids)
+        };
+        let states = self.host.engine.states().into_iter().map(state);
+        let policies = self.host.engine.policies().into_iter().map(policy);
+        states.chain(policies).collect()
     }
 
     /// All SAs as DUMP tells them.

@@ -7,9 +7,12 @@
 //! module keeps beside that (hash buckets, holes) is left to sequences without such a shortcut.
 
 use klips::{pfkey::SaState, said::Said};
-use model::{Model, Request, Step, Terms, pool};
+use model::{Flow, Model, Request, Step, Terms, pool};
 use pfkey::text::said::PROTOS;
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    net::IpAddr,
+};
 use testbed::Twin;
 
 /// What an SA may be made with.
@@ -33,6 +36,10 @@ struct Steps<'a> {
     time: bool,
     /// Lists are of all SAs from two up to so many.
     longest: usize,
+    /// Addresses of this host, SAs to which come in.
+    own: &'a [IpAddr],
+    /// For which there are eroutes, and inflows of what comes back.
+    flows: &'a [Flow],
 }
 
 impl Steps<'_> {
@@ -57,6 +64,22 @@ impl Steps<'_> {
             lists = lists.iter().flat_map(longer).collect();
             requests.extend(lists.iter().cloned().map(Request::List));
         }
+        for (flow, said) in
+            (self.flows.iter()).flat_map(|flow| self.sas.iter().map(|sa| (*flow, *sa)))
+        {
+            requests.extend([false, true].map(|replace| Request::AddEroute {
+                said,
+                flow,
+                replace,
+            }));
+            requests.push(Request::SetInflow(said, flow.mirrored()));
+        }
+        for flow in self.flows {
+            requests.extend([*flow, flow.mirrored()].map(Request::RemoveEroute));
+        }
+        if !self.flows.is_empty() {
+            requests.push(Request::ClearEroutes);
+        }
         requests.push(Request::Flush(None));
         requests.extend(PROTOS.map(|proto| Request::Flush(Some(proto))));
         let wait = self.time.then_some(Step::Wait(LONG));
@@ -72,7 +95,7 @@ impl Steps<'_> {
     fn everywhere(&self) -> (usize, usize) {
         let steps = self.all();
         let mut found: HashMap<State, Vec<usize>> = HashMap::new();
-        let mut todo = VecDeque::from([(state_of(&Model::default()), Vec::new())]);
+        let mut todo = VecDeque::from([(state_of(&Twin::of(self.own).model), Vec::new())]);
         let mut taken = 0;
         while let Some((state, path)) = todo.pop_front() {
             if found.contains_key(&state) {
@@ -80,7 +103,7 @@ impl Steps<'_> {
             }
             let mut twin = None;
             for (index, step) in steps.iter().enumerate() {
-                let mut here = twin.take().unwrap_or_else(|| reach(&steps, &path));
+                let mut here = twin.take().unwrap_or_else(|| self.reach(&steps, &path));
                 assert_eq!(
                     state_of(&here.model),
                     state,
@@ -107,7 +130,7 @@ impl Steps<'_> {
         let steps = self.all();
         let count = steps.len().pow(len);
         for sequence in 0..count {
-            let mut twin = Twin::new();
+            let mut twin = Twin::of(self.own);
             let mut rest = sequence;
             for _ in 0..len {
                 twin.step(&steps[rest % steps.len()]);
@@ -117,11 +140,18 @@ impl Steps<'_> {
         }
         count
     }
+
+    /// A table to which these steps lead.
+    fn reach(&self, steps: &[Step], path: &[usize]) -> Twin {
+        let mut twin = Twin::of(self.own);
+        path.iter().for_each(|index| twin.step(&steps[*index]));
+        twin
+    }
 }
 
-/// Chains inside to outside by the age of their innermost SA; of each SA its name, its rank by age,
-/// its state and its limits.
-type State = Vec<Vec<(Said, usize, SaState, (u64, u64))>>;
+/// Chains inside to outside by the age of their innermost SA, of each SA its name, its rank by age,
+/// its state and its limits; and what there is of eroutes.
+type State = (Vec<Vec<(Said, usize, SaState, (u64, u64))>>, String);
 
 fn state_of(model: &Model) -> State {
     let by_age: Vec<Said> = model.by_age().iter().map(|sa| sa.said).collect();
@@ -135,18 +165,11 @@ fn state_of(model: &Model) -> State {
         let limits = (sa.terms.soft, sa.terms.hard);
         (sa.said, rank(sa.said), sa.state, limits)
     };
-    let mut state: State = (model.chains().iter())
+    let mut chains: Vec<Vec<_>> = (model.chains().iter())
         .map(|chain| chain.iter().map(told).collect())
         .collect();
-    state.sort_by_key(|chain| chain[0].1);
-    state
-}
-
-/// A table to which these steps lead.
-fn reach(steps: &[Step], path: &[usize]) -> Twin {
-    let mut twin = Twin::new();
-    path.iter().for_each(|index| twin.step(&steps[*index]));
-    twin
+    chains.sort_by_key(|chain| chain[0].1);
+    (chains, model.flow_state())
 }
 
 /// Tells how far that went.
@@ -161,6 +184,8 @@ fn every_step_in_every_state_of_four_sas_is_as_the_model() {
         terms: &[PLAIN],
         time: false,
         longest: 3,
+        own: &[],
+        flows: &[],
     };
     let count = steps.everywhere();
     tell("four SAs", count);
@@ -175,11 +200,40 @@ fn every_step_in_every_state_of_two_sas_with_limits_is_as_the_model() {
         terms: &[PLAIN, MORTAL, WARNED],
         time: true,
         longest: 4,
+        own: &[],
+        flows: &[],
     };
     let count = steps.everywhere();
     tell("two SAs with limits", count);
     // Plain, mortal, warned, dying or reserved; but what is reserved does not see another dying.
     assert_eq!(count.0, 1 + 2 * 5 + 2 * 3 * 24);
+}
+
+/// SAs to and from others, or to this host, with an eroute and with an inflow of what comes back.
+fn with_an_eroute(sas: usize, own: &[IpAddr]) -> (usize, usize) {
+    let steps = Steps {
+        sas: &pool(sas),
+        terms: &[PLAIN],
+        time: false,
+        longest: 2,
+        own,
+        flows: &[Flow(0)],
+    };
+    steps.everywhere()
+}
+
+#[test]
+fn every_step_in_every_state_of_two_sas_with_an_eroute_is_as_the_model() {
+    let count = with_an_eroute(2, &[]);
+    tell("two SAs with an eroute", count);
+    assert!(count.0 > 500);
+}
+
+#[test]
+fn every_step_in_every_state_of_two_sas_that_come_in_is_as_the_model() {
+    let count = with_an_eroute(2, &[pool(1)[0].dst]);
+    tell("two SAs that come in", count);
+    assert!(count.0 > 500);
 }
 
 #[test]
@@ -189,6 +243,8 @@ fn every_sequence_of_two_steps_on_three_sas_is_as_the_model() {
         terms: &[PLAIN],
         time: true,
         longest: 3,
+        own: &[],
+        flows: &[],
     };
     println!("three SAs: {} sequences", steps.in_every_order(2));
 }
@@ -201,6 +257,8 @@ fn every_step_in_every_state_of_three_sas_with_limits_is_as_the_model() {
         terms: &[PLAIN, MORTAL, WARNED],
         time: true,
         longest: 4,
+        own: &[],
+        flows: &[],
     };
     let count = steps.everywhere();
     tell("three SAs with limits", count);
@@ -216,6 +274,8 @@ fn every_step_in_every_state_of_four_sas_or_reserved_spis_is_as_the_model() {
         terms: &[PLAIN],
         time: true,
         longest: 4,
+        own: &[],
+        flows: &[],
     };
     let count = steps.everywhere();
     tell("four SAs or reserved SPIs", count);
@@ -236,6 +296,8 @@ fn every_sequence_of_three_steps_on_three_sas_is_as_the_model() {
         terms: &[PLAIN],
         time: true,
         longest: 3,
+        own: &[],
+        flows: &[],
     };
     println!("three SAs: {} sequences", steps.in_every_order(3));
 }

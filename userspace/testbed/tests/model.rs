@@ -4,8 +4,8 @@
 //!
 //! A short while in every run; `KLIPS_STEPS=1000000` in the environment makes it that many steps.
 
-use klips::said::Said;
-use model::{CHOICES, Request, Step, pool, step};
+use klips::said::{Proto, Said};
+use model::{CHOICES, Flow, Request, Step, pool, step};
 use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
@@ -19,6 +19,15 @@ fn steps() -> u64 {
         Ok(steps) => steps.parse().expect("KLIPS_STEPS is a number"),
         Err(_) => 100_000,
     }
+}
+
+/// Whether packets go through a tunnel. Of a pair of networks, for what lets in what has no inflow is
+/// always there.
+fn is_open(twin: &Twin, direction: &str) -> bool {
+    let lines = twin.model.xfrm();
+    lines.iter().any(|(line, _)| {
+        line.starts_with(direction) && line.contains("/tunnel") && line.contains("10.101.")
+    })
 }
 
 /// Takes one in `part` of all steps, in sequences of up to `longest` on so many SAs. `take` gets
@@ -48,19 +57,28 @@ fn follow_from(
         ..Config::default()
     });
     let taken = Cell::new(0u64);
+    let open = [const { Cell::new(0u64) }; 2];
     let result = runner.run(&sequences, |sequence| {
         let mut twin = begin(&saids);
         for (step, number) in sequence {
             take(&mut twin, &step, number);
             twin.compare();
             taken.set(taken.get() + 1);
+            for (open, direction) in open.iter().zip(["out ", "in "]) {
+                open.set(open.get() + u64::from(is_open(&twin, direction)));
+            }
         }
         Ok(())
     });
     if let Err(failure) = result {
         panic!("{failure}");
     }
-    println!("{name}: {} steps", taken.get());
+    println!(
+        "{name}: {} steps, {} of them with an eroute through a tunnel, {} with an inflow from one",
+        taken.get(),
+        open[0].get(),
+        open[1].get(),
+    );
 }
 
 #[test]
@@ -116,6 +134,75 @@ fn sas_with_packets_behave_as_the_model_whatever_fails() {
         },
     );
     assert!(engaged.get() > 4, "{} states at most", engaged.get());
+}
+
+/// Requests on two tunnels with what protects them, most of which make them work.
+fn tunnel_request(sas: &[Said]) -> impl Strategy<Value = Request> + use<> {
+    let sas = sas.to_vec();
+    let one = prop::sample::select(sas.clone());
+    let flow = (0..4_u8).prop_map(Flow);
+    let chains: Vec<Vec<Said>> = [
+        &[0, 1][..],
+        &[0, 1, 2],
+        &[0, 2],
+        &[3, 4],
+        &[3, 4, 2],
+        &[0, 1, 3, 4],
+        &[1, 2],
+    ]
+    .iter()
+    .map(|chain| chain.iter().map(|index| sas[*index]).collect())
+    .collect();
+    let add = |said| Request::Add(said, Default::default());
+    let set = (one.clone(), flow.clone()).prop_map(|(said, flow)| Request::SetInflow(said, flow));
+    let eroute = (one.clone(), flow.clone(), any::<bool>());
+    prop_oneof![
+        6 => one.clone().prop_map(add),
+        6 => prop::sample::select(chains).prop_map(Request::List),
+        2 => (one.clone(), one.clone()).prop_map(|(inner, outer)| Request::Pair(inner, outer)),
+        6 => set,
+        4 => eroute.prop_map(|(said, flow, replace)| Request::AddEroute { said, flow, replace }),
+        3 => one.clone().prop_map(Request::Ungroup),
+        1 => one.clone().prop_map(Request::Delete),
+        1 => one.clone().prop_map(Request::Reserve),
+        1 => one.prop_map(|said| Request::Update(said, Default::default())),
+        2 => flow.prop_map(Request::RemoveEroute),
+        1 => Just(Request::Flush(Some(Proto::Ah))),
+    ]
+}
+
+#[test]
+fn tunnels_that_come_in_behave_as_the_model() {
+    let saids = pool(16);
+    let sas = [0, 1, 2, 12, 13].map(|index| saids[index]);
+    let requests = prop::collection::vec(tunnel_request(&sas), 1..80);
+    let open = Cell::new(0);
+    let cases = u32::try_from(steps() / 4 / 40).expect("fewer sequences");
+    let mut runner = TestRunner::new(Config {
+        cases,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let result = runner.run(&requests, |requests| {
+        let mut twin = Twin::of(&[sas[0].dst]);
+        for request in requests {
+            twin.step(&Step::Request(request));
+            twin.compare();
+            open.set(open.get() + u64::from(is_open(&twin, "in ")));
+        }
+        Ok(())
+    });
+    if let Err(failure) = result {
+        panic!("{failure}");
+    }
+    println!(
+        "tunnels that come in: {} steps with an inflow from one",
+        open.get()
+    );
+    assert!(
+        open.get() > u64::from(cases),
+        "inflows are hardly ever there"
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ use klips::{
     errno::Errno,
     said::{Proto, Said},
 };
+use std::net::IpAddr;
 
 /// A message, its length right.
 pub fn message(msg_type: u8, satype: u8, exts: &[Vec<u8>]) -> Vec<u8> {
@@ -54,6 +55,15 @@ pub fn error_message(request: &[u8], errno: Errno) -> Vec<u8> {
 /// Source of all SAs of the following requests.
 pub fn source() -> Vec<u8> {
     address(ext::ADDRESS_SRC, ip("10.0.0.1"), 0)
+}
+
+/// The other end of an SA, of the same family.
+pub fn source_of(dst: IpAddr) -> IpAddr {
+    ip(if dst.is_ipv4() {
+        "10.0.0.1"
+    } else {
+        "2001:db8::1"
+    })
 }
 
 /// Extensions that name an SA.
