@@ -65,6 +65,13 @@ script_tests() {
 	done
 }
 
+# How much stack the module takes.  Other kernels' own checks in it make that more, and theirs is larger.
+stack_tests() {
+	local log=$logs/stack.log status=0 ok bad
+	scripts/stack.py "$MODULE" "llvm-objdump-$llvm" 2>&1 | tee "$log" || status=$?
+	tally "$log" "$status"
+}
+
 # Tests of the module.  The harness ends with the same kind of line as this script does.
 guest_tests() {
 	local log=$logs/guest-tests.log status=0 ok bad
@@ -107,6 +114,10 @@ fi
 if [[ $parts == *' scripts '* ]]; then
 	step "tests of the scripts"
 	script_tests common-test install-test doctor-test kernel-test
+	if [[ $CONFIG == main ]]; then
+		step "stack of the module"
+		stack_tests
+	fi
 fi
 if [[ $parts == *' guests '* ]]; then
 	step "tests in virtual machines"
