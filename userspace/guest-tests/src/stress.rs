@@ -3,8 +3,8 @@
 //! All that the module offers, at once, for some seconds: `KLIPS_SECONDS=60` in the environment
 //! says how many; `vm test --append` with the same puts it there.
 //!
-//! Some threads write on SAs of their own, which a model of each follows, so that it is known what
-//! has to be left in the end.
+//! Some threads write on SAs and eroutes of their own, which a model of each follows, so that it is
+//! known what has to be left in the end. Meanwhile packets go through the eroutes.
 
 use crate::{
     invariants,
@@ -14,6 +14,7 @@ use crate::{
         proc_net, said, spigrp,
     },
     tests,
+    wire::{Flood, Space},
 };
 use anyhow::{Context, Result, bail, ensure};
 use klips::{
@@ -21,7 +22,7 @@ use klips::{
     said::{Proto, Said},
 };
 use model::{
-    Model, Random, Request, unlimited_request,
+    FLOWS, Flow, Model, Random, Request, unlimited_request,
     wire::{self, assert_clean, message, msg, u32_at},
 };
 use nix::kmod::{DeleteModuleFlags, delete_module};
@@ -61,6 +62,8 @@ struct Stage {
     done: Mutex<Vec<(&'static str, u64)>>,
     /// What the owners' SAs have to be like in the end.
     left: Mutex<Vec<String>>,
+    /// And their eroutes: which packets, and which SA.
+    eroutes: Mutex<Vec<String>>,
 }
 
 impl Stage {
@@ -97,7 +100,9 @@ fn everything_at_once_leaves_what_was_asked_for() -> Result<()> {
         begun: AtomicUsize::new(0),
         done: Mutex::default(),
         left: Mutex::default(),
+        eroutes: Mutex::default(),
     };
+    let floods = send_through_all()?;
     // They never read.
     let deaf = [KeySocket::open()?, KeySocket::open()?];
     set_promiscuous(&deaf[1], true)?;
@@ -136,12 +141,44 @@ fn everything_at_once_leaves_what_was_asked_for() -> Result<()> {
         Ok(())
     })?;
     report(&stage, begun.elapsed())?;
+    let sent: u64 = floods.iter().map(Flood::sent).sum();
+    drop(floods);
+    println!("# {sent} packets sent");
+    ensure!(sent > 0, "no packet went through");
     check_left(&stage)?;
     for socket in &deaf {
         check_deaf(socket)?;
     }
     drop(deaf);
     invariants::check_anew()
+}
+
+/// Which flows two threads quarrel about, and whose packets that are.
+const QUARREL_FLOWS: u8 = OWNERS as u8 * FLOWS;
+
+/// Floods through some eroutes of each owner, if there are any: in clear, dropped or protected.
+fn send_through_all() -> Result<Vec<Flood>> {
+    let here = Space::own()?;
+    // What goes out there goes nowhere.
+    here.run("ip link add sink type dummy")?;
+    here.run("ip link set sink up")?;
+    here.run("ip address add 10.0.0.1/24 dev sink")?;
+    here.run("ip address add 2001:db8::1/64 dev sink nodad")?;
+    here.run("ip route add 10.9.0.0/16 dev sink")?;
+    here.run("ip route add 2001:db8:ffff::/48 dev sink")?;
+    let mut floods = Vec::new();
+    for flow in (0..QUARREL_FLOWS).step_by(usize::from(FLOWS)).map(Flow) {
+        let (network, _) = flow.ends();
+        let (network, _) = network.split_once('/').context("no network")?;
+        let (from, length, to) = match network.strip_suffix(".0") {
+            Some(network) => (format!("{network}.1"), "32", "10.9.0.1"),
+            None => (format!("{network}1"), "128", "2001:db8:ffff::1"),
+        };
+        let nodad = if length == "128" { " nodad" } else { "" };
+        here.run(&format!("ip address add {from}/{length} dev sink{nodad}"))?;
+        floods.push(Flood::start(&here, &from, to, 9)?);
+    }
+    Ok(floods)
 }
 
 /// Tells what was done. Each part has to have been at it.
@@ -178,6 +215,27 @@ fn check_left(stage: &Stage) -> Result<()> {
     ensure!(
         found == expected,
         "left are\n{found:#?}\ninstead of\n{expected:#?}"
+    );
+    let quarrelled: Vec<(String, String)> = (QUARREL_FLOWS..QUARREL_FLOWS + FLOWS)
+        .map(|flow| Flow(flow).ends())
+        .collect();
+    let mut found = Vec::new();
+    for line in proc_net("ipsec_eroute")?.lines() {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [_, src, _, dst, _, said] = fields[..] else {
+            bail!("ipsec_eroute has {line:?}");
+        };
+        if !quarrelled.contains(&(src.to_owned(), dst.to_owned())) {
+            found.push(format!("{src} {dst} {said}"));
+        }
+    }
+    let mut expected = stage.eroutes.lock().expect("no panic").clone();
+    println!("# {} eroutes left", found.len());
+    found.sort();
+    expected.sort();
+    ensure!(
+        found == expected,
+        "left are eroutes\n{found:#?}\ninstead of\n{expected:#?}"
     );
     Ok(())
 }
@@ -231,10 +289,14 @@ fn own(stage: &Stage, number: u32) -> Result<()> {
     let socket = KeySocket::open()?;
     let result = stage.play("requests on SAs of one's own", |_| {
         let request = unlimited_request(&pool, &mut random);
-        // Others have SAs too, and an SPI that is reserved goes by itself.
-        if matches!(request, Request::Flush(_) | Request::Reserve(_)) {
+        // Others have SAs and eroutes too, and an SPI that is reserved goes by itself.
+        if matches!(
+            request,
+            Request::Flush(_) | Request::Reserve(_) | Request::ClearEroutes
+        ) {
             return Ok(());
         }
+        let request = request.with_flows_from(number as u8 * FLOWS);
         let result = socket.write(&request.bytes());
         let expected = model
             .apply(&request)
@@ -249,6 +311,11 @@ fn own(stage: &Stage, number: u32) -> Result<()> {
     let left = model.spigrp();
     let mut all = stage.left.lock().expect("no panic");
     all.extend(left.lines().map(str::to_owned));
+    let eroutes = model.eroutes().into_iter().map(|(flow, said)| {
+        let (src, dst) = flow.ends();
+        format!("{src} {dst} {said}")
+    });
+    stage.eroutes.lock().expect("no panic").extend(eroutes);
     result
 }
 
@@ -259,11 +326,15 @@ fn quarrel(stage: &Stage, number: u32) -> Result<()> {
     let socket = KeySocket::open()?;
     stage.play("requests on SAs of two", |_| {
         let request = unlimited_request(&pool, &mut random);
-        if matches!(request, Request::Flush(_)) {
+        if matches!(request, Request::Flush(_) | Request::ClearEroutes) {
             return Ok(());
         }
+        let request = request.with_flows_from(QUARREL_FLOWS);
         match socket.write(&request.bytes()) {
-            Ok(()) | Err(Errno::EEXIST | Errno::ENOENT | Errno::ESRCH) => (),
+            Ok(())
+            | Err(Errno::EEXIST | Errno::ENOENT | Errno::ESRCH | Errno::EINVAL | Errno::EMLINK) => {
+                ()
+            }
             Err(errno) => bail!("{request:?}: {errno:?}"),
         }
         read_some(&socket, &mut random)
@@ -297,6 +368,7 @@ fn look(stage: &Stage, number: u32) -> Result<()> {
         "ipsec_spigrp",
         "ipsec_spigrp",
         "ipsec_spi",
+        "ipsec_eroute",
         "pf_key",
         "pf_key_registered",
         "pf_key_supported",

@@ -40,7 +40,7 @@ fn request(pool: &[Said], choices: [u8; CHOICES], limits: &[u64]) -> Request {
     let [kind, one, other, third, fourth, is_flow, flow, more] = choices;
     let sa = |choice: u8| pool[usize::from(choice) % pool.len()];
     if is_flow % 4 == 1 {
-        return flow_request(sa(one), Flow(flow % FLOWS), kind);
+        return flow_request(pool, sa(one), Flow(flow % FLOWS), kind);
     }
     let limit = |choice: u8| limits[usize::from(choice) % limits.len()];
     let terms = Terms {
@@ -68,8 +68,14 @@ fn request(pool: &[Said], choices: [u8; CHOICES], limits: &[u64]) -> Request {
 /// How many flows eroutes and inflows are for.
 pub const FLOWS: u8 = 8;
 
-/// A request about an eroute.
-fn flow_request(sa: Said, flow: Flow, kind: u8) -> Request {
+/// A request about an eroute, or one that makes a tunnel for it.
+fn flow_request(pool: &[Said], sa: Said, flow: Flow, kind: u8) -> Request {
+    let other = |proto| {
+        let same = |it: &Said| it.proto == proto && it.dst == sa.dst;
+        pool.iter().copied().find(same).unwrap_or(sa)
+    };
+    // A tunnel, where that is more than a chance.
+    let named = if kind >= 128 { other(Proto::Tun) } else { sa };
     let add = |said, replace| Request::AddEroute {
         said,
         flow,
@@ -81,14 +87,15 @@ fn flow_request(sa: Said, flow: Flow, kind: u8) -> Request {
         proto: Proto::Int,
     };
     match kind % 16 {
-        0..=4 => add(sa, false),
-        5..=7 => add(sa, true),
-        8..=10 => Request::SetInflow(sa, flow),
-        11 => add(
+        0..=3 => add(named, false),
+        4..=5 => add(named, true),
+        6..=8 => Request::SetInflow(named, flow),
+        9..=11 => Request::List(vec![other(Proto::Tun), other(Proto::Esp)]),
+        12 => add(
             shunt([PASS, DROP, TRAP][usize::from(kind / 16) % 3]),
             kind >= 128,
         ),
-        12..=14 => Request::RemoveEroute(flow),
+        13..=14 => Request::RemoveEroute(flow),
         _ => Request::ClearEroutes,
     }
 }
