@@ -8,13 +8,16 @@ use crate::{
     helper::{self, Helper, Who},
     ktap::Test,
     memory::{self, FILES},
-    packets::{ask, eroute, flow, inflow, join_up, make_group, make_inbound, send_through},
+    packets::{
+        ask, eroute, flow, inflow, join_up, make_group, make_inbound, said_of, send_through,
+        set_up_peer,
+    },
     support::{
         KeySocket, PROC, Slab, add, flush, in_own_network, insmod, is_loaded, klips_ko,
         load_what_klips_needs, loopback_up, make, manual_sas, naming, number, open_raw, rmmod,
         said,
     },
-    wire::{Capture, Flood, Gateways, Space, V4, eventually},
+    wire::{Capture, Flood, Gateways, Space, V4, V6, eventually, expect_pings},
 };
 use anyhow::{Context, Result, bail, ensure};
 use klips::pfkey::MsgType;
@@ -39,6 +42,9 @@ const PATIENCE: Duration = Duration::from_secs(200);
 
 /// Where the harness puts the module that takes the family away.
 const GRAB: &str = "/lib/modules/extra/grab15.ko";
+
+/// What no other test can do without, for those that are asked for alone.
+pub const FRAME: [&str; 2] = ["load::loads_again", "load::unloads_clean"];
 
 /// What comes before all other tests.
 pub fn before() -> Vec<Test> {
@@ -69,6 +75,10 @@ pub fn before() -> Vec<Test> {
         Test::step(
             "load::a15_unloads_during_a_flood_and_leaves_nothing_in_xfrm",
             unloads_during_a_flood,
+        ),
+        Test::step(
+            "load::a25_protocols_load_by_themselves",
+            protocols_load_by_themselves,
         ),
         Test::step("load::loads_and_unloads_again_and_again", cycles),
         Test::step(
@@ -358,6 +368,52 @@ fn kept_by_eroute() -> Result<()> {
     eventually("the namespace is gone", || {
         Ok(delete_module(c"klips", DeleteModuleFlags::O_NONBLOCK).is_ok())
     })
+}
+
+/// Whether something is part of the kernel, and no module that could be loaded.
+fn is_built_in(module: &str) -> Result<bool> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let list = fs::read_to_string(format!("/lib/modules/{}/modules.builtin", release.trim()))?;
+    Ok(list.contains(&format!("/{module}.ko")))
+}
+
+/// The kernel loads what states are made of when SAs come to need it, and packets go through that.
+fn protocols_load_by_themselves() -> Result<()> {
+    loads()?;
+    for (family, modules) in [
+        (V4, ["ah4", "esp4", "ipcomp"]),
+        (V6, ["ah6", "esp6", "ipcomp6"]),
+    ] {
+        in_own_network(|| {
+            let mut wanted = Vec::new();
+            for module in modules {
+                if is_built_in(module)? {
+                    continue;
+                }
+                // States of tests before may go a little later.
+                eventually(&format!("{module} is not loaded"), || {
+                    Ok(!is_loaded(module) || rmmod(module)?.status.success())
+                })?;
+                wanted.push(module);
+            }
+            let gateways = Gateways::new()?;
+            let sas =
+                ["tun", "comp", "esp", "ah"].map(|proto| said_of(proto, 0x1000, family.outer.1));
+            let (from, to) = family.inner;
+            make_group(&sas)?;
+            eroute(from, to, &sas[0])?;
+            let missing: Vec<_> = wanted.iter().filter(|module| !is_loaded(module)).collect();
+            ensure!(missing.is_empty(), "not loaded: {missing:?}");
+            println!("# loaded by themselves: {wanted:?}");
+            let capture = gateways.capture()?;
+            set_up_peer(&gateways, family, (from, to), &sas)?;
+            expect_pings(&gateways.a, from, to, 3)?;
+            let packets = capture.end()?;
+            packets.expect_only(family.outer, &[51])?;
+            ask(&wire::clear_flows())
+        })?;
+    }
+    unload()
 }
 
 fn unloads_with_sas() -> Result<()> {
