@@ -3,21 +3,48 @@
 //! `seeds TARGET DIR` writes inputs for a fuzz target to begin with: messages of every kind, which
 //! no fuzzer would come upon by itself.
 
-use model::{Random, sequence};
-use std::{error::Error, fs, path::Path};
-use testbed::{
-    messages,
-    target::{Event, encode},
+use model::{
+    Random, messages, sequence,
+    wire::{add, add_flow, clear_flows, del_flow, flag, flow, list, said},
 };
+use std::{error::Error, fs, path::Path};
+use testbed::target::{Event, encode};
 
 /// What the kernel answers.
 fn answers() -> Vec<Vec<u8>> {
     let host = testbed::TestHost::new();
-    for message in messages() {
+    host.engine.expect_all_clear();
+    for message in [messages(), flows()].concat() {
         // Some are refused, which makes a message as well.
         let _ = host.write(&message);
     }
     host.read(testbed::A)
+}
+
+/// About eroutes, in both families, with protocols and ports: for a tunnel, which is there, and for SPIs
+/// that mean something by themselves.
+fn flows() -> Vec<Vec<u8>> {
+    let sas = ["tun.1001@10.0.0.2", "esp.1002@10.0.0.2"].map(said);
+    let mut messages: Vec<Vec<u8>> = sas.map(add).to_vec();
+    messages.push(list(&sas));
+    for flow in [
+        flow(("10.1.0.0/16", 0), ("10.2.0.0/24", 0), 0),
+        flow(("10.1.0.1/32", 1024), ("10.2.0.1/32", 53), 17),
+        flow(("2001:db8:1::/48", 0), ("2001:db8:2::/48", 443), 6),
+        flow(("0.0.0.0/0", 0), ("0.0.0.0/0", 0), 0),
+    ] {
+        messages.extend([
+            add_flow(sas[0], 0, &flow),
+            add_flow(sas[0], flag::IN, &flow),
+            add_flow(said("%trap"), flag::REPLACE, &flow),
+            add_flow(said("%pass"), flag::REPLACE, &flow),
+            add_flow(sas[1], flag::REPLACE, &flow),
+            del_flow(&flow),
+            del_flow(&flow),
+        ]);
+    }
+    messages.push(clear_flows());
+    messages
 }
 
 fn texts() -> Vec<Vec<u8>> {
@@ -54,6 +81,13 @@ fn sequences() -> Vec<Vec<u8>> {
     let write = |message: Vec<u8>| Event::Frame(1, message);
     let mut inputs: Vec<Vec<Event>> = messages().into_iter().map(|one| vec![write(one)]).collect();
     inputs.push(messages().into_iter().map(write).collect());
+    inputs.push(flows().into_iter().map(write).collect());
+    inputs.push(
+        flows()
+            .into_iter()
+            .flat_map(|one| [Event::Starve(1, 4, one), Event::Sleep(1)])
+            .collect(),
+    );
     inputs.push(
         messages()
             .into_iter()
@@ -108,7 +142,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: seeds TARGET DIR".into());
     };
     let inputs = match target.as_str() {
-        "codec" => [messages(), answers()].concat(),
+        "codec" => [messages(), flows(), answers()].concat(),
         "text" => texts(),
         "sequence" => sequences(),
         "model" | "memory" => choices(),
