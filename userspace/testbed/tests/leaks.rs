@@ -28,6 +28,7 @@ impl Tapped {
     /// Logs all there is to be logged.
     fn new() -> Self {
         let host = TestHost::new();
+        host.engine.expect_all_clear();
         host.open(EAVESDROPPER);
         let on = message(msg::PROMISC, 1, &[]);
         assert_eq!(host.write_from(EAVESDROPPER, &on), Ok(()));
@@ -132,11 +133,13 @@ proptest! {
         let messages = messages();
         let events: Vec<Event> = order
             .into_iter()
-            .map(|(index, socket, read)| if read {
-Event::Read(socket)
-} else {
-Event::Frame(socket, messages[index.index(messages.len())].clone())
-})
+            .map(|(index, socket, read)| {
+                if read {
+                    Event::Read(socket)
+                } else {
+                    Event::Frame(socket, messages[index.index(messages.len())].clone())
+                }
+            })
             .collect();
         target::sequence(&encode(&events));
     }
