@@ -403,6 +403,8 @@ fn an_interface_that_somebody_removes_renames_or_moves_is_forgotten() -> Result<
     let a = &gateways.a;
     let (here, there) = V4.inner;
     both_ways(&gateways, V4)?;
+    // There it would find its name taken.
+    other.run("ip link del ipsec0")?;
     let moved = format!("ip link set ipsec0 netns {}", other.path());
     for line in [
         "ip link del ipsec0",
