@@ -119,7 +119,7 @@ judge_release() {
 }
 
 # Why not, in a sentence's second half.
-readonly too_old="klips is for Linux ${known_series[0]} and newer: older ones lack zerocopy, a crate that it reads messages with"
+readonly too_old="klips is for Linux ${known_series[0]} and newer: older ones lack the crate zerocopy that it reads messages with"
 
 # The version of this project.
 project_version() { sed -n 's/^version = "\(.*\)"$/\1/p' "$scripts/../Cargo.toml"; }
