@@ -5,6 +5,7 @@
 
 use crate::{
     ktap::Test,
+    memory::stable,
     packets::{
         add_state, ask, eroute, expect_refused, flood_during, flow, inbound, inflow, join_up,
         make_group, make_inbound, proto, send_through, set_up_peer,
@@ -771,7 +772,10 @@ fn a22_a_state_of_somebody_else_is_left_alone() -> Result<()> {
     // It has the name of one of ours, which has no state yet.
     add_state(&gateways.a, V4.outer, (Proto::Esp, 0x115, false))?;
     let before = gateways.a.xfrm()?;
-    let files = || Ok::<_, anyhow::Error>(proc_net("ipsec_spi")? + &proc_net("ipsec_eroute")?);
+    let files = || -> Result<_> {
+        let texts = proc_net("ipsec_spi")? + &proc_net("ipsec_eroute")?;
+        Ok(stable("ipsec_spi", &texts))
+    };
     let listed = files()?;
     expect_refused(
         &wire::add_flow(sas[0], 0, &flow(V4.inner.0, V4.inner.1)),

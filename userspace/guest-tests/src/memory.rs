@@ -227,7 +227,7 @@ fn seen(dumper: Option<&KeySocket>) -> Result<(Vec<String>, Vec<Vec<u8>>)> {
 }
 
 /// A file without inodes, without the age of SAs and without how many messages were lost.
-fn stable(file: &str, text: &str) -> String {
+pub fn stable(file: &str, text: &str) -> String {
     let is_inode = |word: &str| word.len() == 16 && word.bytes().all(|c| c.is_ascii_hexdigit());
     let line = |line: &str| {
         let (line, _) = match file {
