@@ -330,12 +330,14 @@ fn quarrel(stage: &Stage, number: u32) -> Result<()> {
             return Ok(());
         }
         let request = request.with_flows_from(QUARREL_FLOWS);
-        match socket.write(&request.bytes()) {
-            Ok(())
-            | Err(Errno::EEXIST | Errno::ENOENT | Errno::ESRCH | Errno::EINVAL | Errno::EMLINK) => {
-                ()
-            }
-            Err(errno) => bail!("{request:?}: {errno:?}"),
+        if let Err(errno) = socket.write(&request.bytes()) {
+            ensure!(
+                matches!(
+                    errno,
+                    Errno::EEXIST | Errno::ENOENT | Errno::ESRCH | Errno::EINVAL | Errno::EMLINK
+                ),
+                "{request:?}: {errno:?}"
+            );
         }
         read_some(&socket, &mut random)
     })

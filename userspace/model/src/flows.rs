@@ -299,7 +299,7 @@ impl Model {
         let layers = self.layers(chain).ok()??;
         let is_live = |(index, shape): &Layer| chain[*index].live == Some(*shape);
         let fits = self.governing(chain) == Some(number)
-            && !chain.last().is_some_and(|sa| sa.said.proto == Proto::Tun)
+            && chain.last().is_none_or(|sa| sa.said.proto != Proto::Tun)
             && layers.iter().all(is_live);
         fits.then(|| asked_for(chain, &layers, true))
     }
