@@ -170,9 +170,9 @@ fi
 hide=()
 
 without "af_key is not loaded" "rmmod af_key" write "af_key 1 0 - Live 0x0" "$root/proc/modules"
-without "modules need no signature" "mokutil" write Y "$root/sys/module/module/parameters/sig_enforce"
+without "modules need no signature" "Key was rejected by service" write Y "$root/sys/module/module/parameters/sig_enforce"
 for mode in integrity confidentiality; do
-	without "the kernel is not locked down" "Secure Boot" write "none [$mode]" "$root/sys/kernel/security/lockdown"
+	without "the kernel is not locked down" "mokutil --import /var/lib/dkms/mok.pub" write "none [$mode]" "$root/sys/kernel/security/lockdown"
 done
 
 # Whose packages come first.

@@ -189,7 +189,8 @@ needs_no_signature() { [[ $(cat "$root/sys/module/module/parameters/sig_enforce"
 is_not_locked_down() { ! grep -q '\[\(integrity\|confidentiality\)\]' "$root/sys/kernel/security/lockdown" 2>/dev/null; }
 
 loading() {
-	local sign="sign klips.ko with a key that the firmware knows (mokutil --import)"
+	local sign='unsigned, klips.ko gets "Key was rejected by service": sign it with a key that the firmware knows'
+	sign+=" (DKMS does; mokutil --import /var/lib/dkms/mok.pub has the firmware know its key)"
 	want "af_key is not loaded" "it has the protocol family, rmmod af_key and keep it out (scripts/install/modprobe.conf)" \
 		has_no_module af_key
 	want "modules need no signature" "$sign" needs_no_signature
