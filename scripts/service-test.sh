@@ -40,6 +40,13 @@ eroutes() { awk '{ print $2, $3, $4, $5, $6 }' "${1:-/proc/net/ipsec_eroute}" | 
 state() { systemctl show --value -p "$1" "${2:-klips}"; }
 # What klips-manual.service does comes after what systemctl waits for.
 settled() { systemctl start klips-manual; }
+# Why not, if it is not.
+is_up() {
+	[[ $(state ActiveState "$1") == active ]] || {
+		journalctl -b -o cat -u "$1"
+		return 1
+	}
+}
 is_loaded() { grep -q '^klips ' /proc/modules; }
 
 # before UNIT UNIT: whether one was up before the other was.
@@ -64,6 +71,7 @@ inside() {
 	check "before there is a network" before klips.service network-pre.target
 	check "the address came after that" before network-pre.target test-address.service
 	check "and connections after the address" before test-address.service klips-manual.service
+	check "the interface came up" is_up klips-tncfg
 	check "the interface before them" before klips-tncfg.service klips-manual.service
 	check "it is attached" has "$(cat /proc/net/ipsec_tncfg)" 'ipsec0 -> lo mtu='
 	check "their packets were dropped meanwhile" same "$(eroutes /run/eroutes-before)" "$want_eroutes"$'\n'"$want_held"

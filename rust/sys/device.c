@@ -16,6 +16,7 @@
 #include <linux/netdevice.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
+#include <net/ip.h>
 #include <net/net_namespace.h>
 #include <net/netlink.h>
 #include <net/rtnetlink.h>
@@ -207,7 +208,8 @@ static int klips_device_attach(const struct net_device *dev, const struct ifreq 
 		.net = get_net(net),
 		.number = number,
 		.physical = physical->ifindex,
-		.mtu = READ_ONCE(physical->mtu),
+		/* That of lo is more than an xfrm interface takes. */
+		.mtu = min_t(u32, READ_ONCE(physical->mtu), IP_MAX_MTU),
 	};
 	/*
 	 * What a file's release does is done before the process goes on, without locks, and the

@@ -79,7 +79,7 @@ fn everything_is_in_the_picture() -> Result<()> {
     };
     line(&["w0", "10.0.0.1"])?;
     line(&["ipsec0", "10.0.0.1", "attached to w0"])?;
-    line(&["10.1.0.1/32 -> 10.2.0.1/32", "3 packets"])?;
+    line(&["10.1.0.1/32 -> 10.2.0.2/32", "3 packets"])?;
     line(&["tun0x113@10.0.0.2"])?;
     line(&["`- esp0x115@10.0.0.2", "ESP_", "3 packets", "age ", "idle "])?;
     line(&["`- ah0x116@10.0.0.2", "AH_", "3 packets"])?;
@@ -131,7 +131,7 @@ fn a_terminal_that_watches_sees_rates() -> Result<()> {
     ensure!(shown.contains("\x1b[1mEroutes"), "{shown}");
     let rates = shown
         .lines()
-        .filter(|line| line.contains("-> 10.2.0.1/32") && line.contains("/s"));
+        .filter(|line| line.contains("-> 10.2.0.2/32") && line.contains("/s"));
     // The first picture has nothing to compare with.
     ensure!(rates.count() >= 2, "{shown}");
     Ok(())

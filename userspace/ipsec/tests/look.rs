@@ -126,6 +126,19 @@ fn odd_lists() {
     assert_snapshot!(machine.session("ipsec look"));
 }
 
+/// KLIPS lists a count of packets from 2 on, and one of bytes likewise.
+#[test]
+fn one_packet_is_one() {
+    let mut machine = Machine::new();
+    machine.list = Some("esp0x2@10.0.0.2 \n".to_owned());
+    machine.sas = Some(
+        "esp0x2@10.0.0.2 ESP_3DES: dir=out src=10.0.0.1 life(c,s,h)=bytes(84,0,0) refcount=4\n"
+            .to_owned(),
+    );
+    let text = machine.session("ipsec look");
+    assert!(text.contains("  1 packet  84 bytes  "), "{text}");
+}
+
 #[test]
 fn watching_tells_rates() {
     let mut machine = machine();

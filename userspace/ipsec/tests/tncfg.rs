@@ -110,6 +110,14 @@ fn what_is_made_has_the_physical_one_s_addresses() {
 }
 
 #[test]
+fn no_mtu_is_longer_than_packets_are() {
+    let mut machine = machine();
+    machine.links.get_mut("eth0").unwrap().0.mtu = 65536;
+    machine.quiet(ATTACH);
+    assert_eq!(machine.links["ipsec0"].0.mtu, 65535);
+}
+
+#[test]
 fn results_as_json() {
     let mut machine = machine();
     assert_snapshot!(machine.session(

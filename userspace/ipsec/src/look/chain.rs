@@ -64,14 +64,17 @@ impl Sa {
             limit.and_then(|(_, limit)| limit.current).unwrap_or(0)
         };
         let ending = line.limits().iter();
+        let bytes = current("bytes");
+        // One packet is not listed, as KLIPS lists what is more than 1.
+        let packets = current("packets").max(u64::from(bytes != 0));
         Sa {
             entry: line.entry().clone(),
             name: json::Sa::of_entry(line.entry()),
             known: Some(Known {
                 transform: line.transform().to_owned(),
                 src: line.text("src").to_owned(),
-                packets: current("packets"),
-                bytes: current("bytes"),
+                packets,
+                bytes,
                 age: current("addtime"),
                 idle: line.number("idle"),
                 ending: ending

@@ -12,6 +12,9 @@ use pfkey::Content;
 use serde::Serialize;
 use std::{fmt, net::IpAddr};
 
+/// What an xfrm interface takes at most: the longest packet of IP. That of `lo` is one more.
+const MAX_MTU: u32 = 65535;
+
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
@@ -65,7 +68,7 @@ impl Physical {
             name: interface.to_string(),
             if_id: interface.if_id(),
             below: self.index,
-            mtu: self.mtu,
+            mtu: self.mtu.min(MAX_MTU),
             addresses: self.addresses.clone(),
         }
     }
