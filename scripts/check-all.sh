@@ -5,7 +5,7 @@
 # pass over.  Takes hours.  Whatever happens, the last line says "N passed, N failed".
 #
 #   scripts/check-all.sh [PART...]   tests, older, model, asan, fuzz, mutants, debug, kcsan,
-#                                  stress; all, in this order
+#                                  stress, service, newcomer; all, in this order
 
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -47,8 +47,15 @@ guests() { # CONFIG [PARAMETERS]
 	make test CONFIG="$1" PARTS=guests ARGS="--append '${2:-}'"
 }
 
+# The units under a real systemd; it takes root.
+services() {
+	scripts/deps.sh debian-kernel
+	make CONFIG=debian module tools
+	scripts/service-test.sh
+}
+
 mkdir -p "$logs"
-(($# > 0)) || set -- tests older model asan fuzz mutants debug kcsan stress newcomer
+(($# > 0)) || set -- tests older model asan fuzz mutants debug kcsan stress service newcomer
 for name in "$@"; do
 	case $name in
 	tests) part "$name" '^guest: ' make test ;;
@@ -64,7 +71,8 @@ for name in "$@"; do
 	debug) part "$name" '^(guest: |# )' guests debug 'KLIPS_SEQUENCES=2000 KLIPS_CYCLES=1000' ;;
 	kcsan) part "$name" '^(guest: |# )' guests kcsan ;;
 	stress) part "$name" '^(guest: |# )' scripts/stress.sh ;;
+	service) part "$name" '^FAILED ' services ;;
 	newcomer) part "$name" '^# ' scripts/newcomer-test.sh ;;
-	*) die "there is no part \"$name\"." "The parts are: tests, older, model, asan, fuzz, mutants, debug, kcsan, stress, newcomer." ;;
+	*) die "there is no part \"$name\"." "The parts are: tests, older, model, asan, fuzz, mutants, debug, kcsan, stress, service, newcomer." ;;
 	esac
 done
