@@ -115,6 +115,19 @@ impl Space {
         Ok(Counters(grown.collect()))
     }
 
+    /// How many packets a device there has sent.
+    pub fn sent_by(&self, device: &str) -> Result<u64> {
+        let text = self.within(|| Ok(fs::read_to_string(format!("{PROC}/dev"))?))?;
+        let mut lines = text.lines();
+        let counts =
+            lines.find_map(|line| line.trim_start().strip_prefix(device)?.strip_prefix(':'));
+        // Eight numbers of what it has received, then bytes and packets sent.
+        let sent = counts.and_then(|counts| counts.split_whitespace().nth(9));
+        Ok(sent
+            .with_context(|| format!("no {device} in\n{text}"))?
+            .parse()?)
+    }
+
     /// All states and policies there, as `ip xfrm` lists them.
     pub fn xfrm(&self) -> Result<String> {
         Ok(self.run("ip xfrm state")? + &self.run("ip xfrm policy")?)
