@@ -148,7 +148,9 @@ impl Scene<'_> {
                 header: update(said).header,
                 ..change((self.add)(said))
             };
-            ask(&bytes_of(&request)).with_context(|| format!("UPDATE of {said}"))?;
+            // Its limit may have passed before the answer is read.
+            let result = KeySocket::open()?.write(&bytes_of(&request));
+            ensure!(result == Ok(()), "UPDATE of {said}: {result:?}");
         }
         Ok(())
     }
