@@ -92,8 +92,8 @@ fn everything_is_in_the_picture() -> Result<()> {
         .split_once("SAs that no eroute leads to\n")
         .unwrap_or_default();
     ensure!(unused.starts_with("  tun0x777@10.0.0.2"), "{text}");
-    // One more, and its end is there: the chain is gone, and the eroute says so.
-    ping(a, V4.inner.0, "10.3.0.2", 2, 56)?;
+    // What comes after five and one more finds its end: the chain is gone, and the eroute says so.
+    ping(a, V4.inner.0, "10.3.0.2", 4, 56)?;
     let start = Instant::now();
     loop {
         let text = run("ipsec look")?.stdout;
