@@ -49,7 +49,7 @@ pub fn all() -> Vec<Test> {
         dump_survives_changes_in_between,
         promiscuous_sockets_get_wrapped_copies,
         debug_sets_and_clears_masks,
-        interfaces_that_are_not_there_are_refused,
+        interfaces_are_refused_for_what_they_are,
         every_algorithm_with_each_of_its_keys,
         lifetimes_are_read_in_both_forms,
     ]
@@ -440,12 +440,18 @@ fn debug_sets_and_clears_masks() -> Result<()> {
     Ok(())
 }
 
-fn interfaces_that_are_not_there_are_refused() -> Result<()> {
+fn interfaces_are_refused_for_what_they_are() -> Result<()> {
     let socket = KeySocket::open()?;
-    for (outif, errno) in [(49152, Errno::ENODEV), (1, Errno::EOPNOTSUPP)] {
+    for (msg_type, outif, errno) in [
+        // ipsec0 is there from the start, ipsec3 is not, and 1 is a mast1.
+        (MsgType::PlumbIf, 49152, Errno::EEXIST),
+        (MsgType::UnplumbIf, 49155, Errno::ENODEV),
+        (MsgType::PlumbIf, 1, Errno::EOPNOTSUPP),
+        (MsgType::UnplumbIf, 1, Errno::EOPNOTSUPP),
+    ] {
         let interface = Content {
             outif: Some(outif),
-            ..Content::new(header(MsgType::PlumbIf, 0))
+            ..Content::new(header(msg_type, 0))
         };
         expect_refusal(&socket, &[], &interface, errno)?;
     }
