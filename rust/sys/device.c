@@ -305,32 +305,38 @@ put:
 	return err;
 }
 
-bool klips_device_remove(struct net *net, u32 number)
+/* The device of ours by that name, or NULL. Under RCU. */
+static struct net_device *klips_device_find(struct net *net, u32 number)
 {
 	struct net_device *dev;
 	char name[IFNAMSIZ];
-	bool is_there;
 
 	klips_device_name(name, number);
+	dev = dev_get_by_name_rcu(net, name);
+	return dev && klips_is_device(dev) ? dev : NULL;
+}
+
+bool klips_device_remove(struct net *net, u32 number)
+{
+	struct net_device *dev;
+
 	rtnl_lock();
-	dev = __dev_get_by_name(net, name);
-	is_there = dev && klips_is_device(dev);
-	if (is_there)
+	rcu_read_lock();
+	dev = klips_device_find(net, number);
+	rcu_read_unlock();
+	/* RTNL keeps it. */
+	if (dev)
 		unregister_netdevice(dev);
 	rtnl_unlock();
-	return is_there;
+	return dev;
 }
 
 bool klips_device_is_there(struct net *net, u32 number)
 {
-	const struct net_device *dev;
-	char name[IFNAMSIZ];
 	bool is_there;
 
-	klips_device_name(name, number);
 	rcu_read_lock();
-	dev = dev_get_by_name_rcu(net, name);
-	is_there = dev && klips_is_device(dev);
+	is_there = klips_device_find(net, number);
 	rcu_read_unlock();
 	return is_there;
 }
