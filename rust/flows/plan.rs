@@ -158,34 +158,61 @@ impl<E: Engine> Plan<E> {
     }
 
     fn insert_claims(&self, engine: &E) -> Result<(), Errno> {
-        for (done, policy) in self.claims().enumerate() {
-            if let Err(errno) = engine.policy_insert(policy) {
-                for policy in self.claims().take(done) {
-                    engine.policy_delete(policy);
+        let mut done = 0;
+        let inserted = self.each_claim(&mut |policy| {
+            engine.policy_insert(policy)?;
+            done += 1;
+            Ok(())
+        });
+        if let Err(errno) = inserted {
+            // Those that are in, which come first.
+            let _ = self.each_claim(&mut |policy| {
+                if done == 0 {
+                    return Err(errno);
                 }
-                return Err(errno);
+                done -= 1;
+                engine.policy_delete(policy);
+                Ok(())
+            });
+        }
+        inserted
+    }
+
+    /// Goes through what is to be in the engine before anything else changes, up to an error.
+    fn each_claim(
+        &self,
+        then: &mut dyn FnMut(&E::Policy) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        if let Some((_, (_, policies))) = &self.bypass {
+            for policy in policies {
+                then(policy)?;
+            }
+        }
+        let mut claim = |placed: &Placed<E::Policy>| {
+            if !placed.is_new {
+                return Ok(());
+            }
+            then(placed.claim.as_ref().unwrap_or(&placed.policy))
+        };
+        for placed in &self.catch_all {
+            claim(placed)?;
+        }
+        if let Some(new) = &self.eroute {
+            for placed in &new.out.policies {
+                claim(placed)?;
+            }
+        }
+        if let Some(new) = self.inflow.as_ref().and_then(|new| new.new.as_ref()) {
+            for placed in &new.both.policies {
+                claim(placed)?;
+            }
+        }
+        for (_, verdict) in self.eroutes.iter().chain(&self.inflows) {
+            for placed in verdict.policies() {
+                claim(placed)?;
             }
         }
         Ok(())
-    }
-
-    /// What is to be in the engine before anything else changes.
-    fn claims(&self) -> impl Iterator<Item = &E::Policy> + '_ {
-        let eroute = self.eroute.iter().flat_map(|new| &new.out.policies);
-        let inflow = self.inflow.iter().filter_map(|new| new.new.as_ref());
-        let inflow = inflow.flat_map(|new| &new.both.policies);
-        let moved = self.eroutes.iter().chain(&self.inflows);
-        let moved = moved.flat_map(|(_, verdict)| verdict.policies());
-        let all = self
-            .catch_all
-            .iter()
-            .chain(eroute)
-            .chain(inflow)
-            .chain(moved);
-        let new = all.filter(|placed| placed.is_new);
-        let new = new.map(|placed| placed.claim.as_ref().unwrap_or(&placed.policy));
-        let bypass = self.bypass.iter().flat_map(|(_, (_, policies))| policies);
-        bypass.chain(new)
     }
 
     /// Does it all, and leaves nothing of it.

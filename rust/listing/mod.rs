@@ -83,12 +83,7 @@ const SA_TYPES: u64 = SATYPE_MAX as u64 + 1;
 /// Room for lines.
 pub trait Page: fmt::Write {
     /// How many bytes have been written.
-    fn len(&self) -> usize;
-
-    /// Whether that is none.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
+    fn written(&self) -> usize;
 
     /// Takes back all but the first `len` bytes.
     fn truncate(&mut self, len: usize);
@@ -143,10 +138,10 @@ impl Listing {
         if position >= *end {
             return End::Over;
         }
-        let before = page.len();
+        let before = page.written();
         let mut cursor = Cursor::at(&state, position);
         for _ in 0..STEPS {
-            let start = page.len();
+            let start = page.written();
             match self.next_line(host, &state, now, position, &mut cursor, page) {
                 Some(Ok(next)) if next <= *end => position = next,
                 other => {
@@ -158,7 +153,7 @@ impl Listing {
                     };
                 }
             }
-            if page.len() == start {
+            if page.written() == start {
                 // That was long enough for nothing.
                 break;
             }

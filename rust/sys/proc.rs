@@ -382,7 +382,7 @@ unsafe extern "C" fn show(m: *mut seq_file, _v: *mut c_void) -> c_int {
     if matches!(end, End::TooSmall) {
         page.overflow();
         0
-    } else if page.is_empty() {
+    } else if page.written() == 0 {
         SEQ_SKIP as c_int
     } else {
         0
@@ -447,12 +447,12 @@ impl fmt::Write for SeqPage {
 }
 
 impl Page for SeqPage {
-    fn len(&self) -> usize {
+    fn written(&self) -> usize {
         self.size - self.free
     }
 
     fn truncate(&mut self, len: usize) {
-        if let Some(back) = self.len().checked_sub(len) {
+        if let Some(back) = self.written().checked_sub(len) {
             // SAFETY: By the type invariant so many bytes have been written before `end`.
             self.end = unsafe { self.end.sub(back) };
             // INVARIANT: These may be written anew.
@@ -467,7 +467,7 @@ impl Drop for SeqPage {
         let written = if self.overflown {
             self.size
         } else {
-            self.len()
+            self.written()
         };
         // SAFETY: By the type invariant `m` is valid, and so much has been written.
         unsafe { (*self.m).count += written };

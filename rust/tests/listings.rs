@@ -398,7 +398,7 @@ impl fmt::Write for Small {
 }
 
 impl Page for Small {
-    fn len(&self) -> usize {
+    fn written(&self) -> usize {
         self.text.len()
     }
 

@@ -37,7 +37,7 @@ impl fmt::Write for Room<'_> {
 }
 
 impl Page for Room<'_> {
-    fn len(&self) -> usize {
+    fn written(&self) -> usize {
         self.buffer.len() - self.before
     }
 
