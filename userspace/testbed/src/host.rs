@@ -346,7 +346,7 @@ impl fmt::Write for Lines {
 }
 
 impl Page for Lines {
-    fn len(&self) -> usize {
+    fn written(&self) -> usize {
         self.0.len()
     }
 
