@@ -78,7 +78,8 @@ guest_tests() {
 	rm -rf "$logs/guest"
 	cargo run --release --quiet -p vm -- test \
 		--kernel "$1/arch/x86/boot/bzImage" --module "$MODULE" --bin "$BIN" \
-		--broken "$TEST_MODULES" --keys --extra-module "$TEST_MODULES/grab15.ko" --out "$logs/guest" \
+		--broken "$TEST_MODULES" --keys --out "$logs/guest" \
+		--extra-module "$TEST_MODULES/grab15.ko" --extra-module "$TEST_MODULES/reserves.ko" \
 		"${@:2}" 2>&1 | tee "$log" || status=$?
 	tally "$log" "$status"
 	((bad == 0)) || printf 'the test harness failed (exit status %d, log: %s)\n' "$status" "$log"

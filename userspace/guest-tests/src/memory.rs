@@ -16,6 +16,7 @@ use crate::{
         ungroup, update,
     },
     tests,
+    tools::quiet,
     wire::{Capture, Flood, Gateways, Space, V4},
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -38,6 +39,7 @@ use std::{
 pub fn all() -> Vec<Test> {
     tests![
         a_request_changes_nothing_when_memory_fails,
+        a_request_changes_nothing_when_only_reserves_are_left,
         nothing_leaves_in_clear_when_memory_fails_in_the_middle,
         a_dump_says_so_when_memory_fails_as_it_is_read,
         a_socket_opens_or_leaves_nothing_when_memory_fails,
@@ -62,6 +64,8 @@ pub const FILES: [&str; 8] = [
 const ENOUGH: u32 = 1000;
 
 const ENFILE: Errno = Errno(23);
+/// Written to, by the test's own module.
+const RESERVES: &str = "/sys/module/reserves/parameters/mine";
 const NTH: &str = "/proc/thread-self/fail-nth";
 const ON: &str = "/proc/thread-self/make-it-fail";
 const DEBUG: &str = "/sys/kernel/debug";
@@ -320,11 +324,22 @@ enum Fate {
     Coped,
 }
 
+/// Which allocations of a request fail.
+#[derive(Clone, Copy, PartialEq)]
+enum Failing {
+    /// The nth.
+    One,
+    /// The nth and all after it.
+    Rest,
+    /// The nth, but its writer may take memory of the reserves, where the kernel has them for sockets.
+    BesideReserves,
+}
+
 /// Makes a request whose nth allocation fails.
 fn attempt(
     faults: &mut Faults,
     nth: u32,
-    goes_on: bool,
+    failing: Failing,
     kind: &Kind,
     want: &Outcome,
 ) -> Result<Fate> {
@@ -332,10 +347,15 @@ fn attempt(
     let before = stage.seen()?;
     let writer = stage.audience.writer();
     let request = || writer.write(&kind.request);
-    let (result, used_up) = if goes_on {
-        faults.inject_on(nth, request)?
-    } else {
-        faults.inject(nth, request)?
+    let (result, used_up) = match failing {
+        Failing::One => faults.inject(nth, request)?,
+        Failing::Rest => faults.inject_on(nth, request)?,
+        Failing::BesideReserves => {
+            fs::write(RESERVES, "1")?;
+            let outcome = faults.inject(nth, request);
+            fs::write(RESERVES, "0")?;
+            outcome?
+        }
     };
     let found = stage.outcome(result)?;
     if !used_up {
@@ -377,10 +397,14 @@ fn attempt(
         Err(Errno::ENOBUFS | Errno::EFAULT) => Vec::new(),
         other => bail!("{other:?} instead of {:?}", want.result),
     };
-    let untold = goes_on && found.heard.iter().all(|heard| heard.messages.is_empty());
+    let untold =
+        failing == Failing::Rest && found.heard.iter().all(|heard| heard.messages.is_empty());
     ensure!(found.seen == before, "{:?} was {before:?}", found.seen);
     for heard in &found.heard {
-        ensure!((heard.messages == told || untold) && !heard.lost, "{heard:?}");
+        ensure!(
+            (heard.messages == told || untold) && !heard.lost,
+            "{heard:?}"
+        );
     }
     let again = stage.request(kind)?;
     ensure!(again == *want, "again: {again:?} instead of {want:?}");
@@ -394,13 +418,13 @@ fn a_request_changes_nothing_when_memory_fails() -> Result<()> {
         let (mut refused, mut no_memory, mut unheard, mut coped) = (0, 0, 0, 0);
         let takes_memory = want.heard.iter().any(|heard| !heard.messages.is_empty());
         let mut failures = 0;
-        for goes_on in [false, true] {
+        for failing in [Failing::One, Failing::Rest] {
             // Where there is another way to each piece of memory, both have to fail.
-            if goes_on && (!takes_memory || no_memory + unheard > 0) {
+            if failing == Failing::Rest && (!takes_memory || no_memory + unheard > 0) {
                 break;
             }
             failures += each_failure(|nth| {
-                match attempt(&mut faults, nth, goes_on, &kind, &want)? {
+                match attempt(&mut faults, nth, failing, &kind, &want)? {
                     Fate::Unhurt => return Ok(false),
                     Fate::Refused(errno) => {
                         refused += 1;
@@ -425,6 +449,28 @@ fn a_request_changes_nothing_when_memory_fails() -> Result<()> {
     }
     println!("# {} failures altogether", faults.failed);
     Ok(())
+}
+
+/// A buffer of the reserves is one that socket filters drop, as if they did not want it.
+fn a_request_changes_nothing_when_only_reserves_are_left() -> Result<()> {
+    let mut faults = Faults::new()?;
+    quiet("insmod /lib/modules/extra/reserves.ko")?;
+    for kind in kinds::all() {
+        if !["ADD", "GET", "DUMP", "X_GRPSA of a list", "FLUSH"].contains(&kind.name) {
+            continue;
+        }
+        let want = Stage::new(&kind)?.request(&kind)?;
+        let mut hurt = 0;
+        let failures = each_failure(|nth| {
+            let fate = attempt(&mut faults, nth, Failing::BesideReserves, &kind, &want)?;
+            hurt += u32::from(matches!(fate, Fate::Refused(_) | Fate::Unheard));
+            Ok(!matches!(fate, Fate::Unhurt))
+        })
+        .context(kind.name)?;
+        ensure!(hurt > 0, "{}: no memory has failed", kind.name);
+        println!("# {}: {failures} failed, {hurt} were noticed", kind.name);
+    }
+    quiet("rmmod reserves")
 }
 
 /// While packets flow through an eroute, in each of the steps that change its states and policies.
