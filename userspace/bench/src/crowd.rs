@@ -5,9 +5,16 @@
 //! Some are never read; their small buffers are full after a few messages. Others have a filter that
 //! takes nothing, so that they can be told things for ever.
 
-use crate::{message, socket::Socket, stall, table::Table, workload};
+use crate::{
+    message,
+    socket::{Socket, take_nothing},
+    stall,
+    table::Table,
+    workload,
+};
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Resource, Rlimit, setrlimit};
+use socket2::{Domain, Type};
 use std::{
     thread,
     time::{Duration, Instant},
@@ -73,7 +80,30 @@ pub(crate) fn run(table: &Table) -> Result<()> {
         )?;
         table.flush()?;
     }
-    Ok(())
+    strangers(table)
+}
+
+/// How long others wait when sockets of another family go, whose filters take nothing: the kernel frees
+/// those filters later, at the cost of who is there then.
+fn strangers(table: &Table) -> Result<()> {
+    table.fill(0..1)?;
+    let open = || -> Result<_> {
+        let socket = socket2::Socket::new(Domain::UNIX, Type::DGRAM, None)?;
+        take_nothing(&socket)?;
+        Ok(socket)
+    };
+    let crowd: Vec<_> = (0..CROWD).map(|_| open()).collect::<Result<_>>()?;
+    let leaving = crowd.into_iter().take(LEAVING as usize);
+    stall::measure_one(
+        table,
+        table.setting(1, CROWD),
+        "strangers: close of some of sockets that take nothing",
+        || {
+            leaving.for_each(drop);
+            Ok(())
+        },
+    )?;
+    table.flush().map(drop)
 }
 
 /// A socket whose buffer is full after two messages.

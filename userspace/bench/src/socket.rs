@@ -15,6 +15,13 @@ use socket2::{SockFilter, SockRef};
 
 const PF_KEY_V2: RawProtocol = RawProtocol::new(2).unwrap();
 
+/// Gives a socket a filter that takes nothing.
+pub(crate) fn take_nothing(socket: &socket2::Socket) -> Result<()> {
+    // BPF_RET | BPF_K: nothing is left of a message.
+    let filter = [SockFilter::new(0x06, 0, 0, 0)];
+    Ok(socket.attach_filter(&filter)?)
+}
+
 /// An open socket.
 pub(crate) struct Socket {
     fd: OwnedFd,
@@ -37,9 +44,7 @@ impl Socket {
     /// Opens one whose filter takes nothing.
     pub(crate) fn open_deaf() -> Result<Self> {
         let socket = Self::open()?;
-        // BPF_RET | BPF_K: nothing is left of a message.
-        let filter = [SockFilter::new(0x06, 0, 0, 0)];
-        SockRef::from(&socket.fd).attach_filter(&filter)?;
+        take_nothing(&SockRef::from(&socket.fd))?;
         Ok(socket)
     }
 
