@@ -55,6 +55,12 @@ void klips_netns_release_module(void);
 
 /* Lets others run; called without locks. */
 void klips_cond_resched(void);
+/*
+ * Between these the processor is nobody else's, so that no other who wants the table's mutex has to
+ * wait until a processor is free for its owner.  Nothing may sleep there.
+ */
+void klips_preempt_disable(void);
+void klips_preempt_enable(void);
 /* Whether the calling process has been sent SIGKILL. */
 bool klips_is_killed(void);
 

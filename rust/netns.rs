@@ -102,10 +102,12 @@ impl<H: Host> State<H> {
         host.engine().accept_acquires(self.accepts_acquires());
     }
 
-    /// A socket is being closed. Afterwards nothing is delivered to it.
-    pub fn close(&mut self, host: &H, id: SocketId) {
-        self.listeners.close(id);
+    /// A socket is being closed. Afterwards nothing is delivered to it. What was known of it is for the
+    /// caller to free.
+    pub fn close(&mut self, host: &H, id: SocketId) -> impl Sized {
+        let gone = self.listeners.close(id);
         self.update_acquires(host);
+        gone
     }
 
     /// Forgets of what has waited long enough.

@@ -354,15 +354,18 @@ impl<H: Host> Listeners<H> {
         Ok(id)
     }
 
-    /// A socket is being closed. Afterwards nothing is delivered to it.
-    pub fn close(&mut self, id: SocketId) {
+    /// A socket is being closed. Afterwards nothing is delivered to it. What was known of it is for
+    /// the caller to free.
+    pub fn close(&mut self, id: SocketId) -> impl Sized {
         self.set_promiscuous(id, false);
         self.unlink(id, Hearing::Deaf);
-        if let Some(listener) = self.sockets.remove(id.0) {
+        let gone = self.sockets.remove(id.0);
+        if let Some(listener) = &gone {
             for (satype, count) in (0..=SATYPE_MAX).zip(&mut self.registered) {
                 *count -= usize::from(listener.is_registered(satype));
             }
         }
+        gone
     }
 
     /// The number that the next socket will have.

@@ -203,6 +203,8 @@ unsafe extern "C" {
     pub(super) fn klips_netns_hold_module();
     pub(super) fn klips_netns_release_module();
     pub(super) fn klips_cond_resched();
+    pub(super) fn klips_preempt_disable();
+    pub(super) fn klips_preempt_enable();
     pub(super) fn klips_is_killed() -> bool;
     pub(super) fn klips_netns_new(net: *mut net) -> *mut ffi::c_void;
     pub(super) fn klips_netns_is_in_use(state: *mut ffi::c_void) -> bool;

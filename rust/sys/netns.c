@@ -98,6 +98,19 @@ void klips_cond_resched(void)
 	cond_resched();
 }
 
+void klips_preempt_disable(void)
+{
+	/* There the mutex gives its owner the priority of who waits. */
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		preempt_disable();
+}
+
+void klips_preempt_enable(void)
+{
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		preempt_enable();
+}
+
 bool klips_is_killed(void)
 {
 	return fatal_signal_pending(current);

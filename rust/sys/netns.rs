@@ -27,6 +27,7 @@ use crate::{
         Limits,
         State, //
     },
+    post::SocketId,
     request,
     sadb::{
         HashKey,
@@ -95,6 +96,26 @@ unsafe impl Send for Net {}
 unsafe impl Sync for Net {}
 
 impl Net {
+    /// A socket is being closed. Who closes many is not preempted with the mutex by somebody who then
+    /// waits for it, while others get the processor.
+    pub(super) fn close(&self, id: SocketId) {
+        // SAFETY: Nothing sleeps until it is enabled again: a mutex is only tried.
+        unsafe { bindings::klips_preempt_disable() };
+        let mut state = self.state.try_lock().unwrap_or_else(|| {
+            // SAFETY: It was disabled above.
+            unsafe { bindings::klips_preempt_enable() };
+            let state = self.state.lock();
+            // SAFETY: Nothing sleeps until it is enabled again: `State::close` unlinks, and frees nodes.
+            unsafe { bindings::klips_preempt_disable() };
+            state
+        });
+        let gone = state.close(self, id);
+        drop(state);
+        // SAFETY: It was disabled above.
+        unsafe { bindings::klips_preempt_enable() };
+        drop(gone);
+    }
+
     /// The state of a new namespace.
     ///
     /// # Safety

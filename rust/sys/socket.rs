@@ -299,7 +299,7 @@ unsafe extern "C" fn klips_socket_close(state: *mut c_void, number: u64) {
     // SAFETY: The namespace of a socket is there as long as the socket.
     let net = unsafe { netns::borrow(state) };
     if let Some(id) = SocketId::from_number(number) {
-        net.lock().close(net, id);
+        net.close(id);
     }
 }
 

@@ -30,6 +30,13 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(crate) fn open() -> Result<Self> {
+        let mut socket = Self::open_unread()?;
+        socket.input = vec![0; 1 << 16].into_boxed_slice();
+        Ok(socket)
+    }
+
+    /// Opens one that is never read, and needs no memory of the program's for that.
+    pub(crate) fn open_unread() -> Result<Self> {
         let fd = net::socket_with(
             AddressFamily::KEY,
             SocketType::RAW,
@@ -37,13 +44,15 @@ impl Socket {
             Some(Protocol::from_raw(PF_KEY_V2)),
         )
         .context("cannot open a PF_KEY socket")?;
-        let input = vec![0; 1 << 16].into_boxed_slice();
-        Ok(Socket { fd, input })
+        Ok(Socket {
+            fd,
+            input: Box::default(),
+        })
     }
 
     /// Opens one whose filter takes nothing.
     pub(crate) fn open_deaf() -> Result<Self> {
-        let socket = Self::open()?;
+        let socket = Self::open_unread()?;
         take_nothing(&SockRef::from(&socket.fd))?;
         Ok(socket)
     }

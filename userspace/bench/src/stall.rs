@@ -21,7 +21,10 @@ use rustix::{
     time::{ClockId, Timespec},
 };
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -92,9 +95,11 @@ pub(crate) fn measure_one(
     work: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
     let over = AtomicBool::new(false);
+    let (ready, is_ready) = mpsc::channel();
     let longest = thread::scope(|scope| {
-        let asking = scope.spawn(|| ask(table, &over));
-        let worked = work();
+        let asking = scope.spawn(|| ask(table, &over, ready));
+        // It fails if that thread is over before; why, it says itself.
+        let worked = is_ready.recv().map_or(Ok(()), |()| work());
         over.store(true, Ordering::Relaxed);
         let longest = asking
             .join()
@@ -107,8 +112,8 @@ pub(crate) fn measure_one(
     Ok(())
 }
 
-/// Asks for an SA until it is over.
-fn ask(table: &Table, over: &AtomicBool) -> Result<Longest> {
+/// Asks for an SA until it is over, which begins once this is ready.
+fn ask(table: &Table, over: &AtomicBool, ready: mpsc::Sender<()>) -> Result<Longest> {
     set_thread_priority_and_policy(
         thread_native_id(),
         ThreadPriority::Crossplatform(50_u8.try_into().map_err(|error: String| anyhow!(error))?),
@@ -117,17 +122,25 @@ fn ask(table: &Table, over: &AtomicBool) -> Result<Longest> {
     .map_err(|error| anyhow!("no real-time priority: {error:?}"))?;
     let mut socket = Socket::open()?;
     let get = message::get(&table.sa(0));
-    let mut longest = Longest::default();
-    // Once before, so that all memory is there.
-    socket.ask(&get)?;
-    while !over.load(Ordering::Relaxed) {
+    let mut once = || -> Result<Longest> {
         let due = measure::now() + PAUSE;
         sleep_until(due)?;
         let asked = measure::now();
         socket.ask(&get)?;
         let answered = measure::now();
-        longest.answer = longest.answer.max(answered - asked);
-        longest.due = longest.due.max(answered - due);
+        Ok(Longest {
+            due: answered - due,
+            answer: answered - asked,
+        })
+    };
+    // Once before, so that all memory is there.
+    once()?;
+    ready.send(())?;
+    let mut longest = Longest::default();
+    while !over.load(Ordering::Relaxed) {
+        let this = once()?;
+        longest.answer = longest.answer.max(this.answer);
+        longest.due = longest.due.max(this.due);
     }
     Ok(longest)
 }
