@@ -97,19 +97,28 @@ fn a_trap_asks_once_for_each_pair_of_hosts() {
     };
     assert_eq!(exts[0].1, end(ext::ADDRESS_SRC, "10.1.0.1", 4000));
     assert_eq!(exts[1].1, end(ext::ADDRESS_DST, "10.2.0.2", 53));
-    // Two combinations of 80 bytes, as Openswan 2.4 has them.
+    // Openswan 2.4 has combinations of 80 bytes, 2.6 of 72: it is whole ones of both.
     let proposal = &exts[2].1;
-    assert_eq!((proposal.len(), proposal[4]), (8 + 2 * 80, 64));
-    for (comb, (auth, bits)) in proposal[8..].chunks(80).zip([(2, 128), (3, 160)]) {
-        let short = |at: usize| u16::from_ne_bytes([comb[at], comb[at + 1]]);
-        assert_eq!((comb[0], comb[1], short(2)), (auth, 3, 1));
-        assert_eq!((short(4), short(6)), (bits, bits));
-        assert_eq!((short(8), short(10)), (168, 168));
-        let long = |at| u64_at(comb, at);
-        assert_eq!((long(24), long(32)), (0, 0), "bytes");
-        assert_eq!((long(40), long(48)), (57_600, 86_400), "since made");
-        assert_eq!((long(56), long(64)), (57_600, 86_400), "since used");
-        assert_eq!(long(72), 0, "packets");
+    assert_eq!(proposal[4], 64);
+    let combs = &proposal[8..];
+    for size in [72, 80] {
+        assert_eq!(combs.len() % size, 0, "{size}");
+        for (place, comb) in combs.chunks(size).enumerate() {
+            if place > 0 {
+                // Says nothing, which is allowed.
+                assert_eq!(comb, vec![0; size], "{size}: {place}");
+                continue;
+            }
+            let short = |at: usize| u16::from_ne_bytes([comb[at], comb[at + 1]]);
+            assert_eq!((comb[0], comb[1], short(2)), (3, 3, 1));
+            assert_eq!((short(4), short(6)), (160, 160));
+            assert_eq!((short(8), short(10)), (168, 168));
+            let long = |at| u64_at(comb, at);
+            assert_eq!((long(24), long(32)), (0, 0), "bytes");
+            assert_eq!((long(40), long(48)), (57_600, 86_400), "since made");
+            assert_eq!((long(56), long(64)), (57_600, 86_400), "since used");
+            assert!(comb[72..].iter().all(|byte| *byte == 0), "packets");
+        }
     }
 
     // Whatever else there is between these two has to wait, too.

@@ -207,48 +207,42 @@ impl<'a> Builder<'a> {
         self.pad();
     }
 
-    /// What KLIPS proposed for every SA that it asked for (reference 4.12), with combinations in the
-    /// form of Openswan 2.4.
+    /// Of what KLIPS proposed for every SA that it asked for (reference 4.12), the better. Openswan 2.4
+    /// has combinations of 80 bytes, 2.6 of 72, and neither says which it is; so there are as many of
+    /// zeros after it as make whole ones of both, which both take.
     pub fn proposal(&mut self) {
-        // Seconds; the authentication algorithms with the bits of their keys.
+        // Seconds, and bits of keys.
         const SOFT: u64 = 57_600;
         const HARD: u64 = 86_400;
-        const AUTH: [(u8, u16); 2] = [(auth::MD5_HMAC, 128), (auth::SHA1_HMAC, 160)];
+        const SHA1_BITS: u16 = 160;
         const TRIPLE_DES_BITS: u16 = 168;
-        let comb = size_of::<wire::Comb>() + size_of::<wire::CombTail>();
+        /// Ten of 72 bytes, nine of 80.
+        const COMBS: usize = 10 * size_of::<wire::Comb>();
         self.put(&wire::Proposal {
-            header: ext_header(
-                Ext::Proposal,
-                size_of::<wire::Proposal>() + AUTH.len() * comb,
-            ),
+            header: ext_header(Ext::Proposal, size_of::<wire::Proposal>() + COMBS),
             replay: REPLAY_MAX,
             reserved: [0; 3],
         });
-        for (auth, bits) in AUTH {
-            self.put(&wire::Comb {
-                auth,
-                encrypt: encrypt::TRIPLE_DES_CBC,
-                // CAST: a low bit.
-                flags: (SAFLAG_PFS as u16).into(),
-                auth_minbits: bits.into(),
-                auth_maxbits: bits.into(),
-                encrypt_minbits: TRIPLE_DES_BITS.into(),
-                encrypt_maxbits: TRIPLE_DES_BITS.into(),
-                reserved: 0.into(),
-                soft_allocations: 0.into(),
-                hard_allocations: 0.into(),
-                soft_bytes: 0.into(),
-                hard_bytes: 0.into(),
-                soft_addtime: SOFT.into(),
-                hard_addtime: HARD.into(),
-                soft_usetime: SOFT.into(),
-                hard_usetime: HARD.into(),
-            });
-            self.put(&wire::CombTail {
-                soft_packets: 0.into(),
-                hard_packets: 0.into(),
-            });
-        }
+        self.put(&wire::Comb {
+            auth: auth::SHA1_HMAC,
+            encrypt: encrypt::TRIPLE_DES_CBC,
+            // CAST: a low bit.
+            flags: (SAFLAG_PFS as u16).into(),
+            auth_minbits: SHA1_BITS.into(),
+            auth_maxbits: SHA1_BITS.into(),
+            encrypt_minbits: TRIPLE_DES_BITS.into(),
+            encrypt_maxbits: TRIPLE_DES_BITS.into(),
+            reserved: 0.into(),
+            soft_allocations: 0.into(),
+            hard_allocations: 0.into(),
+            soft_bytes: 0.into(),
+            hard_bytes: 0.into(),
+            soft_addtime: SOFT.into(),
+            hard_addtime: HARD.into(),
+            soft_usetime: SOFT.into(),
+            hard_usetime: HARD.into(),
+        });
+        self.bytes(&[0; COMBS - size_of::<wire::Comb>()]);
     }
 
     /// The algorithms of an SA type, in two extensions.

@@ -250,7 +250,8 @@ layout! {
         reserved: [u8; 3],
     }
 
-    /// `struct sadb_comb`, the 72 bytes of RFC 2367.
+    /// `struct sadb_comb`, the 72 bytes of RFC 2367. Openswan 2.4 appends two limits of packets, soft
+    /// and hard, of 4 bytes each.
     Comb, 72 {
         /// Authentication algorithm.
         auth: u8,
@@ -284,14 +285,6 @@ layout! {
         soft_usetime: U64,
         /// Hard limit of seconds since used.
         hard_usetime: U64,
-    }
-
-    /// The 8 bytes that Openswan 2.4 appends to [`Comb`].
-    CombTail, 8 {
-        /// Soft limit of packets.
-        soft_packets: U32,
-        /// Hard limit of packets.
-        hard_packets: U32,
     }
 
     /// `struct sadb_supported`: extensions 14 and 15; algorithms follow.

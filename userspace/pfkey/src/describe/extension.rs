@@ -272,7 +272,10 @@ fn proposal<'a>(body: &mut Body, bytes: &'a [u8], satype: Option<SaType>) -> Opt
     };
     let mut chunks = combs.chunks_exact(size);
     for chunk in &mut chunks {
-        body.list.push(combination(chunk, satype)?);
+        // One of zeros says nothing: it only fills up.
+        if chunk.iter().any(|byte| *byte != 0) {
+            body.list.push(combination(chunk, satype)?);
+        }
     }
     Some(chunks.remainder())
 }
