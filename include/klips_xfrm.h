@@ -15,6 +15,7 @@
 
 struct net;
 struct net_device;
+struct sk_buff;
 struct xfrm_state;
 
 /* Set in the reqid of every state that klips makes; daemons have small numbers. */
@@ -226,6 +227,8 @@ s64 klips_xfrm_reqid(struct net *net, u16 family, const u8 *dst, u32 spi, u8 pro
 bool klips_is_xfrm_interface(const struct net_device *dev);
 /* What the kernel knows ipsecN by, if that is an xfrm interface with this if_id; 0 if not. */
 u32 klips_interface_find(struct net *net, u32 number, u32 if_id);
+/* What the kernel knows the interface below one by; 0 if there is none. */
+u32 klips_interface_physical(struct net *net, u32 ifindex);
 /* Whether an address is one of the interface below one that is known by ifindex. */
 bool klips_interface_is_end(struct net *net, u32 ifindex, u16 family, const u8 *address);
 
@@ -238,6 +241,24 @@ struct klips_attached {
 };
 
 void klips_interface_attached(struct net *net, u32 ifindex, struct klips_attached *attached);
+
+/* For the other C halves: asks rtnetlink, and frees the request; 0 or a negative errno. */
+int klips_rtnetlink(struct net *net, struct sk_buff *request);
+
+/*
+ * The way around an interface for IKE with a peer that is routed to it, and for what SAs make of
+ * packets: rust/sys/routes.c.  Called by one work of a namespace alone.
+ */
+struct klips_routes;
+
+struct klips_routes *klips_routes_new(struct net *net);
+void klips_routes_free(struct klips_routes *routes);
+/* For the other C halves: those of a namespace. */
+struct klips_routes *klips_netns_routes(const struct net *net);
+/* Between an address of this host and a peer, around the interface that is known by ifindex. */
+void klips_routes_want(struct net *net, u16 family, const u8 *own, const u8 *peer, u32 ifindex);
+/* Makes those that are wanted since it was last called, and removes all others. */
+void klips_routes_settle(struct net *net);
 
 /* A policy that is not inserted; NULL without memory. */
 struct klips_xfrm_policy *klips_xfrm_policy_new(struct net *net,

@@ -125,6 +125,10 @@ pub trait Engine {
     /// Whether an address is one of the physical interface below one that is known by `ifindex`.
     fn is_end_of(&self, ifindex: u32, own: IpAddr) -> bool;
 
+    /// Has [`crate::change::routes_changed`] called soon. It is called in any case when somebody else has
+    /// changed routes.
+    fn look_at_routes(&self);
+
     /// Has a policy block from now on, be it inserted or not. There is no way back: packets that are
     /// on their way must not meet one policy that first blocks and then lets them through, as what
     /// they have been spared in between is missing.

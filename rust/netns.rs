@@ -226,6 +226,11 @@ pub trait Host: Clock + Post + Sized {
     fn log(&self, line: fmt::Arguments<'_>);
     /// Has [`change::interfaces_changed`] called in a second.
     fn look_at_interfaces_later(&self);
+    /// What is sent from `own` to `peer` by IKE, and by SAs, is to leave by the interface below the one
+    /// that is known by `ifindex`, even where `peer` is routed to that one.
+    fn want_route(&self, own: IpAddr, peer: IpAddr, ifindex: u32);
+    /// Has that be so from now on for what was wanted since this was last called, and for nothing else.
+    fn settle_routes(&self);
     /// What there is below an interface that is known by `ifindex`.
     fn attached(&self, ifindex: u32) -> Attached;
     /// Makes an interface that is attached to none, see [`Host::has_unattached`]. `EEXIST` if its name

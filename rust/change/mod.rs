@@ -29,6 +29,7 @@ mod interface;
 mod limits;
 mod remove;
 mod replace;
+mod routes;
 mod traps;
 
 pub(crate) use self::events::Unlogged;
@@ -67,6 +68,7 @@ pub use self::{
         Replace,
         SetPorts, //
     },
+    routes::routes_changed,
     traps::packets_told, //
 };
 

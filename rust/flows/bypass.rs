@@ -38,8 +38,7 @@ pub struct Bypass {
 
 impl Bypass {
     /// None comes before it in a table.
-    #[cfg(any(test, feature = "check"))]
-    pub(super) const LEAST: Self = Bypass {
+    pub const LEAST: Self = Bypass {
         direction: Direction::In,
         own: IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED),
         peers: Network::of_host(IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED)),
@@ -71,6 +70,12 @@ impl Bypass {
             && selector.dst.contains(self.peers.address())
             && matches!(selector.proto, 0 | UDP)
             && (selector.sport == 0 || PORTS.contains(&selector.sport))
+    }
+
+    /// Between which addresses it is, of those that leave for one peer.
+    pub fn leaves(&self) -> Option<(IpAddr, IpAddr)> {
+        let peer = self.peers.host()?;
+        (self.direction == Direction::Out).then_some((self.own, peer))
     }
 
     /// The packets.

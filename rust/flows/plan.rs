@@ -225,10 +225,12 @@ impl<E: Engine> Plan<E> {
         let interface = self.interface.take();
         if let Some((interface, ifindex)) = interface {
             flows.interfaces.set(interface, ifindex);
+            engine.look_at_routes();
         }
         if let Some((key, (node, policies))) = self.bypass.take() {
             let installed = bypass::Installed { policies, count: 0 };
             flows.bypasses.insert(node, key, installed);
+            engine.look_at_routes();
         }
         // Whether a state that policies ask for goes in between.
         let disturbs = states.iter().any(|renewal| renewal.node.is_none());

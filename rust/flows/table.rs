@@ -401,6 +401,11 @@ impl<E: Engine> Flows<E> {
         }
     }
 
+    /// What goes past eroutes and inflows: that which comes after another.
+    pub fn bypass_after(&self, bypass: &Bypass) -> Option<Bypass> {
+        self.bypasses.after(bypass)
+    }
+
     /// An eroute or inflow wants that these go past it, for which there are policies.
     pub(super) fn acquire_bypass(&mut self, bypass: Option<Bypass>) {
         let installed = bypass.and_then(|bypass| self.bypasses.get_mut(&bypass));
@@ -425,6 +430,7 @@ impl<E: Engine> Flows<E> {
             for policy in &installed.policies {
                 engine.policy_delete(policy);
             }
+            engine.look_at_routes();
         }
     }
 
@@ -669,10 +675,8 @@ impl<E: Engine> Flows<E> {
             let installed = self.bypasses.get(bypass).expect("policies of a bypass");
             assert_eq!(installed.count, *count);
         }
-        let found = core::iter::successors(self.bypasses.at_or_after(&Bypass::LEAST), |bypass| {
-            let later = |other: &&Bypass| *other > bypass;
-            past.keys().find(later).copied()
-        });
+        let next = |bypass: &Bypass| self.bypass_after(bypass);
+        let found = core::iter::successors(next(&Bypass::LEAST), next);
         assert_eq!(found.count(), past.len(), "a bypass that nobody wants");
         let mut states = 0;
         let mut next = Age::FIRST;

@@ -6,7 +6,7 @@
 //! Allocations can be made to fail on purpose, with [`fail_after`], and it can be told whether
 //! secrets stay behind, with [`secrets`].
 
-use std::{cell::Cell, collections::BTreeMap, marker::PhantomData};
+use std::{cell::Cell, collections::BTreeMap, marker::PhantomData, ops::Bound};
 use zeroize::Zeroizing;
 
 /// An allocation failed.
@@ -126,6 +126,12 @@ impl<K: Ord + Copy, V> Map<K, V> {
     /// The first key that is not less than `key`.
     pub fn at_or_after(&self, key: &K) -> Option<K> {
         self.0.range(key..).next().map(|(key, _)| *key)
+    }
+
+    /// The first key that is greater than `key`.
+    pub fn after(&self, key: &K) -> Option<K> {
+        let later = (Bound::Excluded(key), Bound::Unbounded);
+        self.0.range(later).next().map(|(key, _)| *key)
     }
 }
 

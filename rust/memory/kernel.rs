@@ -115,4 +115,15 @@ impl<K: Ord + Copy, V> Map<K, V> {
     pub fn at_or_after(&self, key: &K) -> Option<K> {
         Some(*self.0.cursor_lower_bound(key)?.current().0)
     }
+
+    /// The first key that is greater than `key`.
+    pub fn after(&self, key: &K) -> Option<K> {
+        let cursor = self.0.cursor_lower_bound(key)?;
+        let (first, _) = cursor.current();
+        if first == key {
+            Some(*cursor.peek_next()?.0)
+        } else {
+            Some(*first)
+        }
+    }
 }

@@ -193,6 +193,7 @@ unsafe extern "C" {
     pub(super) fn klips_netns_unregister();
     pub(super) fn klips_netns_work_after(net: *mut net, jiffies: ffi::c_ulong);
     pub(super) fn klips_netns_interfaces_after(net: *mut net, jiffies: ffi::c_ulong);
+    pub(super) fn klips_netns_routes_after(net: *mut net, jiffies: ffi::c_ulong);
     pub(super) fn klips_netns_is_local_v4(net: *mut net, address: *const u8_) -> bool;
     pub(super) fn klips_netns_is_local_v6(net: *mut net, address: *const u8_) -> bool;
     pub(super) fn klips_netns_may_administer(net: *const net) -> bool;
@@ -211,6 +212,7 @@ unsafe extern "C" {
     pub(super) fn klips_netns_free(state: *mut ffi::c_void);
     pub(super) fn klips_netns_work(state: *mut ffi::c_void);
     pub(super) fn klips_netns_interfaces(state: *mut ffi::c_void);
+    pub(super) fn klips_netns_routes_changed(state: *mut ffi::c_void);
     pub(super) fn klips_netns_attach(state: *mut ffi::c_void, number: u32_) -> ffi::c_int;
     pub(super) fn klips_device_register() -> ffi::c_int;
     pub(super) fn klips_device_unregister();
@@ -309,6 +311,14 @@ unsafe extern "C" {
         ifindex: u32_,
         attached: *mut klips_attached,
     );
+    pub(super) fn klips_routes_want(
+        net: *mut net,
+        family: u16_,
+        own: *const u8_,
+        peer: *const u8_,
+        ifindex: u32_,
+    );
+    pub(super) fn klips_routes_settle(net: *mut net);
     pub(super) fn klips_xfrm_policy_new(
         net: *mut net,
         flow: *const klips_xfrm_flow,

@@ -12,7 +12,6 @@
 #include <linux/if_link.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
-#include <linux/net.h>
 #include <linux/netdevice.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
@@ -20,7 +19,6 @@
 #include <net/net_namespace.h>
 #include <net/netlink.h>
 #include <net/rtnetlink.h>
-#include <net/sock.h>
 
 #include "klips_shim.h"
 #include "klips_xfrm.h"
@@ -79,28 +77,15 @@ static int klips_device_number(const struct net_device *dev)
 	return -EINVAL;
 }
 
-/*
- * Asks rtnetlink to make an xfrm interface, as user space does: the kernel's own code for that is
- * not exported.
- */
+/* Makes an xfrm interface; 0 or a negative errno. */
 static int klips_make_xfrm_interface(const struct klips_attachment *wanted)
 {
-	/* Without an address rtnetlink would look for whoever opened the socket. */
-	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
-	struct {
-		struct nlmsghdr header;
-		struct nlmsgerr error;
-	} answer = {};
-	struct msghdr msg = { .msg_name = &kernel, .msg_namelen = sizeof(kernel) };
+	struct sk_buff *skb = nlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
 	struct nlattr *info, *data;
 	char name[IFNAMSIZ];
 	struct nlmsghdr *nlh;
-	struct socket *sock;
-	struct sk_buff *skb;
-	struct kvec vec;
 	int err;
 
-	skb = nlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
 	if (!skb)
 		return -ENOMEM;
 	klips_device_name(name, wanted->number);
@@ -116,21 +101,8 @@ static int klips_make_xfrm_interface(const struct klips_attachment *wanted)
 	nla_nest_end(skb, data);
 	nla_nest_end(skb, info);
 	nlmsg_end(skb, nlh);
-	err = err ?: sock_create_kern(wanted->net, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, &sock);
-	if (err)
-		goto free;
-	vec = (struct kvec){ .iov_base = nlh, .iov_len = nlh->nlmsg_len };
-	err = kernel_sendmsg(sock, &msg, &vec, 1, vec.iov_len);
-	if (err >= 0) {
-		msg = (struct msghdr){};
-		vec = (struct kvec){ .iov_base = &answer, .iov_len = sizeof(answer) };
-		/* rtnetlink has answered before sendmsg() returned. */
-		err = kernel_recvmsg(sock, &msg, &vec, 1, sizeof(answer), MSG_DONTWAIT);
-	}
-	if (err >= 0)
-		err = answer.header.nlmsg_type == NLMSG_ERROR ? answer.error.error : -EPROTO;
-	sock_release(sock);
-free:
+	if (!err)
+		return klips_rtnetlink(wanted->net, skb);
 	nlmsg_free(skb);
 	return err;
 }

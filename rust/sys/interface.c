@@ -48,6 +48,18 @@ static struct net_device *klips_physical(struct net *net, u32 ifindex)
 	return dev ? dev_get_by_index_rcu(net, dev_get_iflink(dev)) : NULL;
 }
 
+u32 klips_interface_physical(struct net *net, u32 ifindex)
+{
+	const struct net_device *dev;
+	u32 physical;
+
+	rcu_read_lock();
+	dev = klips_physical(net, ifindex);
+	physical = dev ? dev->ifindex : 0;
+	rcu_read_unlock();
+	return physical;
+}
+
 static bool klips_has_address4(const struct net_device *dev, const u8 *address)
 {
 	const struct in_device *in_dev = __in_dev_get_rcu(dev);

@@ -41,6 +41,8 @@ struct klips_netns {
 	void *state;
 	struct delayed_work work;
 	struct delayed_work interfaces;
+	struct delayed_work routes_work;
+	struct klips_routes *routes;
 };
 
 static unsigned int klips_netns_id __read_mostly;
@@ -53,6 +55,11 @@ static struct klips_netns *klips_netns(const struct net *net)
 void *klips_netns_state(const struct net *net)
 {
 	return klips_netns(net)->state;
+}
+
+struct klips_routes *klips_netns_routes(const struct net *net)
+{
+	return klips_netns(net)->routes;
 }
 
 bool klips_netns_may_administer(const struct net *net)
@@ -144,15 +151,34 @@ static void klips_netns_do_interfaces(struct work_struct *work)
 	klips_netns_interfaces(netns->state);
 }
 
+void klips_netns_routes_after(struct net *net, unsigned long jiffies)
+{
+	queue_delayed_work(system_dfl_wq, &klips_netns(net)->routes_work, jiffies);
+}
+
+static void klips_netns_do_routes(struct work_struct *work)
+{
+	struct klips_netns *netns = container_of(to_delayed_work(work), struct klips_netns,
+						 routes_work);
+
+	klips_netns_routes_changed(netns->state);
+}
+
 static int __net_init klips_netns_init(struct net *net)
 {
 	struct klips_netns *netns = klips_netns(net);
 
 	INIT_DELAYED_WORK(&netns->work, klips_netns_do_work);
 	INIT_DELAYED_WORK(&netns->interfaces, klips_netns_do_interfaces);
-	netns->state = klips_netns_new(net);
-	if (!netns->state)
+	INIT_DELAYED_WORK(&netns->routes_work, klips_netns_do_routes);
+	netns->routes = klips_routes_new(net);
+	if (!netns->routes)
 		return -ENOMEM;
+	netns->state = klips_netns_new(net);
+	if (!netns->state) {
+		klips_routes_free(netns->routes);
+		return -ENOMEM;
+	}
 	klips_xfrm_net_start(net, netns->state);
 	return 0;
 }
@@ -174,7 +200,10 @@ static void __net_exit klips_netns_exit(struct net *net)
 	klips_xfrm_net_stop(net);
 	cancel_delayed_work_sync(&netns->interfaces);
 	cancel_delayed_work_sync(&netns->work);
+	/* What is removed with the state asks for it once more. */
+	disable_delayed_work_sync(&netns->routes_work);
 	klips_netns_free(netns->state);
+	klips_routes_free(netns->routes);
 }
 
 static struct pernet_operations klips_netns_ops = {

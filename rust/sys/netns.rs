@@ -8,6 +8,10 @@ use super::{
     errno_of,
     proc::Files,
     to_c,
+    xfrm::{
+        raw_address,
+        raw_family, //
+    },
     Xfrm, //
 };
 use crate::{
@@ -239,6 +243,22 @@ impl Host for Net {
         }
     }
 
+    fn want_route(&self, own: IpAddr, peer: IpAddr, ifindex: u32) {
+        let (net, family) = (self.net.as_ptr(), raw_family(peer));
+        let (own, peer) = (raw_address(own), raw_address(peer));
+        // SAFETY: The namespace is valid by the type invariant, both addresses have 16 bytes, and only
+        // the namespace's work for routes gets here.
+        unsafe {
+            bindings::klips_routes_want(net, family, own.as_ptr(), peer.as_ptr(), ifindex);
+        }
+    }
+
+    fn settle_routes(&self) {
+        // SAFETY: The namespace is valid by the type invariant, nothing is locked, and only its work for
+        // routes gets here.
+        unsafe { bindings::klips_routes_settle(self.net.as_ptr()) };
+    }
+
     fn attached(&self, ifindex: u32) -> Attached {
         let mut raw = bindings::klips_attached::default();
         // SAFETY: The namespace is valid by the type invariant; `raw` may be written to.
@@ -368,6 +388,7 @@ declared!(
     klips_netns_free
     klips_netns_work
     klips_netns_interfaces
+    klips_netns_routes_changed
     klips_netns_attach
 );
 
@@ -437,6 +458,17 @@ unsafe extern "C" fn klips_netns_work(state: *mut c_void) {
 unsafe extern "C" fn klips_netns_interfaces(state: *mut c_void) {
     // SAFETY: As for `klips_netns_work`.
     change::interfaces_changed(unsafe { borrow(state) });
+}
+
+/// What goes around interfaces may have changed, or by what way.
+///
+/// # Safety
+///
+/// As for [`klips_netns_work`].
+#[no_mangle]
+unsafe extern "C" fn klips_netns_routes_changed(state: *mut c_void) {
+    // SAFETY: As for `klips_netns_work`.
+    change::routes_changed(unsafe { borrow(state) });
 }
 
 /// Has an xfrm interface be used as `ipsecN`; 0 or a negative errno.

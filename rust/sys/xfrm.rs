@@ -7,6 +7,7 @@ use super::bindings::{
     self,
     klips_interface_find,
     klips_interface_is_end,
+    klips_netns_routes_after,
     klips_xfrm_accept_acquires,
     klips_xfrm_acquire as RawAcquire,
     klips_xfrm_algorithm as RawAlgorithm,
@@ -132,7 +133,7 @@ const _: () = assert!(bindings::KLIPS_XFRM_KIND == flows::KIND);
 const _: () = assert!(bindings::KLIPS_XFRM_TRAP == flows::TRAP);
 
 /// An address as xfrm has it: in network order, an IPv4 address in front.
-fn raw_address(ip: IpAddr) -> [u8; 16] {
+pub(super) fn raw_address(ip: IpAddr) -> [u8; 16] {
     match ip {
         IpAddr::V4(ip) => {
             let [a, b, c, d] = ip.octets();
@@ -142,7 +143,7 @@ fn raw_address(ip: IpAddr) -> [u8; 16] {
     }
 }
 
-fn raw_family(ip: IpAddr) -> u16 {
+pub(super) fn raw_family(ip: IpAddr) -> u16 {
     // CAST: address families are small numbers.
     match ip {
         IpAddr::V4(_) => AF_INET as u16,
@@ -662,6 +663,11 @@ impl Engine for Xfrm {
     fn look_at_states_later(&self) {
         // SAFETY: The namespace is valid by the type invariant.
         unsafe { klips_xfrm_states_later(self.net.as_ptr()) };
+    }
+
+    fn look_at_routes(&self) {
+        // SAFETY: The namespace is valid by the type invariant, and its work is disabled before it goes.
+        unsafe { klips_netns_routes_after(self.net.as_ptr(), 1) };
     }
 
     fn look_at_policies_later(&self) {

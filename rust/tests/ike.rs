@@ -4,7 +4,7 @@
 
 use klips::{
     errno::Errno,
-    klips_core::{selector::Packet, xfrm::Direction},
+    klips_core::{interface::FIRST_IFNUM, selector::Packet, xfrm::Direction},
     memory,
     said::Said,
 };
@@ -168,6 +168,68 @@ fn it_goes_past_shunts_to_all_that_they_lead_to() {
     host.engine.expect_all_clear();
     host.set_up(&add_flow(said("%pass"), 0, &hosts()));
     assert_eq!(host.engine.policies().len(), 1);
+}
+
+/// X_PLUMBIF or X_UNPLUMBIF of `ipsec0`.
+fn plumb(msg_type: u8) -> Vec<u8> {
+    let [low, high] = FIRST_IFNUM.to_le_bytes();
+    message(msg_type, 0, &[extension(ext::PLUMBIF, &[low, high, 0, 0])])
+}
+
+/// A peer may be routed to `ipsec0` itself: IKE with it goes around that.
+#[test]
+fn a_peer_of_an_eroute_is_reached_around_the_interface() {
+    let host = host();
+    let around = [(ip(OWN), ip(PEER), 7)];
+    host.engine.add_interface(0, 7, &[ip(OWN)]);
+    host.set_up(&add_flow(esp(), 0, &hosts()));
+    assert_eq!(host.routes(), []);
+    host.set_up(&plumb(msg::PLUMBIF));
+    assert_eq!(host.routes(), around);
+    host.set_up(&plumb(msg::UNPLUMBIF));
+    assert_eq!(host.routes(), []);
+    host.set_up(&plumb(msg::PLUMBIF));
+    host.set_up(&del_flow(&hosts()));
+    assert_eq!(host.routes(), []);
+    // Before there are SAs, as well.
+    for word in ["%trap", "%hold"] {
+        host.set_up(&add_flow(said(word), 0, &hosts()));
+        assert_eq!(host.routes(), around, "{word}");
+        host.set_up(&add_flow(esp(), flag::REPLACE, &hosts()));
+        assert_eq!(host.routes(), around, "{word}");
+        host.set_up(&clear_flows());
+        assert_eq!(host.routes(), [], "{word}");
+    }
+    // One for each peer.
+    host.set_up(&add_flow(esp(), 0, &nets("10.0.0.0/24", "0.0.0.0/0")));
+    host.set_up(&add(said("esp.116@10.0.0.3")));
+    let other = nets("10.0.0.1/32", "10.0.0.3/32");
+    host.set_up(&add_flow(said("esp.116@10.0.0.3"), 0, &other));
+    let both = [around[0], (ip(OWN), ip("10.0.0.3"), 7)];
+    assert_eq!(host.routes(), both);
+    // What comes in needs no way out, and a network is no peer.
+    host.set_up(&clear_flows());
+    let wide = nets("10.0.0.0/24", "10.0.0.0/16");
+    host.set_up(&from_source(add_flow(said("%trap"), 0, &wide), OWN));
+    add_inbound(&host, inbound("tun.100"));
+    host.set_up(&add_flow(
+        inbound("tun.100"),
+        flag::IN,
+        &nets("10.0.0.2/32", "10.0.0.1/32"),
+    ));
+    assert_eq!(past(&host).len(), 4);
+    assert_eq!(host.routes(), []);
+}
+
+/// Where the physical interface does not have the gateway's address, the eroute is for all packets.
+#[test]
+fn a_peer_of_another_interface_is_not() {
+    let host = host();
+    host.engine.add_interface(0, 7, &[ip("10.9.0.1")]);
+    host.set_up(&plumb(msg::PLUMBIF));
+    host.set_up(&add_flow(esp(), 0, &hosts()));
+    assert_eq!(past(&host), OUT);
+    assert_eq!(host.routes(), []);
 }
 
 fn inbound(name: &str) -> Said {

@@ -9,16 +9,19 @@
 //! | behind | 10.2.1.1 | 10.2.2.1 |
 
 use crate::{
+    interfaces::{ATTACH, RULES, around, historic},
     ktap::Test,
     packets::{flood_while, proto},
+    shunts::exchange,
     support::KeySocket,
     tests,
-    wire::{Gateways, Space, expect_pings, join},
+    wire::{Capture, Gateways, Space, V4, eventually, expect_pings, join},
 };
 use anyhow::{Context, Result, bail, ensure};
 use model::wire::{ext, flag, msg, u32_at, unhex};
 use std::{
     fs,
+    net::UdpSocket,
     ops::RangeInclusive,
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -33,6 +36,7 @@ pub fn all() -> Vec<Test> {
         two_daemons_bring_up_rekey_and_take_down_a_tunnel,
         an_initiator_has_a_tunnel_with_mainline,
         a_responder_has_a_tunnel_with_mainline,
+        two_daemons_have_a_tunnel_from_host_to_host_by_way_of_ipsec0,
     ]
 }
 
@@ -110,11 +114,33 @@ fn extensions(message: &[u8]) -> Vec<(usize, usize, u16)> {
     found
 }
 
+/// A request with the two hosts that have the daemons in the place of the networks behind them.
+fn between_hosts(request: &[u8]) -> Vec<u8> {
+    let mut bytes = request.to_vec();
+    for (at, _, number) in extensions(request) {
+        // Behind the header, the family and the port.
+        let address = at + 12..at + 16;
+        match number {
+            ext::ADDRESS_SRC_FLOW | ext::ADDRESS_DST_FLOW => {
+                // 10.2.N.0 is behind 10.1.0.N.
+                let host = [10, 1, 0, bytes[at + 14]];
+                bytes[address].copy_from_slice(&host);
+            }
+            ext::ADDRESS_SRC_MASK | ext::ADDRESS_DST_MASK => bytes[address].fill(0xff),
+            _ => (),
+        }
+    }
+    bytes
+}
+
 /// A key daemon.
 struct Daemon {
     name: &'static str,
     socket: KeySocket,
     requests: Vec<Vec<u8>>,
+    /// Whether its connection is one between the two hosts that have the daemons, and not between the
+    /// networks behind them.
+    is_of_hosts: bool,
 }
 
 impl Daemon {
@@ -130,7 +156,18 @@ impl Daemon {
             name,
             socket: space.within(KeySocket::open)?,
             requests: requests.map(unhex).collect(),
+            is_of_hosts: false,
         })
+    }
+
+    /// A recorded request, by its number, as it is made for these SAs.
+    fn request(&self, number: usize, round: &Round) -> Vec<u8> {
+        let request = round.of(&self.requests[number - 1]);
+        if self.is_of_hosts {
+            between_hosts(&request)
+        } else {
+            request
+        }
     }
 
     /// Asks some of what was recorded, by its numbers, which begin with 1. As pluto does, it expects
@@ -145,7 +182,7 @@ impl Daemon {
     }
 
     fn ask_one(&self, number: usize, round: &Round) -> Result<()> {
-        let mut request = round.of(&self.requests[number - 1]);
+        let mut request = self.request(number, round);
         let sa = extensions(&request)
             .iter()
             .find(|it| it.2 == ext::SA)
@@ -162,14 +199,7 @@ impl Daemon {
     /// Asks what was not recorded, and what it does when it is asked for SAs: a %hold takes the place of
     /// the %trap of its connection, and the one for the two hosts, which the kernel has made, goes.
     fn hold_connection(&self, round: &Round, trap: usize, delete: usize) -> Result<()> {
-        let mut request = round.of(&self.requests[trap - 1]);
-        for (at, _, number) in extensions(&request) {
-            if number == ext::SA {
-                request[at + 4..at + 8].copy_from_slice(&SPI_HOLD.to_be_bytes());
-                request[at + 12] = u8::try_from(flag::REPLACE)?;
-            }
-        }
-        self.exchange(&request).context("a %hold")?;
+        self.hold(round, trap)?;
         let mut request = round.of(&self.requests[delete - 1]);
         for (at, _, number) in extensions(&request) {
             // Behind the header, the family and the port.
@@ -181,6 +211,18 @@ impl Daemon {
             }
         }
         self.exchange(&request).context("the narrow %hold")
+    }
+
+    /// A %hold takes the place of the %trap of its connection.
+    fn hold(&self, round: &Round, trap: usize) -> Result<()> {
+        let mut request = self.request(trap, round);
+        for (at, _, number) in extensions(&request) {
+            if number == ext::SA {
+                request[at + 4..at + 8].copy_from_slice(&SPI_HOLD.to_be_bytes());
+                request[at + 12] = u8::try_from(flag::REPLACE)?;
+            }
+        }
+        self.exchange(&request).context("a %hold")
     }
 
     fn exchange(&self, request: &[u8]) -> Result<()> {
@@ -231,9 +273,13 @@ fn gateways() -> Result<Gateways> {
 
 /// Checks that packets get through both ways, and only protected ones are sent.
 fn expect_protected(gateways: &Gateways) -> Result<()> {
+    expect_protected_between(gateways, INSIDE)
+}
+
+fn expect_protected_between(gateways: &Gateways, ends: (&str, &str)) -> Result<()> {
     let capture = gateways.capture()?;
-    expect_pings(&gateways.a, INSIDE.0, INSIDE.1, 3)?;
-    expect_pings(&gateways.b, INSIDE.1, INSIDE.0, 3)?;
+    expect_pings(&gateways.a, ends.0, ends.1, 3)?;
+    expect_pings(&gateways.b, ends.1, ends.0, 3)?;
     let packets = capture.end()?;
     ensure!(packets.len() == 6, "{:?}", packets.headers());
     packets.expect_only(OUTSIDE, &[proto::ESP])
@@ -454,4 +500,99 @@ fn with_mainline(script: &Script) -> Result<()> {
     ours.counters()?.expect(&[("XfrmOutNoStates", 3)])?;
     daemon.ask(script.end..=script.end, &second)?;
     expect_nothing_left(ours)
+}
+
+/// IKE between the two hosts goes both ways in clear, by the wire.
+fn expect_ike(gateways: &Gateways, when: &str) -> Result<()> {
+    for port in [500, 4500] {
+        let ours = UdpSocket::bind((OUTSIDE.0, port))?;
+        let theirs = gateways
+            .b
+            .within(|| Ok(UdpSocket::bind((OUTSIDE.1, port))?))?;
+        let capture = gateways.capture()?;
+        let came = exchange(&ours, &theirs)?;
+        ensure!(came == [true, true], "{when}, port {port}: {came:?}");
+        capture.end()?.expect_udp(OUTSIDE, &[(port, port)])?;
+    }
+    Ok(())
+}
+
+/// What pluto's script does for a connection from host to host: the peer itself is routed to ipsec0, and
+/// IKE has to get there all the same.
+fn two_daemons_have_a_tunnel_from_host_to_host_by_way_of_ipsec0() -> Result<()> {
+    let gateways = gateways()?;
+    let (a, b) = (&gateways.a, &gateways.b);
+    let mut initiator = Daemon::start(a, "initiator")?;
+    let mut responder = Daemon::start(b, "responder")?;
+    (initiator.is_of_hosts, responder.is_of_hosts) = (true, true);
+    // One start script has KLIPS's own tncfg, the other ours.
+    ensure!(historic(a, ATTACH, "ipsec0", "w0")? == 0, "can't attach");
+    a.run(&format!("ip addr add {}/24 dev ipsec0", OUTSIDE.0))?;
+    a.run("ip link set ipsec0 up")?;
+    b.run("ipsec tncfg --attach --virtual ipsec0 --physical w0")?;
+    b.run("ip link set ipsec0 up")?;
+    let route = |space: &Space, peer| space.run(&format!("ip route replace {peer} dev ipsec0"));
+    let has_rules = |space: &Space| Ok(around(space, V4)?.1 == RULES);
+
+    let first = Round::new(0)?;
+    initiator.ask(1..=5, &first)?;
+    responder.ask(1..=4, &first)?;
+    route(a, OUTSIDE.1)?;
+    eventually("a way for IKE", || has_rules(a))?;
+    expect_ike(&gateways, "%trap")?;
+    let capture = gateways.capture()?;
+    expect_pings(a, OUTSIDE.0, OUTSIDE.1, 0)?;
+    let acquires = initiator.socket.drain()?;
+    ensure!(
+        acquires.len() == 1 && acquires[0][1] == msg::ACQUIRE,
+        "{acquires:02x?}"
+    );
+    initiator.hold(&first, 5)?;
+    expect_pings(a, OUTSIDE.0, OUTSIDE.1, 0)?;
+    ensure!(capture.end()?.len() == 0, "in clear");
+    expect_ike(&gateways, "%hold")?;
+
+    let negotiate = |round: &Round| {
+        responder.ask(5..=8, round)?;
+        initiator.ask(6..=13, round)?;
+        responder.ask(9..=12, round)
+    };
+    negotiate(&first)?;
+    route(b, OUTSIDE.0)?;
+    eventually("a way for IKE", || has_rules(b))?;
+    let clear = Capture::start(a, "ipsec0")?;
+    expect_protected_between(&gateways, OUTSIDE)?;
+    ensure!(clear.end()?.len() == 6, "not by way of ipsec0");
+    expect_ike(&gateways, "SAs")?;
+
+    // New keys, while packets go both ways.
+    let second = Round::new(1)?;
+    flood_while(&gateways, OUTSIDE.0, OUTSIDE.1, || {
+        let ours = UdpSocket::bind((OUTSIDE.0, 500))?;
+        let theirs = b.within(|| Ok(UdpSocket::bind((OUTSIDE.1, 500))?))?;
+        ensure!(exchange(&ours, &theirs)? == [true, true], "IKE in a flood");
+        negotiate(&second)?;
+        ensure!(exchange(&ours, &theirs)? == [true, true], "IKE after");
+        thread::sleep(Duration::from_millis(300));
+        initiator.ask(15..=16, &first)?;
+        responder.ask(14..=15, &first)
+    })?;
+    expect_protected_between(&gateways, OUTSIDE)?;
+    expect_ike(&gateways, "new keys")?;
+
+    // One terminates, and waits for packets again; the other does the same.
+    let capture = gateways.capture()?;
+    initiator.ask(14..=16, &second)?;
+    responder.ask(13..=15, &second)?;
+    expect_pings(a, OUTSIDE.0, OUTSIDE.1, 0)?;
+    ensure!(capture.end()?.len() == 0, "in clear");
+    expect_ike(&gateways, "at the end")?;
+    initiator.ask(17..=17, &second)?;
+    responder.ask(16..=16, &second)?;
+    expect_nothing_left(a)?;
+    expect_nothing_left(b)?;
+    for space in [a, b] {
+        eventually("no rules", || Ok(around(space, V4)? == (String::new(), 0)))?;
+    }
+    Ok(())
 }

@@ -8,14 +8,16 @@ use crate::{
         ask, eroute, expect_refused, flow, inbound_sas, inflow, join_up, make_group, make_inbound,
         proto, send_through, set_up_peer,
     },
+    shunts::exchange,
     support::{manual_sas, proc_net},
     tests,
-    wire::{Capture, Family, Gateways, Space, V4, V6, expect_pings, ping},
+    wire::{Capture, Family, Gateways, Space, V4, V6, eventually, expect_pings, ping},
 };
 use anyhow::{Context, Result, ensure};
 use klips::{errno::Errno, klips_core::interface::Interface, said::Said};
 use model::wire::{self, ext, extension, flag, message, msg};
 use std::{
+    net::UdpSocket,
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -33,6 +35,7 @@ pub fn all() -> Vec<Test> {
         shunts_hold_at_an_interface,
         tncfg_makes_what_it_attaches,
         historic_tncfg_attaches_by_its_ioctls,
+        a_peer_routed_to_its_interface_is_reached_around_it,
         a_historic_start_script_finds_what_it_touches,
         the_tos_inside_is_hidden_unless_somebody_says_otherwise,
     ]
@@ -40,6 +43,8 @@ pub fn all() -> Vec<Test> {
 
 /// ICMP.
 const ICMP: u8 = 1;
+/// UDP.
+const UDP: u8 = 17;
 
 /// X_PLUMBIF or X_UNPLUMBIF of `ipsecN`.
 fn plumb(msg_type: u8, number: u64) -> Vec<u8> {
@@ -92,7 +97,12 @@ fn sas_in(family: Family) -> Vec<Said> {
 
 /// What goes to it.
 fn sas_out(family: Family) -> Vec<Said> {
-    let dst = family.outer.1.parse().expect("an address");
+    sas_to(family.outer.1)
+}
+
+/// What goes to a peer.
+fn sas_to(peer: &str) -> Vec<Said> {
+    let dst = peer.parse().expect("an address");
     manual_sas()
         .iter()
         .map(|said| Said { dst, ..*said })
@@ -242,9 +252,12 @@ fn lines(names: &[&str]) -> String {
     names.iter().map(line).collect()
 }
 
+/// [`historic`] attaches.
+pub const ATTACH: u32 = 0;
+
 /// An ioctl of KLIPS's own tncfg: its number behind SIOCDEVPRIVATE, the virtual and the physical
 /// interface; the errno, 0 if there is none.
-fn historic(space: &Space, number: u32, virt: &str, physical: &str) -> Result<i32> {
+pub fn historic(space: &Space, number: u32, virt: &str, physical: &str) -> Result<i32> {
     // struct ifreq: a name of 16 bytes, then what tncfg has there, a number and a name of 12.
     let program = format!(
         "socket(S,2,2,0)||die;$n=0x89f0+{number};$r=pack('a16La12x8','{virt}',$n,'{physical}');\
@@ -258,7 +271,6 @@ fn historic(space: &Space, number: u32, virt: &str, physical: &str) -> Result<i3
 
 /// What KLIPS's own tncfg asks for, then what start scripts do with `ipsec0`, and packets.
 fn historic_tncfg_attaches_by_its_ioctls() -> Result<()> {
-    const ATTACH: u32 = 0;
     const DETACH: u32 = 1;
     const CLEAR: u32 = 2;
     let gateways = Gateways::new()?;
@@ -310,6 +322,184 @@ fn historic_tncfg_attaches_by_its_ioctls() -> Result<()> {
         thread::sleep(Duration::from_millis(20));
     }
     Ok(())
+}
+
+/// The routes around interfaces, and how many rules there are for them.
+pub fn around(space: &Space, family: Family) -> Result<(String, usize)> {
+    let family = if family.bits == 32 { "-4" } else { "-6" };
+    // That of a table that has never been used fails.
+    let routes = space.output(&format!("ip {family} route show table 1263271936"))?;
+    let rules = space.run(&format!("ip {family} rule show"))?;
+    let rules = rules.matches("lookup 1263271936").count();
+    Ok((String::from_utf8(routes.stdout)?, rules))
+}
+
+/// One for each port of IKE, for ESP, AH and IPComp.
+pub const RULES: usize = 5;
+
+fn is_around(space: &Space, family: Family, way: &str) -> Result<bool> {
+    let (routes, rules) = around(space, family)?;
+    Ok(routes.contains(way) && rules == RULES)
+}
+
+fn is_nothing_around(space: &Space, family: Family) -> Result<bool> {
+    let (routes, rules) = around(space, family)?;
+    Ok(routes.is_empty() && rules == 0)
+}
+
+/// What is for the peer is routed to `ipsec0`, the peer is behind a router, and the rest is routed to
+/// that.
+fn a_peer_routed_to_its_interface_is_reached_around_it() -> Result<()> {
+    for family in [V4, V6] {
+        let gateways = Gateways::new()?;
+        let (a, b, c) = (&gateways.a, &gateways.b, Space::new()?);
+        let (own, peer) = (family.outer.0, family.inner.1);
+        let hosts = Family {
+            outer: (own, peer),
+            inner: (own, peer),
+            ..family
+        };
+        let (ip, forwarding, second, net) = match family.bits {
+            32 => ("ip -4", "ipv4/ip_forward", "10.0.0.3", "10.5.0"),
+            _ => (
+                "ip -6",
+                "ipv6/conf/all/forwarding",
+                "2001:db8::3",
+                "2001:db8:5:",
+            ),
+        };
+        let default_by =
+            |router: &str| a.run(&format!("{ip} route replace default via {router} dev w0"));
+        default_by(family.outer.1)?;
+        // A host behind this gateway, which forwards what that sends.
+        a.within(|| Ok(std::fs::write(format!("/proc/sys/net/{forwarding}"), "1")?))?;
+        crate::wire::join("w1", a, &c)?;
+        let [near, far] = [1, 3].map(|last| match family.bits {
+            32 => format!("{net}.{last}"),
+            _ => format!("{net}:{last}"),
+        });
+        crate::wire::address(a, "w1", &near, &far, 'b')?;
+        crate::wire::address(&c, "w1", &far, &near, 'a')?;
+        c.run(&format!("{ip} route add default via {near}"))?;
+        // Mainline's end is told itself what is to pass.
+        for port in [500, 4500] {
+            let bits = family.bits;
+            b.run(&format!(
+                "ip xfrm policy add dir in src {own}/{bits} dst {peer}/{bits} proto 17 \
+                 dport {port} action allow"
+            ))?;
+            b.run(&format!(
+                "ip xfrm policy add dir out src {peer}/{bits} dst {own}/{bits} proto 17 \
+                 sport {port} action allow"
+            ))?;
+        }
+
+        attach(a, 0, "w0", family)?;
+        a.run(&format!("{ip} route replace {peer} dev ipsec0 src {own}"))?;
+        ensure!(is_nothing_around(a, family)?, "before it is asked for");
+        let ours = [500, 4500, 501].map(|port| UdpSocket::bind((own, port)));
+        let theirs = [500, 4500, 501].map(|port| b.within(|| Ok(UdpSocket::bind((peer, port))?)));
+        let (ours, theirs): (Vec<_>, Vec<_>) = (
+            ours.into_iter().collect::<std::io::Result<_>>()?,
+            theirs.into_iter().collect::<Result<_>>()?,
+        );
+        let expect_ike = |when: &str| -> Result<()> {
+            let (clear, wire) = (Capture::start(a, "ipsec0")?, gateways.capture()?);
+            for place in 0..2 {
+                let came = exchange(&ours[place], &theirs[place])?;
+                ensure!(came == [true, true], "{when}: {came:?}");
+            }
+            let (clear, wire) = (clear.end()?, wire.end()?);
+            ensure!(clear.len() == 0, "{when}: {:?}", clear.headers());
+            ensure!(wire.len() == 2, "{when}: {:?}", wire.headers());
+            wire.expect_only(hosts.outer, &[UDP])
+        };
+        let expect_protected = |when: &str, answered| -> Result<()> {
+            let wire = gateways.capture()?;
+            expect_pings(a, own, peer, answered).with_context(|| when.to_owned())?;
+            // The neighbour of IKE.
+            let came = exchange(&ours[2], &theirs[2])?;
+            ensure!(came[0] == (answered > 0), "{when}: {came:?}");
+            // Others' IKE is nobody's here.
+            let others = c.within(|| Ok(UdpSocket::bind((&*far, 500))?))?;
+            others.send_to(b"IKE", (peer, 500))?;
+            thread::sleep(Duration::from_millis(100));
+            let wire = wire.end()?;
+            ensure!((wire.len() > 0) == (answered > 0), "{when}: nothing sent");
+            wire.expect_only(hosts.outer, &[proto::AH])
+        };
+
+        // Before there are SAs.
+        eroute(own, peer, &crate::support::said("%trap"))?;
+        eventually("a route", || is_around(a, family, family.outer.1))?;
+        expect_ike("%trap")?;
+        expect_protected("%trap", 0)?;
+        expect_ike("while others wait")?;
+
+        let (out, incoming) = (sas_to(peer), sas_in(family));
+        make_group(&out)?;
+        for said in &incoming {
+            let content = pfkey::Content {
+                src: Some(klips::pfkey::Address::of(peer.parse()?)),
+                ..crate::support::add(said)
+            };
+            crate::support::KeySocket::open()?.ask(&content)?;
+        }
+        join_up(&incoming)?;
+        inflow(peer, own, &incoming[0])?;
+        ask(&wire::add_flow(out[0], flag::REPLACE, &flow(own, peer)))?;
+        set_up_peer(&gateways, hosts, hosts.inner, &out)?;
+        send_through(&gateways, hosts, (peer, own), &incoming)?;
+        expect_protected("SAs", 3)?;
+        expect_ike("SAs")?;
+        // One that takes several packets: fragments have no ports.
+        theirs[0].set_read_timeout(Some(Duration::from_secs(1)))?;
+        ours[0].send_to(&[0; 4000], (peer, 500))?;
+        ensure!(theirs[0].recv(&mut [0; 5000])? == 4000, "a long one");
+
+        // Another router, none, and one again.
+        b.run(&format!(
+            "ip addr add {second}/{} dev w0",
+            if family.bits == 32 { 24 } else { 64 }
+        ))?;
+        a.run(&format!(
+            "ip neigh replace {second} lladdr 02:00:00:00:00:0b dev w0 nud permanent"
+        ))?;
+        default_by(second)?;
+        eventually("another router", || is_around(a, family, second))?;
+        expect_ike("another router")?;
+        expect_protected("another router", 3)?;
+        a.run(&format!("{ip} route del default"))?;
+        eventually("no router", || Ok(!around(a, family)?.0.contains(second)))?;
+        default_by(family.outer.1)?;
+        eventually("a router again", || is_around(a, family, family.outer.1))?;
+        // What somebody else removes.
+        a.run(&format!("{ip} rule del pref 32765"))?;
+        eventually("all rules", || is_around(a, family, family.outer.1))?;
+        expect_ike("all rules")?;
+
+        ask(&plumb(msg::UNPLUMBIF, 0))?;
+        eventually("no interface", || is_nothing_around(a, family))?;
+        ask(&plumb(msg::PLUMBIF, 0))?;
+        eventually("an interface", || is_around(a, family, family.outer.1))?;
+        // Without SAs nothing leaves.
+        ask(&wire::flush(0))?;
+        expect_ike("flushed")?;
+        expect_protected("flushed", 0)?;
+        ask(&wire::clear_flows())?;
+        eventually("no eroutes", || is_nothing_around(a, family))?;
+        drop((ours, theirs));
+        a.within(|| Ok(std::fs::write(format!("/proc/sys/net/{forwarding}"), "0")?))?;
+        clean_up(a)?;
+    }
+    // A namespace ends with what there is in it; that nothing of it stays, unloading shows.
+    let (ending, other) = (Space::new()?, Space::new()?);
+    crate::wire::join("w0", &ending, &other)?;
+    let (own, peer) = V4.outer;
+    ending.run(&format!("ip addr add {own}/24 dev w0"))?;
+    ending.run("ipsec tncfg --attach --virtual ipsec0 --physical w0")?;
+    ending.within(|| eroute(own, peer, &crate::support::said("%trap")))?;
+    eventually("a route", || is_around(&ending, V4, peer))
 }
 
 /// Another pair of gateways' addresses.

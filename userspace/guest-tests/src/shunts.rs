@@ -354,7 +354,7 @@ fn a19_a_trap_asks_for_what_is_forwarded() -> Result<()> {
 }
 
 /// Sends packets by UDP from one socket to another and back, and says whether both came.
-fn exchange(from: &UdpSocket, to: &UdpSocket) -> Result<[bool; 2]> {
+pub fn exchange(from: &UdpSocket, to: &UdpSocket) -> Result<[bool; 2]> {
     let mut came = [false; 2];
     for (came, (from, to)) in came.iter_mut().zip([(from, to), (to, from)]) {
         let wait = Duration::from_millis(500);

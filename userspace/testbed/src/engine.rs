@@ -82,6 +82,7 @@ struct Tables {
     /// What the kernel's workers have to do.
     states_work: Option<When>,
     policies_work: Option<When>,
+    routes_work: bool,
     /// Selectors for which packets may leave as they are.
     clear: HashSet<Selector>,
     /// Whether that is so of all of them.
@@ -409,6 +410,11 @@ impl TestEngine {
     pub fn takes_policies_work(&self) -> bool {
         let work = &mut self.tables.borrow_mut().policies_work;
         work.take_if(|when| *when == When::Now).is_some()
+    }
+
+    /// The same of routes.
+    pub fn takes_routes_work(&self) -> bool {
+        std::mem::take(&mut self.tables.borrow_mut().routes_work)
     }
 
     /// What the kernel's workers have to do later.
@@ -873,6 +879,10 @@ impl Engine for TestEngine {
         let mut tables = self.tables.borrow_mut();
         tables.any_state = true;
         tables.states_work.get_or_insert(When::Later);
+    }
+
+    fn look_at_routes(&self) {
+        self.tables.borrow_mut().routes_work = true;
     }
 
     fn look_at_policies_later(&self) {

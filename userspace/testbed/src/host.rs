@@ -71,6 +71,10 @@ pub struct TestHost {
     pub local: RefCell<Vec<IpAddr>>,
     /// Whether interfaces are to be looked at again.
     pub look_at_interfaces: Cell<bool>,
+    /// Routes that are wanted, and not made yet.
+    wanted_routes: RefCell<BTreeSet<(IpAddr, IpAddr, u32)>>,
+    /// Own addresses, and the peers that are reached from there around an interface.
+    routes: RefCell<BTreeSet<(IpAddr, IpAddr, u32)>>,
     /// What is below interfaces, by what they are known by.
     pub attached: RefCell<HashMap<u32, Attached>>,
     /// Interfaces that are attached to none.
@@ -142,6 +146,8 @@ impl TestHost {
             logged: RefCell::default(),
             local: RefCell::default(),
             look_at_interfaces: Cell::new(false),
+            wanted_routes: RefCell::default(),
+            routes: RefCell::default(),
             attached: RefCell::default(),
             unattached: RefCell::default(),
             clock: Cell::new(Moment {
@@ -298,6 +304,9 @@ impl TestHost {
         while self.engine.takes_policies_work() {
             change::policies_changed(self);
         }
+        if self.engine.takes_routes_work() {
+            change::routes_changed(self);
+        }
         if self.engine.has_told() {
             change::packets_told(self);
         }
@@ -307,6 +316,13 @@ impl TestHost {
             self.wake.set(None);
             request::expire_due(self);
         }
+    }
+
+    /// What goes around interfaces once the kernel's workers have dealt with what has happened: from
+    /// where, to which peer, and around what.
+    pub fn routes(&self) -> Vec<(IpAddr, IpAddr, u32)> {
+        self.work();
+        self.routes.borrow().iter().copied().collect()
     }
 
     /// Lets time pass, second by second where something is to be done.
@@ -434,6 +450,14 @@ impl Host for TestHost {
 
     fn look_at_interfaces_later(&self) {
         self.look_at_interfaces.set(true);
+    }
+
+    fn want_route(&self, own: IpAddr, peer: IpAddr, ifindex: u32) {
+        self.wanted_routes.borrow_mut().insert((own, peer, ifindex));
+    }
+
+    fn settle_routes(&self) {
+        self.routes.replace(self.wanted_routes.take());
     }
 
     fn attached(&self, ifindex: u32) -> Attached {
