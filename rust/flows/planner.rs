@@ -208,6 +208,11 @@ impl<'a, E: Engine> Planner<'a, E> {
                 self.state(link, shape)?;
             }
         }
+        // What was asked of a chain before, and is again by an eroute that is added, is as it was: that
+        // one costs the same however many there are for the chain.
+        if self.demanded && self.plan.states.is_empty() {
+            return Ok(design);
+        }
         for (member, link) in chain.iter().enumerate() {
             let wanted = wanted.filter(|_| member == 0);
             self.judge_eroutes(link.spec.said(), wanted)?;

@@ -1490,3 +1490,34 @@ fn usage_is_told_where_sas_are() {
     let current = current.unwrap().1;
     assert_eq!((u64_at(&current, 8), u32_at(&current, 32)), (150, 2));
 }
+
+/// A gateway may have thousands of networks behind one tunnel.
+#[test]
+fn an_eroute_costs_the_same_beside_many_to_its_group() {
+    let host = host_with_sas();
+    host.set_up(&list(&[tun(), esp(), ah()]));
+    let flow_to = |number: u32| nets("10.1.0.0/24", &format!("10.2.{number}.0/24"));
+    // By the memory that it takes.
+    let cost = |number: u32| {
+        let request = add_flow(tun(), 0, &flow_to(number));
+        let enough = (0..).find(|enough| {
+            memory::fail_after(Some(*enough));
+            let result = host.write(&request);
+            memory::fail_after(None);
+            result.is_ok()
+        });
+        host.check();
+        enough.unwrap()
+    };
+    // The first has states made.
+    let (first, second) = (cost(0), cost(1));
+    assert!(second < first, "{first}, {second}");
+    for number in 2..50 {
+        assert_eq!(cost(number), second, "{number}");
+    }
+    let policies = host.engine.policies();
+    let open = policies
+        .iter()
+        .filter(|it| it.spec.direction == Direction::Out);
+    assert_eq!(open.count(), 50);
+}
