@@ -219,6 +219,9 @@ static int klips_init_state(struct xfrm_state *x, const struct klips_xfrm_sa *sa
 		err = klips_ask_tunnel6(x);
 	if (!err)
 		err = __xfrm_init_state(x, NULL);
+	/* What ah_init_state() says of everything; all but memory was looked at before. */
+	if (err == -EINVAL && x->id.proto == IPPROTO_AH)
+		err = -ENOMEM;
 	if (!err)
 		err = xfrm_init_replay(x, NULL);
 	return err;
