@@ -418,10 +418,10 @@ fn attempt(
 fn a_request_changes_nothing_when_memory_fails() -> Result<()> {
     let mut faults = Faults::new()?;
     let only = env::var("KLIPS_KIND").unwrap_or_default();
-    for kind in kinds::all() {
-        if !kind.name.contains(&only) {
-            continue;
-        }
+    let mut kinds = kinds::all();
+    kinds.retain(|kind| kind.name.contains(&only));
+    ensure!(!kinds.is_empty(), "no kind is named {only}");
+    for kind in kinds {
         let want = Stage::new(&kind)?.request(&kind)?;
         let (mut refused, mut no_memory, mut unheard, mut coped) = (0, 0, 0, 0);
         let takes_memory = want.heard.iter().any(|heard| !heard.messages.is_empty());
