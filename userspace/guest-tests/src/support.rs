@@ -28,6 +28,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+pub use testnet::PROC;
 
 /// Limits of SAs, in seconds since they were made, that are far apart. On a machine that is busy while
 /// it boots, a kernel finds its processors' timers not to be trusted and counts ticks; those that the
@@ -40,8 +41,6 @@ pub const EVENTUALLY: Duration = Duration::from_secs(300);
 
 /// `PF_KEY`.
 pub const PF_KEY: i32 = 15;
-/// The directory of the thread's own network namespace.
-pub const PROC: &str = "/proc/thread-self/net";
 
 thread_local! {
     /// Room for the longest message, which takes long to clear where processors are emulated.
