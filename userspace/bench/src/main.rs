@@ -8,6 +8,7 @@ mod measure;
 mod memory;
 mod message;
 mod module;
+mod packets;
 mod parallel;
 mod program;
 mod repeat;
@@ -64,6 +65,15 @@ enum Task {
         #[arg(long)]
         largest: u32,
     },
+    /// What packets cost through SAs of klips, and through those that `ip xfrm` makes
+    Packets {
+        /// What this machine's clock counts
+        #[arg(long, value_enum)]
+        clock: Clock,
+        /// Packets of a round
+        #[arg(long)]
+        count: usize,
+    },
     /// How much work klips does with all the processors that there are
     Parallel,
     /// Do one thing again and again, for a profiler
@@ -86,6 +96,7 @@ fn main() -> Result<()> {
         Task::Stalls { clock, largest } => suite::stalls(clock, largest),
         Task::Crowd { clock } => suite::crowd(clock),
         Task::Eroutes { clock, largest } => suite::eroutes(clock, largest),
+        Task::Packets { clock, count } => suite::packets(clock, count),
         Task::Parallel => parallel::run(),
         Task::Repeat { module, sas, what } => repeat::run(module, sas, what),
     }

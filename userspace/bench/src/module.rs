@@ -6,17 +6,19 @@ use crate::{
     measure::{Clock, Setting},
     program,
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use std::fs;
 
-/// A module that makes PF_KEY sockets.
+/// A module that makes PF_KEY sockets, or that does the same by netlink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Module {
     /// Ours.
     Klips,
     /// Mainline's.
     AfKey,
+    /// Mainline's that `ip xfrm` speaks to. It is built in.
+    XfrmUser,
 }
 
 impl Module {
@@ -25,6 +27,7 @@ impl Module {
         match self {
             Module::Klips => "klips",
             Module::AfKey => "af_key",
+            Module::XfrmUser => "xfrm_user",
         }
     }
 
@@ -38,11 +41,15 @@ impl Module {
         match self {
             Module::Klips => std::env::var("KLIPS_KO").context("KLIPS_KO"),
             Module::AfKey => Ok("/lib/modules/extra/af_key.ko".to_owned()),
+            Module::XfrmUser => bail!("xfrm_user is no file"),
         }
     }
 
     /// Loads it.
     pub(crate) fn load(self) -> Result<()> {
+        if self == Module::XfrmUser {
+            return Ok(());
+        }
         load_what_it_needs();
         program::run(&["insmod", &self.file()?])?;
         if self == Module::Klips {
@@ -57,6 +64,9 @@ impl Module {
 
     /// Unloads it.
     pub(crate) fn unload(self) -> Result<()> {
+        if self == Module::XfrmUser {
+            return Ok(());
+        }
         program::run(&["rmmod", self.name()])
     }
 

@@ -7,7 +7,7 @@ use crate::{
     measure::{COLUMNS, Clock},
     message::Gateways,
     module::Module,
-    program, stall,
+    packets, program, stall,
     table::Table,
     workload,
 };
@@ -24,8 +24,8 @@ const FOR_MEMORY: u32 = 10_000;
 /// SAs that go to the same gateway.
 fn largest_of(module: Module, gateways: Gateways) -> u32 {
     match (module, gateways) {
-        (Module::Klips, _) | (Module::AfKey, Gateways::Many) => u32::MAX,
         (Module::AfKey, Gateways::One) => 10_000,
+        _ => u32::MAX,
     }
 }
 
@@ -73,9 +73,9 @@ pub(crate) fn stalls(clock: Clock, largest: u32) -> Result<()> {
             gateways: Gateways::Many,
         };
         let largest = match module {
-            Module::Klips => largest,
             // It has all answers of a DUMP queued at once: no guest has the memory for a million.
             Module::AfKey => largest.min(100_000),
+            _ => largest,
         };
         module.load()?;
         stall::run(&table, largest)?;
@@ -99,6 +99,12 @@ pub(crate) fn eroutes(clock: Clock, largest: u32) -> Result<()> {
         eprintln!("bench: {size} eroutes done");
     }
     table.module.unload()
+}
+
+/// What packets cost, in rounds of so many.
+pub(crate) fn packets(clock: Clock, count: usize) -> Result<()> {
+    println!("{COLUMNS}");
+    packets::run(clock, count)
 }
 
 /// What many sockets cost, and how long they make others wait.

@@ -48,7 +48,7 @@ impl Space {
         })
     }
 
-    /// Runs a command there, whose words have blanks between them.
+    /// Runs a command there, whose words have blanks between them; `''` is an empty one.
     pub fn output(&self, line: &str) -> Result<Output> {
         self.within(|| command(line).output().with_context(|| line.to_owned()))
     }
@@ -121,7 +121,8 @@ impl Space {
 }
 
 fn command(line: &str) -> Command {
-    let mut words = line.split_whitespace();
+    let words = line.split_whitespace();
+    let mut words = words.map(|word| if word == "''" { "" } else { word });
     let mut command = Command::new(words.next().expect("a command"));
     command.args(words);
     command
