@@ -4,15 +4,18 @@
 //! comma-separated values.
 
 mod crowd;
+mod eroutes;
 mod measure;
 mod memory;
 mod message;
 mod module;
+mod netlink;
 mod packets;
 mod parallel;
 mod program;
 mod repeat;
 mod socket;
+mod spd;
 mod stall;
 mod suite;
 mod table;
@@ -56,7 +59,7 @@ enum Task {
         #[arg(long, value_enum)]
         clock: Clock,
     },
-    /// What requests about eroutes cost; klips only
+    /// What requests about eroutes and about SAs with a state cost; netlink, then af_key, then klips
     Eroutes {
         /// What this machine's clock counts
         #[arg(long, value_enum)]

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A PF_KEY socket that wastes no instruction.
+//! A socket that wastes no instruction.
 
-use crate::message;
+use crate::{message, module::Module};
 use anyhow::{Context, Result, ensure};
 use rustix::{
     fd::OwnedFd,
     io::Errno,
     net::{
         self, AddressFamily, Protocol, RawProtocol, RecvFlags, SendFlags, SocketFlags, SocketType,
+        netlink,
     },
 };
 use socket2::{SockFilter, SockRef};
@@ -26,27 +27,47 @@ pub(crate) fn take_nothing(socket: &socket2::Socket) -> Result<()> {
 pub(crate) struct Socket {
     fd: OwnedFd,
     input: Box<[u8]>,
+    is_netlink: bool,
 }
 
 impl Socket {
+    /// Opens a PF_KEY socket.
     pub(crate) fn open() -> Result<Self> {
-        let mut socket = Self::open_unread()?;
-        socket.input = vec![0; 1 << 16].into_boxed_slice();
-        Ok(socket)
+        Self::open_unread().map(Self::with_input)
     }
 
     /// Opens one that is never read, and needs no memory of the program's for that.
     pub(crate) fn open_unread() -> Result<Self> {
+        Self::of(AddressFamily::KEY, Protocol::from_raw(PF_KEY_V2))
+    }
+
+    /// Opens one by which a module takes requests.
+    pub(crate) fn to(module: Module) -> Result<Self> {
+        match module {
+            Module::Klips | Module::AfKey => Self::open(),
+            Module::XfrmUser => {
+                Self::of(AddressFamily::NETLINK, netlink::XFRM).map(Self::with_input)
+            }
+        }
+    }
+
+    fn with_input(self) -> Self {
+        let input = vec![0; 1 << 16].into_boxed_slice();
+        Socket { input, ..self }
+    }
+
+    fn of(family: AddressFamily, protocol: Protocol) -> Result<Self> {
         let fd = net::socket_with(
-            AddressFamily::KEY,
+            family,
             SocketType::RAW,
             SocketFlags::CLOEXEC,
-            Some(Protocol::from_raw(PF_KEY_V2)),
+            Some(protocol),
         )
-        .context("cannot open a PF_KEY socket")?;
+        .with_context(|| format!("cannot open a socket of {family:?}"))?;
         Ok(Socket {
             fd,
             input: Box::default(),
+            is_netlink: family == AddressFamily::NETLINK,
         })
     }
 
@@ -76,7 +97,14 @@ impl Socket {
     /// Writes a request that is granted, and reads the answer.
     pub(crate) fn request(&mut self, message: &[u8]) -> Result<()> {
         self.send(message)?;
+        let is_netlink = self.is_netlink;
         let answer = self.receive()?;
+        if is_netlink {
+            // NLMSG_ERROR, and behind the header the error, which is none.
+            let taken = answer[4] == 2 && answer[16..20] == [0; 4];
+            ensure!(taken, "refused: {answer:02x?} to {message:02x?}");
+            return Ok(());
+        }
         ensure!(
             answer[1] == message[1],
             "answer of type {} to {}",

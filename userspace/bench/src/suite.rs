@@ -3,7 +3,7 @@
 //! What is measured, in which order.
 
 use crate::{
-    crowd,
+    crowd, eroutes,
     measure::{COLUMNS, Clock},
     message::Gateways,
     module::Module,
@@ -85,20 +85,28 @@ pub(crate) fn stalls(clock: Clock, largest: u32) -> Result<()> {
     Ok(())
 }
 
-/// What requests about eroutes cost, where each SA has one and all go to one gateway.
+/// What requests about eroutes and about SAs with a state cost, and their memory.
 pub(crate) fn eroutes(clock: Clock, largest: u32) -> Result<()> {
     println!("{COLUMNS}");
-    let table = Table {
-        clock,
-        module: Module::Klips,
-        gateways: Gateways::One,
-    };
-    table.module.load()?;
-    for size in SIZES.into_iter().filter(|size| *size <= largest) {
-        workload::eroutes(&table, size)?;
-        eprintln!("bench: {size} eroutes done");
+    for module in [Module::XfrmUser, Module::AfKey, Module::Klips] {
+        module.load()?;
+        for gateways in [Gateways::One, Gateways::Many] {
+            let table = Table {
+                clock,
+                module,
+                gateways,
+            };
+            let largest = largest.min(largest_of(module, gateways));
+            for size in SIZES.into_iter().filter(|size| *size <= largest) {
+                eroutes::eroutes(&table, size)?;
+                eroutes::live(&table, size)?;
+                eprintln!("bench: {} {} {size} done", module.name(), gateways.name());
+            }
+            eroutes::memory(&table)?;
+        }
+        module.unload()?;
     }
-    table.module.unload()
+    Ok(())
 }
 
 /// What packets cost, in rounds of so many.

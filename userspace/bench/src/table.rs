@@ -12,7 +12,7 @@ use anyhow::Result;
 use std::ops::Range;
 
 /// How many messages are made ahead, so that making them is not measured.
-const AHEAD: usize = 1000;
+pub(crate) const AHEAD: usize = 1000;
 
 /// A table, and where its SAs go to.
 #[derive(Clone, Copy, Debug)]
@@ -46,11 +46,6 @@ impl Table {
     /// Adds SAs without keys.
     pub(crate) fn fill_tunnels(&self, numbers: Range<u32>) -> Result<u64> {
         self.fill_with(numbers, message::add_tunnel)
-    }
-
-    /// Adds eroutes, one for each of these SAs. Returns how long that took.
-    pub(crate) fn fill_eroutes(&self, numbers: Range<u32>) -> Result<u64> {
-        self.fill_with(numbers, message::add_flow)
     }
 
     fn fill_with(&self, numbers: Range<u32>, add: fn(&Sa) -> Vec<u8>) -> Result<u64> {

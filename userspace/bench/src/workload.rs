@@ -46,22 +46,6 @@ pub(crate) fn run(table: &Table, size: u32, listeners: &[u32]) -> Result<()> {
     Ok(())
 }
 
-/// Measures requests about eroutes, where each SA of the table has one. The table is empty.
-pub(crate) fn eroutes(table: &Table, size: u32) -> Result<()> {
-    let setting = table.setting(size, 0);
-    table.fill(0..size + COUNT)?;
-    let took = table.fill_eroutes(0..size)?;
-    setting.tell_each("ADDFLOW while filling", took, size);
-    let new = || (size..size + COUNT).map(|number| table.sa(number));
-    requests_of(setting, "ADDFLOW", new().map(|sa| message::add_flow(&sa)))?;
-    requests_of(setting, "DELFLOW", new().map(|sa| message::del_flow(&sa)))?;
-    let mut socket = Socket::open()?;
-    let took = measure::time_with_workers(|| socket.request(&message::clear_flows()))?;
-    setting.tell_each("DELFLOW of all per eroute", took, size);
-    table.flush()?;
-    Ok(())
-}
-
 /// Measures how much memory an SA takes, with keys and without. The table is empty.
 pub(crate) fn memory(table: &Table, size: u32) -> Result<()> {
     for (what, fill) in [

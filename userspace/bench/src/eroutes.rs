@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Eroutes, and SAs whose states xfrm has: what requests about them cost with many, and how much
+//! memory they take. A policy and a state are the same to mainline.
+
+use crate::{
+    measure::{self, Setting},
+    memory::Memory,
+    message::{self, Flow, Sa},
+    module::Module,
+    netlink,
+    socket::Socket,
+    spd,
+    table::{AHEAD, Table},
+};
+use anyhow::{Context, Result};
+use std::{ops::Range, thread, time::Duration};
+
+/// How often something is done to be measured.
+const COUNT: u32 = 400;
+/// SAs and eroutes whose memory is measured.
+const FOR_MEMORY: u32 = 10_000;
+/// How long memory may take to come back.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// The requests that do one thing once.
+type Requests = Vec<Vec<u8>>;
+
+impl Module {
+    /// What comes before the first eroute through an SA and a tunnel: both, and their group. To
+    /// mainline there is nothing before the policy.
+    fn prepare(self, sa: &Sa) -> Requests {
+        match self {
+            Module::Klips => {
+                let link = message::link(&sa.tunnel(), sa);
+                vec![message::add_tunnel(sa), message::add(sa), link]
+            }
+            Module::AfKey | Module::XfrmUser => Vec::new(),
+        }
+    }
+
+    /// An eroute, and the state that it needs.
+    fn add_eroute(self, sa: &Sa) -> Requests {
+        let flow = Flow::of(sa);
+        match self {
+            Module::Klips => vec![message::add_flow(&flow, &sa.tunnel())],
+            Module::AfKey => vec![message::add_in_tunnel_mode(sa), spd::add(&flow, sa)],
+            Module::XfrmUser => vec![
+                netlink::add_state_in_tunnel_mode(sa),
+                netlink::add_policy(&flow, sa),
+            ],
+        }
+    }
+
+    /// Another state for the packets of an eroute, in the place of the one they go through.
+    fn replace_eroute(self, old: &Sa, new: &Sa) -> Requests {
+        let flow = Flow::of(old);
+        match self {
+            Module::Klips => vec![message::replace_flow(&flow, &new.tunnel())],
+            Module::AfKey => vec![message::add_in_tunnel_mode(new), spd::update(&flow, new)],
+            Module::XfrmUser => vec![
+                netlink::add_state_in_tunnel_mode(new),
+                netlink::update_policy(&flow, new),
+            ],
+        }
+    }
+
+    /// An eroute goes; its states stay.
+    fn delete_eroute(self, sa: &Sa) -> Requests {
+        let flow = Flow::of(sa);
+        vec![match self {
+            Module::Klips => message::del_flow(&flow),
+            Module::AfKey => spd::delete(&flow),
+            Module::XfrmUser => netlink::delete_policy(&flow),
+        }]
+    }
+
+    /// All eroutes go.
+    fn clear_eroutes(self) -> Vec<u8> {
+        match self {
+            Module::Klips => message::clear_flows(),
+            Module::AfKey => spd::flush(),
+            Module::XfrmUser => netlink::flush_policies(),
+        }
+    }
+
+    /// All SAs go.
+    fn flush(self) -> Vec<u8> {
+        match self {
+            Module::Klips | Module::AfKey => message::flush(),
+            Module::XfrmUser => netlink::flush_states(),
+        }
+    }
+
+    /// An SA whose packets come in, which has its state at once.
+    fn add_live(self, sa: &Sa) -> Requests {
+        vec![match self {
+            Module::Klips | Module::AfKey => message::add(&sa.inbound()),
+            Module::XfrmUser => netlink::add_state(&sa.inbound()),
+        }]
+    }
+}
+
+/// Makes requests about SAs with these numbers. Returns how long that took.
+fn fill(table: &Table, numbers: Range<u32>, requests: impl Fn(u32) -> Requests) -> Result<u64> {
+    let mut socket = Socket::to(table.module)?;
+    let mut took = 0;
+    for start in numbers.clone().step_by(AHEAD) {
+        let numbers = (start..numbers.end).take(AHEAD);
+        let messages: Vec<_> = numbers.flat_map(&requests).collect();
+        took += measure::time(|| {
+            messages
+                .iter()
+                .try_for_each(|message| socket.request(message))
+        })?;
+    }
+    Ok(took)
+}
+
+/// Measures requests about [`COUNT`] SAs from a number on.
+fn measure(
+    table: &Table,
+    setting: Setting,
+    what: &str,
+    first: u32,
+    requests: impl Fn(u32) -> Requests,
+) -> Result<()> {
+    let took = fill(table, first..first + COUNT, requests);
+    let took = took.with_context(|| format!("{what} at {setting:?}"))?;
+    setting.tell_each(what, took, COUNT);
+    Ok(())
+}
+
+/// Makes one request. Returns how long it took, with what workers did afterwards.
+fn once(table: &Table, message: &[u8]) -> Result<u64> {
+    let mut socket = Socket::to(table.module)?;
+    measure::time_with_workers(|| socket.request(message))
+}
+
+/// Measures requests about eroutes through a tunnel and an ESP SA of their own, where there are so
+/// many. Nothing is there before.
+pub(crate) fn eroutes(table: &Table, size: u32) -> Result<()> {
+    let (module, setting) = (table.module, table.setting(size, 0));
+    let sa = |number| table.sa(number);
+    fill(table, 0..size + 2 * COUNT, |number| {
+        module.prepare(&sa(number))
+    })?;
+    let took = fill(table, 0..size, |number| module.add_eroute(&sa(number)))?;
+    setting.tell_each("ADDFLOW while filling", took, size);
+    measure(table, setting, "ADDFLOW", size, |number| {
+        module.add_eroute(&sa(number))
+    })?;
+    measure(table, setting, "REPLACE", size, |number| {
+        module.replace_eroute(&sa(number), &sa(number + COUNT))
+    })?;
+    measure(table, setting, "DELFLOW", size, |number| {
+        module.delete_eroute(&sa(number))
+    })?;
+    measure(
+        table,
+        setting,
+        "SAs and X_GRPSA and ADDFLOW",
+        size + 2 * COUNT,
+        |number| [module.prepare(&sa(number)), module.add_eroute(&sa(number))].concat(),
+    )?;
+    let took = once(table, &module.clear_eroutes())?;
+    setting.tell_each("DELFLOW of all per eroute", took, size + COUNT);
+    once(table, &module.flush())?;
+    Ok(())
+}
+
+/// Measures requests about SAs that have a state from when they are added, where there are so
+/// many. Nothing is there before.
+pub(crate) fn live(table: &Table, size: u32) -> Result<()> {
+    let (module, setting) = (table.module, table.setting(size, 0));
+    let sa = |number| table.sa(number);
+    let took = fill(table, 0..size, |number| module.add_live(&sa(number)))?;
+    setting.tell_each("live ADD while filling", took, size);
+    measure(table, setting, "live ADD", size, |number| {
+        module.add_live(&sa(number))
+    })?;
+    if module.has_groups() {
+        let numbers = size..size + COUNT;
+        fill(table, numbers, |number| {
+            vec![message::add_tunnel(&sa(number).inbound())]
+        })?;
+        measure(table, setting, "live X_GRPSA", size, |number| {
+            let sa = sa(number).inbound();
+            vec![message::link(&sa.tunnel(), &sa)]
+        })?;
+        measure(table, setting, "live ungroup", size, |number| {
+            vec![message::ungroup(&sa(number).inbound())]
+        })?;
+    }
+    once(table, &module.flush())?;
+    Ok(())
+}
+
+/// Tells how much memory something takes for each SA. Returns what is used then.
+fn tell_memory(setting: Setting, what: &str, before: Memory) -> Result<Memory> {
+    let now = Memory::now()?;
+    let each = |bytes: f64| bytes / f64::from(setting.sas);
+    setting.tell(
+        &format!("slab per {what}"),
+        "B",
+        each(now.slab - before.slab),
+    );
+    setting.tell(
+        &format!("memory per {what}"),
+        "B",
+        each(before.free - now.free),
+    );
+    Ok(now)
+}
+
+/// Measures how much memory SAs with a state take, and eroutes with a state of their own.
+pub(crate) fn memory(table: &Table) -> Result<()> {
+    let (module, numbers) = (table.module, 0..FOR_MEMORY);
+    let sa = |number| table.sa(number);
+    let setting = table.setting(FOR_MEMORY, 0);
+    let settled = || {
+        thread::sleep(SETTLE);
+        Memory::now()
+    };
+    let before = settled()?;
+    fill(table, numbers.clone(), |number| {
+        module.add_live(&sa(number))
+    })?;
+    tell_memory(setting, "live SA", before)?;
+    once(table, &module.flush())?;
+    let before = settled()?;
+    fill(table, numbers.clone(), |number| module.prepare(&sa(number)))?;
+    let prepared = Memory::now()?;
+    fill(table, numbers, |number| module.add_eroute(&sa(number)))?;
+    tell_memory(setting, "eroute and state", prepared)?;
+    tell_memory(setting, "eroute and SAs", before)?;
+    once(table, &module.clear_eroutes())?;
+    once(table, &module.flush())?;
+    Ok(())
+}
