@@ -17,7 +17,7 @@ use anyhow::{Context, Result};
 use std::{ops::Range, thread, time::Duration};
 
 /// How often something is done to be measured.
-const COUNT: u32 = 400;
+const COUNT: u32 = 200;
 /// SAs and eroutes whose memory is measured.
 const FOR_MEMORY: u32 = 10_000;
 /// How long memory may take to come back.
@@ -29,7 +29,7 @@ type Requests = Vec<Vec<u8>>;
 impl Module {
     /// What comes before the first eroute through an SA and a tunnel: both, and their group. To
     /// mainline there is nothing before the policy.
-    fn prepare(self, sa: &Sa) -> Requests {
+    pub(crate) fn prepare(self, sa: &Sa) -> Requests {
         match self {
             Module::Klips => {
                 let link = message::link(&sa.tunnel(), sa);
@@ -40,15 +40,22 @@ impl Module {
     }
 
     /// An eroute, and the state that it needs.
-    fn add_eroute(self, sa: &Sa) -> Requests {
-        let flow = Flow::of(sa);
+    pub(crate) fn add_eroute(self, sa: &Sa) -> Requests {
+        let state = match self {
+            Module::Klips => None,
+            Module::AfKey => Some(message::add_in_tunnel_mode(sa)),
+            Module::XfrmUser => Some(netlink::add_state_in_tunnel_mode(sa)),
+        };
+        let flow = self.add_flow(&Flow::of(sa), sa);
+        state.into_iter().chain([flow]).collect()
+    }
+
+    /// An eroute through what there is.
+    pub(crate) fn add_flow(self, flow: &Flow, sa: &Sa) -> Vec<u8> {
         match self {
-            Module::Klips => vec![message::add_flow(&flow, &sa.tunnel())],
-            Module::AfKey => vec![message::add_in_tunnel_mode(sa), spd::add(&flow, sa)],
-            Module::XfrmUser => vec![
-                netlink::add_state_in_tunnel_mode(sa),
-                netlink::add_policy(&flow, sa),
-            ],
+            Module::Klips => message::add_flow(flow, &sa.tunnel()),
+            Module::AfKey => spd::add(flow, sa),
+            Module::XfrmUser => netlink::add_policy(flow, sa),
         }
     }
 
@@ -76,7 +83,7 @@ impl Module {
     }
 
     /// All eroutes go.
-    fn clear_eroutes(self) -> Vec<u8> {
+    pub(crate) fn clear_eroutes(self) -> Vec<u8> {
         match self {
             Module::Klips => message::clear_flows(),
             Module::AfKey => spd::flush(),
@@ -93,7 +100,7 @@ impl Module {
     }
 
     /// An SA whose packets come in, which has its state at once.
-    fn add_live(self, sa: &Sa) -> Requests {
+    pub(crate) fn add_live(self, sa: &Sa) -> Requests {
         vec![match self {
             Module::Klips | Module::AfKey => message::add(&sa.inbound()),
             Module::XfrmUser => netlink::add_state(&sa.inbound()),
@@ -102,7 +109,11 @@ impl Module {
 }
 
 /// Makes requests about SAs with these numbers. Returns how long that took.
-fn fill(table: &Table, numbers: Range<u32>, requests: impl Fn(u32) -> Requests) -> Result<u64> {
+pub(crate) fn fill(
+    table: &Table,
+    numbers: Range<u32>,
+    requests: impl Fn(u32) -> Requests,
+) -> Result<u64> {
     let mut socket = Socket::to(table.module)?;
     let mut took = 0;
     for start in numbers.clone().step_by(AHEAD) {

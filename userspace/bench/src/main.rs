@@ -5,6 +5,7 @@
 
 mod crowd;
 mod eroutes;
+mod lookup;
 mod measure;
 mod memory;
 mod message;
@@ -77,6 +78,18 @@ enum Task {
         #[arg(long)]
         count: usize,
     },
+    /// What it takes to find the eroute of a packet among many, and the same policies by netlink
+    Lookup {
+        /// What this machine's clock counts
+        #[arg(long, value_enum)]
+        clock: Clock,
+        /// Packets of a round
+        #[arg(long)]
+        count: usize,
+        /// The most eroutes
+        #[arg(long)]
+        largest: u32,
+    },
     /// How much work klips does with all the processors that there are
     Parallel,
     /// Do one thing again and again, for a profiler
@@ -100,6 +113,11 @@ fn main() -> Result<()> {
         Task::Crowd { clock } => suite::crowd(clock),
         Task::Eroutes { clock, largest } => suite::eroutes(clock, largest),
         Task::Packets { clock, count } => suite::packets(clock, count),
+        Task::Lookup {
+            clock,
+            count,
+            largest,
+        } => suite::lookup(clock, count, largest),
         Task::Parallel => parallel::run(),
         Task::Repeat { module, sas, what } => repeat::run(module, sas, what),
     }

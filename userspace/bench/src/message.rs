@@ -65,6 +65,16 @@ impl Sa {
         }
     }
 
+    /// The ESP SA with this SPI between two hosts.
+    pub(crate) fn between(spi: u32, src: Ipv4Addr, dst: Ipv4Addr) -> Self {
+        Sa {
+            satype: ESP,
+            spi,
+            src,
+            dst,
+        }
+    }
+
     /// The one for what comes from there: its packets are for this machine.
     pub(crate) fn inbound(self) -> Self {
         Sa {

@@ -54,7 +54,7 @@ impl Module {
         program::run(&["insmod", &self.file()?])?;
         if self == Module::Klips {
             // It has limits in namespaces other than the first.
-            for parameter in ["max_sas", "max_sockets"] {
+            for parameter in ["max_sas", "max_sockets", "max_flows", "max_states"] {
                 let path = format!("/sys/module/klips/parameters/{parameter}");
                 fs::write(&path, u32::MAX.to_string()).context(path)?;
             }

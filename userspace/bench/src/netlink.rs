@@ -34,9 +34,10 @@ fn name(text: &str) -> [u8; 64] {
     name
 }
 
-/// What each SA has for itself, so that policies find it.
-fn reqid(sa: &Sa) -> u32 {
-    sa.spi
+/// What each SA has for itself, so that policies find it. xfrm mixes it with the addresses to find a
+/// place for the SA: if it rose as these do, a few places would have them all.
+pub(crate) fn reqid(spi: u32) -> u32 {
+    spi.wrapping_mul(0x9e37_79b1)
 }
 
 /// `ip xfrm state add`: ESP with AES-CBC and HMAC-SHA1 in a mode.
@@ -47,7 +48,7 @@ fn add_state_in(sa: &Sa, mode: u8) -> Vec<u8> {
     info.destination(&sa.dst.into());
     info.id.proto = IPPROTO_ESP;
     info.id.spi = sa.spi;
-    info.reqid = reqid(sa);
+    info.reqid = reqid(sa.spi);
     info.mode = mode;
     info.replay_window = 32;
     message.nlas = vec![
@@ -93,7 +94,7 @@ fn through(flow: &Flow, sa: &Sa) -> policy::ModifyMessage {
     template.destination(&sa.dst.into());
     template.protocol(IPPROTO_ESP);
     template.mode(XFRM_MODE_TUNNEL);
-    template.reqid(reqid(sa));
+    template.reqid(reqid(sa.spi));
     // Whatever its algorithms.
     (template.aalgos, template.ealgos, template.calgos) = (u32::MAX, u32::MAX, u32::MAX);
     message.nlas = vec![XfrmAttrs::Template(vec![template])];

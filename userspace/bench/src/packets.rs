@@ -10,6 +10,7 @@
 use crate::{
     measure::{self, Clock, Setting},
     module::Module,
+    netlink,
 };
 use anyhow::{Context, Result, ensure};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -26,7 +27,7 @@ const ROUNDS: usize = 5;
 /// Packets that are sent before: neighbours, routes and bundles are there then.
 const FIRST: usize = 8;
 /// Where datagrams go to.
-const PORT: u16 = 4711;
+pub(crate) const PORT: u16 = 4711;
 /// Host `c`, and the gateway's address to it.
 const HOST: (&str, &str) = ("10.1.1.3", "10.1.1.1");
 /// Headers of IPv4 and UDP.
@@ -55,12 +56,12 @@ impl Layer {
 }
 
 /// SAs in a group, inside to outside.
-struct Chain {
+pub(crate) struct Chain {
     name: &'static str,
     layers: &'static [Layer],
 }
 
-const CHAINS: [Chain; 4] = [
+pub(crate) const CHAINS: [Chain; 4] = [
     Chain {
         name: "tun+esp",
         layers: &[Layer::Tun, Layer::Esp],
@@ -109,7 +110,7 @@ impl Chain {
 }
 
 /// Algorithms, as `ipsec spi` and as `ip xfrm state` is told of them.
-struct Cipher {
+pub(crate) struct Cipher {
     name: &'static str,
     ipsec_esp: &'static str,
     ipsec_ah: &'static str,
@@ -117,7 +118,7 @@ struct Cipher {
     xfrm_ah: &'static str,
 }
 
-const CIPHERS: [Cipher; 4] = [
+pub(crate) const CIPHERS: [Cipher; 4] = [
     Cipher {
         name: "AES-GCM",
         ipsec_esp: "aes-gcm-16 --enckey 0x8dcd4d3c5b2b8e4c9d4d9f8ab3f0ce1b6f5e4d3c",
@@ -198,13 +199,13 @@ impl Way {
 }
 
 /// A direction: whose SAs, and their SPIs from there on.
-struct Direction {
-    src: &'static str,
-    dst: &'static str,
-    spi: u32,
+pub(crate) struct Direction {
+    pub(crate) src: &'static str,
+    pub(crate) dst: &'static str,
+    pub(crate) spi: u32,
 }
 
-const OUT: Direction = Direction {
+pub(crate) const OUT: Direction = Direction {
     src: V4.outer.0,
     dst: V4.outer.1,
     spi: 0x1000,
@@ -214,6 +215,22 @@ const IN: Direction = Direction {
     dst: V4.outer.0,
     spi: 0x2000,
 };
+
+impl Direction {
+    fn is_out(&self) -> bool {
+        self.src == OUT.src
+    }
+
+    /// The networks between which a chain's packets go.
+    fn flow(&self, chain: &Chain) -> (&'static str, &'static str) {
+        let (here, there) = chain.networks();
+        if self.is_out() {
+            (here, there)
+        } else {
+            (there, here)
+        }
+    }
+}
 
 /// A state of a chain as `ip xfrm` has it: a tunnel is part of what comes after it.
 struct State {
@@ -242,7 +259,7 @@ impl State {
     /// What states and templates have in common. Templates name no SPI: the `reqid` is enough.
     fn about(&self, direction: &Direction, spi: u32) -> String {
         let Direction { src, dst, .. } = direction;
-        let (proto, reqid) = (self.layer.name(), self.spi);
+        let (proto, reqid) = (self.layer.name(), netlink::reqid(self.spi));
         let mode = if self.is_tunnel {
             "tunnel"
         } else {
@@ -293,59 +310,60 @@ fn make_policy(
     Ok(())
 }
 
-/// Gateway `a`, by `ip xfrm`.
-fn set_up_xfrm(a: &Space, chain: &Chain, cipher: &Cipher) -> Result<()> {
-    let (here, there) = chain.networks();
-    make_states(a, chain, cipher, &OUT)?;
-    make_policy(a, "out", (here, there), chain, &OUT)?;
-    make_states(a, chain, cipher, &IN)?;
+/// One direction of gateway `a`, by `ip xfrm`.
+fn set_up_xfrm(a: &Space, chain: &Chain, cipher: &Cipher, direction: &Direction) -> Result<()> {
+    make_states(a, chain, cipher, direction)?;
+    let flow = direction.flow(chain);
+    if direction.is_out() {
+        return make_policy(a, "out", flow, chain, direction);
+    }
     // KLIPS says nothing of what may come in without a tunnel.
     if chain.is_tunnel() {
         for dir in ["in", "fwd"] {
-            make_policy(a, dir, (there, here), chain, &IN)?;
+            make_policy(a, dir, flow, chain, direction)?;
         }
     }
     Ok(())
 }
 
-/// Gateway `a`, by klips.
-fn set_up_klips(a: &Space, chain: &Chain, cipher: &Cipher) -> Result<()> {
-    let (here, there) = chain.networks();
-    for (direction, eroute, (from, to)) in [
-        (OUT, "--add", (here, there)),
-        (IN, "--addin", (there, here)),
-    ] {
-        let Direction { src, dst, spi } = direction;
-        let mut saids = Vec::new();
-        for (layer, spi) in chain.layers.iter().zip(spi..) {
-            let what = match layer {
-                Layer::Tun => "--ip4".to_owned(),
-                Layer::Comp => "--comp deflate".to_owned(),
-                Layer::Esp => format!("--replay_window 32 --esp {}", cipher.ipsec_esp),
-                Layer::Ah => format!("--replay_window 32 --ah {}", cipher.ipsec_ah),
-            };
-            let said = format!("{}.{spi:x}@{dst}", layer.name());
-            a.run(&format!("ipsec spi --said {said} --src {src} {what}"))?;
-            saids.push(said);
-        }
-        a.run(&format!("ipsec spigrp --said {}", saids.join(" ")))?;
-        if chain.is_tunnel() || eroute == "--add" {
-            a.run(&format!(
-                "ipsec eroute {eroute} --src {from} --dst {to} --said {}",
-                saids[0]
-            ))?;
-        }
+/// One direction of gateway `a`, by klips.
+fn set_up_klips(a: &Space, chain: &Chain, cipher: &Cipher, direction: &Direction) -> Result<()> {
+    let Direction { src, dst, spi } = *direction;
+    let mut saids = Vec::new();
+    for (layer, spi) in chain.layers.iter().zip(spi..) {
+        let what = match layer {
+            Layer::Tun => "--ip4".to_owned(),
+            Layer::Comp => "--comp deflate".to_owned(),
+            Layer::Esp => format!("--replay_window 32 --esp {}", cipher.ipsec_esp),
+            Layer::Ah => format!("--replay_window 32 --ah {}", cipher.ipsec_ah),
+        };
+        let said = format!("{}.{spi:x}@{dst}", layer.name());
+        a.run(&format!("ipsec spi --said {said} --src {src} {what}"))?;
+        saids.push(said);
     }
+    a.run(&format!("ipsec spigrp --said {}", saids.join(" ")))?;
+    let (from, to) = direction.flow(chain);
+    let what = if direction.is_out() {
+        "--add"
+    } else if chain.is_tunnel() {
+        "--addin"
+    } else {
+        return Ok(());
+    };
+    let said = &saids[0];
+    a.run(&format!(
+        "ipsec eroute {what} --src {from} --dst {to} --said {said}"
+    ))?;
     Ok(())
 }
 
 /// The namespaces, and who makes the states of gateway `a`.
-struct Bench {
-    setting: Setting,
+pub(crate) struct Bench {
+    pub(crate) setting: Setting,
     module: Module,
     /// Packets of a round.
-    count: usize,
-    a: Space,
+    pub(crate) count: usize,
+    pub(crate) a: Space,
     b: Space,
     c: Space,
 }
@@ -354,7 +372,7 @@ struct Bench {
 type Recorded = std::vec::IntoIter<Vec<u8>>;
 
 impl Bench {
-    fn new(clock: Clock, module: Module, count: usize) -> Result<Self> {
+    pub(crate) fn new(clock: Clock, module: Module, count: usize) -> Result<Self> {
         let (a, b, c) = (Space::new()?, Space::new()?, Space::new()?);
         make_gateways(&a, &b)?;
         join("w1", &a, &c)?;
@@ -379,9 +397,8 @@ impl Bench {
     /// Measures packets of all sizes on all ways through a chain. Returns what they are on the wire.
     fn measure(&self, chain: &Chain, cipher: &Cipher) -> Result<Vec<(u8, usize)>> {
         let mut recorded: BTreeMap<(usize, &str), Recorded> = self.record(chain, cipher)?;
-        match self.module {
-            Module::Klips => set_up_klips(&self.a, chain, cipher)?,
-            _ => set_up_xfrm(&self.a, chain, cipher)?,
+        for direction in [OUT, IN] {
+            self.set_up(chain, cipher, &direction)?;
         }
         let mut on_wire = Vec::new();
         for size in SIZES {
@@ -404,14 +421,33 @@ impl Bench {
                     .tell_each(&what, took, u32::try_from(self.count)?);
             }
         }
+        self.clear()?;
+        Ok(on_wire)
+    }
+
+    /// Sets gateway `a` up for one direction.
+    pub(crate) fn set_up(
+        &self,
+        chain: &Chain,
+        cipher: &Cipher,
+        direction: &Direction,
+    ) -> Result<()> {
+        match self.module {
+            Module::Klips => set_up_klips(&self.a, chain, cipher, direction),
+            _ => set_up_xfrm(&self.a, chain, cipher, direction),
+        }
+    }
+
+    /// Removes what was set up.
+    pub(crate) fn clear(&self) -> Result<()> {
         match self.module {
             Module::Klips => {
                 self.a.run("ipsec eroute --clear")?;
                 self.a.run("ipsec spi --clear")?;
+                Ok(())
             }
-            _ => clear(&self.a)?,
+            _ => clear(&self.a),
         }
-        Ok(on_wire)
     }
 
     /// Has the other end send what is to come in later, and keeps it.
@@ -420,9 +456,8 @@ impl Bench {
         chain: &Chain,
         cipher: &Cipher,
     ) -> Result<BTreeMap<(usize, &'static str), Recorded>> {
-        let (here, there) = chain.networks();
         make_states(&self.b, chain, cipher, &IN)?;
-        make_policy(&self.b, "out", (there, here), chain, &IN)?;
+        make_policy(&self.b, "out", IN.flow(chain), chain, &IN)?;
         let tap = raw(&self.a, chain.on_wire())?;
         let mut recorded = BTreeMap::new();
         for size in SIZES {
@@ -453,7 +488,7 @@ impl Bench {
         let socket = if way == Way::Out {
             datagrams(&self.a, own)?
         } else {
-            datagrams(&self.c, HOST.0)?
+            self.host()?
         };
         socket.connect((other, PORT))?;
         let payload = payload(size);
@@ -467,19 +502,29 @@ impl Bench {
         send(1)?;
         let packet = receive(&tap)?;
         drop(tap);
+        Ok((self.rounds(send)?, (packet[9], packet.len())))
+    }
+
+    /// A socket of the host behind.
+    pub(crate) fn host(&self) -> Result<UdpSocket> {
+        datagrams(&self.c, HOST.0)
+    }
+
+    /// Measures what sends so many packets to the other end. Returns how long a round takes.
+    pub(crate) fn rounds(&self, mut send: impl FnMut(usize) -> Result<()>) -> Result<u64> {
         send(FIRST)?;
         let mut took = [0; ROUNDS];
         for took in &mut took {
             let before = self.b.counters()?;
             *took = measure::time(|| send(self.count))?;
+            // It has no state to take them, and drops each.
             let count = u64::try_from(self.count)?;
-            // What has a state to go with gets no further, all others would count as something else.
             self.b
                 .counted_since(&before)?
                 .expect(&[("XfrmInNoStates", count)])?;
         }
         took.sort_unstable();
-        Ok((took[ROUNDS / 2], (packet[9], packet.len())))
+        Ok(took[ROUNDS / 2])
     }
 
     /// Measures packets that come in.
@@ -487,7 +532,7 @@ impl Bench {
         let receiver = if way == Way::In {
             datagrams(&self.a, chain.ends().0)?
         } else {
-            datagrams(&self.c, HOST.0)?
+            self.host()?
         };
         receiver.set_nonblocking(true)?;
         let sender = raw(&self.b, 255)?;

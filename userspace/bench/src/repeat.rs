@@ -3,6 +3,7 @@
 //! The same thing again and again, for a profiler that watches from outside.
 
 use crate::{
+    eroutes,
     measure::Clock,
     message::{self, Gateways, Sa},
     module::Module,
@@ -36,6 +37,12 @@ pub(crate) enum What {
     List,
     /// `ipsec spigrp`, which groups two SAs
     Tool,
+    /// An eroute through a tunnel and an ESP SA, with its state
+    Eroute,
+    /// ADD of an SA that has a state at once
+    Live,
+    /// X_GRPSA of such an SA and a tunnel
+    LiveGroup,
 }
 
 /// How far from each other the SAs are that are read one after the other: a prime.
@@ -50,10 +57,21 @@ pub(crate) fn run(module: Module, sas: u32, what: What) -> Result<()> {
         module,
         gateways: Gateways::Many,
     };
-    table.fill(0..sas)?;
+    match what {
+        What::Eroute => drop(eroutes::fill(&table, 0..sas, |number| {
+            module.prepare(&table.sa(number))
+        })?),
+        What::Live | What::LiveGroup => drop(eroutes::fill(&table, 0..sas, |number| {
+            let sa = table.sa(number);
+            let tunnel = message::add_tunnel(&sa.inbound());
+            let tunnel = module.has_groups().then_some(tunnel);
+            module.add_live(&sa).into_iter().chain(tunnel).collect()
+        })?),
+        _ => drop(table.fill(0..sas)?),
+    }
     print!("{}", fs::read_to_string("/proc/kallsyms")?);
     println!("ready");
-    let mut socket = Socket::open()?;
+    let mut socket = Socket::to(module)?;
     let mut reader = ListReader::new();
     for number in 0_u32.. {
         match what {
@@ -77,6 +95,22 @@ pub(crate) fn run(module: Module, sas: u32, what: What) -> Result<()> {
             }
             What::Dump => drop(socket.dump()?),
             What::List => drop(reader.read(GROUPS)?),
+            What::Eroute => {
+                let [sa] = take(&table, sas, number)?;
+                for message in module.add_eroute(&sa) {
+                    socket.request(&message)?;
+                }
+            }
+            What::Live => {
+                for message in module.add_live(&table.sa(sas + number)) {
+                    socket.request(&message)?;
+                }
+            }
+            What::LiveGroup => {
+                let [sa] = take(&table, sas, number)?;
+                let sa = sa.inbound();
+                socket.request(&message::link(&sa.tunnel(), &sa))?;
+            }
             What::Tool => {
                 let [inner, outer] = take(&table, sas, number)?;
                 program::run(&["ipsec", "spigrp", "--said", &inner.said(), &outer.said()])?;

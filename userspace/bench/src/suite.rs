@@ -3,7 +3,7 @@
 //! What is measured, in which order.
 
 use crate::{
-    crowd, eroutes,
+    crowd, eroutes, lookup,
     measure::{COLUMNS, Clock},
     message::Gateways,
     module::Module,
@@ -113,6 +113,12 @@ pub(crate) fn eroutes(clock: Clock, largest: u32) -> Result<()> {
 pub(crate) fn packets(clock: Clock, count: usize) -> Result<()> {
     println!("{COLUMNS}");
     packets::run(clock, count)
+}
+
+/// What it takes to find the eroutes of packets.
+pub(crate) fn lookup(clock: Clock, count: usize, largest: u32) -> Result<()> {
+    println!("{COLUMNS}");
+    lookup::run(clock, count, largest)
 }
 
 /// What many sockets cost, and how long they make others wait.
