@@ -132,6 +132,18 @@ const _: () = assert!(bindings::KLIPS_XFRM_REQID == flows::OURS);
 const _: () = assert!(bindings::KLIPS_XFRM_KIND == flows::KIND);
 const _: () = assert!(bindings::KLIPS_XFRM_TRAP == flows::TRAP);
 
+/// A reqid as xfrm has it: another number of the same kind for each, but for those that no state has.
+///
+/// xfrm finds states by the xor of addresses and reqid. Reqids rise with each SA, and where the gateways'
+/// addresses do so too all states would be in a few lists.
+const fn raw_reqid(reqid: u32) -> u32 {
+    if reqid & flows::TRAP == flows::TRAP {
+        return reqid;
+    }
+    // Times an odd number, no two are the same: this is that of Fibonacci hashing.
+    reqid & flows::KIND | reqid.wrapping_mul(0x9e37_79b1) & !flows::KIND
+}
+
 /// An address as xfrm has it: in network order, an IPv4 address in front.
 pub(super) fn raw_address(ip: IpAddr) -> [u8; 16] {
     match ip {
@@ -221,7 +233,7 @@ impl RawSa {
             dst: raw_address(spec.dst),
             original: raw_address(original),
             spi: spec.spi,
-            reqid: spec.reqid,
+            reqid: raw_reqid(spec.reqid),
             if_id: spec.if_id,
             family: raw_family(spec.dst),
             encap: encap.kind.into(),
@@ -259,7 +271,7 @@ impl From<&Template> for RawTemplate {
         RawTemplate {
             src: raw_address(template.src),
             dst: raw_address(template.dst),
-            reqid: template.reqid,
+            reqid: raw_reqid(template.reqid),
             family: raw_family(template.dst),
             // CAST: as for RawSa.
             proto: template.transform as u8,
