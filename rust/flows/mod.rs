@@ -120,6 +120,13 @@ pub struct Shape {
     pub if_id: u32,
 }
 
+impl Shape {
+    /// Whether it is that of a tunnel that comes in without an inflow.
+    const fn is_free(&self) -> bool {
+        self.reqid == REQID_FREE
+    }
+}
+
 /// The state of an SA in the engine.
 pub struct Live<S> {
     /// The state.

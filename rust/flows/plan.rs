@@ -260,12 +260,15 @@ impl<E: Engine> Plan<E> {
             match (node, flows.live.get_mut(&age)) {
                 (_, Some(old)) => {
                     engine.state_swap(&old.state, &live.state, carry);
+                    flows.free_len -= usize::from(old.shape.is_free());
+                    flows.free_len += usize::from(live.shape.is_free());
                     *old = live;
                 }
                 (Some(node), None) => {
                     if !self.has_states {
                         engine.state_insert(&live.state);
                     }
+                    flows.free_len += usize::from(live.shape.is_free());
                     flows.live.insert(node, age, live);
                     flows.live_len += 1;
                 }
@@ -298,6 +301,7 @@ impl<E: Engine> Plan<E> {
         if let Some(eroute) = eroute {
             eroute.commit(engine, flows);
         }
+        flows.end_catch_all(engine);
     }
 }
 

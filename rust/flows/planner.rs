@@ -657,7 +657,7 @@ impl<'a, E: Engine> Planner<'a, E> {
             };
             let mut there = self.flows.catch_all.iter().chain(&self.plan.catch_all);
             let is_there = there.any(|placed| placed.if_id == shape.if_id);
-            if shape.reqid != REQID_FREE || is_there {
+            if !shape.is_free() || is_there {
                 continue;
             }
             self.catch_all_of(shape.if_id)?;

@@ -76,6 +76,8 @@ pub struct Flows<E: Engine> {
     pub(super) live: Map<Age, Live<E::State>>,
     /// How many these are.
     pub(super) live_len: usize,
+    /// How many of them are of tunnels without an inflow.
+    pub(super) free_len: usize,
     /// The policies that let in what comes out of tunnels without an inflow.
     pub(super) catch_all: Vector<Placed<E::Policy>>,
     /// What goes past eroutes and inflows.
@@ -107,6 +109,7 @@ impl<E: Engine> Flows<E> {
             by_inflow: Map::new(),
             live: Map::new(),
             live_len: 0,
+            free_len: 0,
             catch_all: Vector::new(),
             bypasses: Map::new(),
             holds: Holds::new(),
@@ -340,9 +343,11 @@ impl<E: Engine> Flows<E> {
         for sa in sadb.chain(sa) {
             if let Some(live) = self.live.remove(&sa.age()) {
                 self.live_len -= 1;
+                self.free_len -= usize::from(live.shape.is_free());
                 engine.state_delete(&live.state);
             }
         }
+        self.end_catch_all(engine);
     }
 
     /// Has the state of an SA behind NAT use its ports.
@@ -366,6 +371,8 @@ impl<E: Engine> Flows<E> {
         }
         let states = RemovedStates(core::mem::replace(&mut self.live, Map::new()));
         self.live_len = 0;
+        self.free_len = 0;
+        self.end_catch_all(engine);
         let mut next = Age::FIRST;
         while let Some(age) = self.carriers.at_or_after(&next) {
             self.uncarry(engine, sadb, age);
@@ -595,6 +602,14 @@ impl<E: Engine> Flows<E> {
         }
     }
 
+    /// Takes out what lets in what comes out of tunnels without an inflow once there are none: each
+    /// packet in clear would be held against it.
+    pub(super) fn end_catch_all(&mut self, engine: &E) {
+        if self.free_len == 0 {
+            self.end(engine);
+        }
+    }
+
     /// Takes out what [`Flows::clear_some`] leaves of a namespace that ends.
     pub fn end(&mut self, engine: &E) {
         while let Some(placed) = self.catch_all.pop() {
@@ -678,14 +693,16 @@ impl<E: Engine> Flows<E> {
         let next = |bypass: &Bypass| self.bypass_after(bypass);
         let found = core::iter::successors(next(&Bypass::LEAST), next);
         assert_eq!(found.count(), past.len(), "a bypass that nobody wants");
-        let mut states = 0;
+        let (mut states, mut free) = (0, 0);
         let mut next = Age::FIRST;
         while let Some(age) = self.live.at_or_after(&next) {
             assert!(sadb.get(age).is_some(), "a state of no SA");
             states += 1;
+            free += usize::from(self.live.get(&age).is_some_and(|live| live.shape.is_free()));
             next = age.next();
         }
-        assert_eq!(states, self.live_len);
+        assert_eq!((states, free), (self.live_len, self.free_len));
+        assert_eq!(self.catch_all.is_empty(), free == 0);
     }
 }
 

@@ -907,6 +907,34 @@ fn what_comes_out_of_tunnels_without_an_inflow_is_let_in() {
 }
 
 #[test]
+fn what_lets_in_tunnels_without_an_inflow_goes_with_the_last_of_them() {
+    let host = local_host();
+    let [tun, esp, _] = incoming();
+    let other = ["tun.313@10.0.0.1", "esp.315@10.0.0.1"].map(said);
+    let policies = |count| assert_eq!(host.engine.policies().len(), count);
+    for pair_of in [[tun, esp], other] {
+        for said in pair_of {
+            add_incoming(&host, said);
+        }
+        host.set_up(&pair(pair_of[0], pair_of[1]));
+        policies(4);
+    }
+    host.set_up(&delete(other[0]));
+    policies(4);
+    // The last one is given an inflow: only the two policies of that are left.
+    host.set_up(&add_flow(tun, flag::IN, &back()));
+    policies(2);
+    // Another takes its place again, and goes with its SAs.
+    for said in other {
+        add_incoming(&host, said);
+    }
+    host.set_up(&pair(other[0], other[1]));
+    policies(6);
+    host.set_up(&flush(0));
+    policies(2);
+}
+
+#[test]
 fn small_packets_may_come_in_uncompressed() {
     let host = local_host();
     let [tun, esp, _] = incoming();

@@ -275,7 +275,6 @@ impl Model {
                     // asked of it.
                     if sas.len() > 1 || is_asked_for || live.is_none() {
                         *live = Some(shape);
-                        self.catch_all |= shape.reqid == Reqid::Free;
                     }
                 }
             }
@@ -513,7 +512,7 @@ impl Model {
             ));
         }
         lines.sort();
-        format!("{} {lines:#?}", self.catch_all)
+        format!("{lines:#?}")
     }
 
     /// What xfrm is to have, in no order.
@@ -541,7 +540,9 @@ impl Model {
                 lines.push(policy(direction, inflow.flow.ends(), does));
             }
         }
-        if self.catch_all {
+        // What comes out of tunnels without an inflow is let in while there are such.
+        let mut live = self.chains.iter().flatten().filter_map(|sa| sa.live);
+        if live.any(|shape| shape.reqid == Reqid::Free) {
             for any in ["0.0.0.0", "::"] {
                 let any = crate::wire::ip(any);
                 let transforms = ["esp", "esp", "ah", "comp"];

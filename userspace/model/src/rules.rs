@@ -97,8 +97,6 @@ pub struct Model {
     pub(crate) inflows: Vec<Inflow>,
     /// How many eroutes and inflows have been asked for.
     pub(crate) asked: u64,
-    /// Whether xfrm lets in what comes out of tunnels without an inflow: once there was such a one.
-    pub(crate) catch_all: bool,
 }
 
 impl Model {
