@@ -74,7 +74,7 @@ help:
 	@echo '  install    put the tools, and the source of the module for DKMS, below PREFIX'
 	@echo '  uninstall  remove exactly what was installed there'
 	@echo '  deb        Debian packages of the tools and of the module for DKMS, in build/deb'
-	@echo '  bench      measure klips.ko beside mainline'"'"'s af_key.ko, and write tables and a plot'
+	@echo '  bench      measure klips.ko beside mainline'"'"'s af_key.ko and netlink, and write tables and plots'
 	@echo '  demo       watch the module and the tools work, in a virtual machine'
 	@echo '  shell      a shell in a virtual machine with the module and the tools'
 	@echo '  lint       every static check; prints what they find'

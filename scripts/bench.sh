@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Measures klips.ko and mainline's af_key.ko in virtual machines, and writes the report to
-# userspace/bench/results.
+# Measures klips.ko in virtual machines, and beside it mainline's two ways to do the same, af_key.ko
+# and netlink, and writes the report to userspace/bench/results.
 #
-#   scripts/bench.sh          up to 1,000,000 SAs
-#   scripts/bench.sh --quick  up to 10,000 SAs
+#   scripts/bench.sh          up to 1,000,000 SAs and 100,000 eroutes
+#   scripts/bench.sh --quick  up to 10,000 of both
 
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -16,15 +16,15 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # Nothing may wait for input.
 exec </dev/null
 
-largest=1000000 largest_timed=100000 largest_eroutes=100000
+largest=1000000 largest_timed=100000 largest_eroutes=100000 packets=40
 case $* in
 '') ;;
---quick) largest=10000 largest_timed=10000 largest_eroutes=10000 ;;
+--quick) largest=10000 largest_timed=10000 largest_eroutes=10000 packets=10 ;;
 *) die "usage: scripts/bench.sh [--quick]" ;;
 esac
 
 unset MAKEFLAGS MFLAGS MAKELEVEL # of the make that runs this
-readonly profiles=(refused get add delete pair four dump list)
+readonly profiles=(refused get add delete pair four dump list eroute live live-group)
 readonly raw=build/bench results=userspace/bench/results
 readonly module=build/module-bench/klips.ko bin=build/bin
 export CARGO_TARGET_DIR=$PWD/build/cargo
@@ -56,6 +56,7 @@ profile() { # WHAT
 	# until its instructions are counted.
 	case $1 in
 	delete | pair | four) sas=400000 ;;
+	eroute | live-group) sas=20000 ;;
 	esac
 	"${priority[@]}" "$CARGO_TARGET_DIR/release/vm" profile --kernel "$kernel/arch/x86/boot/bzImage" \
 		--timeout 1800 --out "$raw/profile/$1" --module "$module" --bin "$bin" -- bench repeat --sas $sas "$1"
@@ -105,8 +106,14 @@ step "the same again (up to 10000 SAs)"
 measure again icount 1 costs --clock instructions --largest 10000
 step "stalls (up to $largest SAs)"
 measure stalls icount 1 stalls --clock instructions --largest $largest
-step "eroutes (up to $largest_eroutes)"
+step "packets"
+measure packets icount 1 packets --clock instructions --count $packets
+step "packets among eroutes (up to $largest_eroutes)"
+measure lookup icount 1 lookup --clock instructions --count $packets --largest $largest_eroutes
+step "eroutes and live SAs (up to $largest_eroutes)"
 measure eroutes icount 1 eroutes --clock instructions --largest $largest_eroutes
+step "tools"
+measure tools icount 1 tools --clock instructions
 step "many sockets"
 measure crowd icount 1 crowd --clock instructions
 step "times (up to $largest_timed SAs)"
@@ -122,5 +129,5 @@ done
 
 step "report ($results)"
 mapfile -t facts < <(about)
-build/cargo-bench/release/bench-report "$raw"/{costs,stalls,eroutes,crowd,times,processors-{1,2,4}}.csv \
+build/cargo-bench/release/bench-report "$raw"/{costs,stalls,packets,lookup,eroutes,tools,crowd,times,processors-{1,2,4}}.csv \
 	--again "$raw/again.csv" "${profiles[@]/#/--profile=$raw/profile/}" --logs build/log --out "$results" "${facts[@]}"

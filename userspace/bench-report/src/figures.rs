@@ -14,6 +14,11 @@ pub const NANOSECONDS: &str = "ns";
 pub const KLIPS: &str = "klips";
 /// Mainline's module.
 pub const AF_KEY: &str = "af_key";
+/// What `ip xfrm` speaks to.
+pub const XFRM_USER: &str = "xfrm_user";
+/// All of them, and what the reader knows them by.
+pub const MODULES: [(&str, &str); 3] =
+    [(KLIPS, "klips"), (AF_KEY, "af_key"), (XFRM_USER, "ip xfrm")];
 /// What is measured at every size: a message that is refused as soon as its header was looked at.
 pub const REFUSED: &str = "refused message";
 /// Whether all SAs go to one gateway or each to its own.

@@ -4,6 +4,7 @@
 
 use crate::{
     arithmetic::{growth, ratio, worst},
+    beside::{self, Beside, EROUTES, LIVE},
     figures::{AF_KEY, At, Figures, GATEWAYS, INSTRUCTIONS, KLIPS},
     markdown::{Table, number},
     sections::{REQUESTS, crowd_waits, stall, stall_size, stalling},
@@ -18,6 +19,14 @@ const MEMORY: f64 = 512.0;
 /// The longest that one request may make others wait: a millisecond, if an instruction takes a
 /// nanosecond.
 const STALL: f64 = 1e6;
+
+/// How much a packet may take of the instructions that it takes through what `ip xfrm` has made, and
+/// that as a part of klips's.
+const PACKET: f64 = 1.01;
+/// What a request about an eroute may take of the instructions that mainline takes for the same.
+const EROUTE: f64 = 1.1;
+/// Bytes that an SA with a state may take beyond what mainline's takes.
+const LIVE_MEMORY: f64 = 512.0;
 
 /// Something that holds.
 #[derive(Debug, PartialEq)]
@@ -41,7 +50,7 @@ impl Limit {
 }
 
 /// All of them, with what was measured.
-pub fn limits(figures: &Figures) -> [Limit; 4] {
+pub fn limits(figures: &Figures) -> [Limit; 9] {
     [
         Limit {
             name: "instructions, to af_key's for the same",
@@ -63,7 +72,95 @@ pub fn limits(figures: &Figures) -> [Limit; 4] {
             most: MEMORY,
             measured: memory(figures),
         },
+        Limit {
+            name: "a packet, to ip xfrm's or the other way round",
+            most: PACKET,
+            measured: packets(figures),
+        },
+        Limit {
+            name: "a packet among eroutes, likewise",
+            most: PACKET,
+            measured: look_ups(figures),
+        },
+        Limit {
+            name: "request about an eroute, to mainline's lesser",
+            most: EROUTE,
+            measured: eroutes(figures),
+        },
+        Limit {
+            name: "growth of requests about eroutes and live SAs",
+            most: GROWTH,
+            measured: growths_beside(figures),
+        },
+        Limit {
+            name: "bytes of a live SA beyond mainline's",
+            most: LIVE_MEMORY,
+            measured: live_memory(figures),
+        },
     ]
+}
+
+/// How far a ratio is from 1, whichever of the two is larger.
+fn either_way(beside: &Beside) -> Option<f64> {
+    beside.to_least().map(|ratio| ratio.max(1.0 / ratio))
+}
+
+fn packets(figures: &Figures) -> Option<(String, f64)> {
+    worst(beside::packets(figures).iter().map(|(packet, beside)| {
+        let beside::Packet {
+            way,
+            chain,
+            cipher,
+            size,
+        } = packet;
+        let name = format!("{chain} {cipher}, {size} bytes, {way}");
+        (name, either_way(beside))
+    }))
+}
+
+fn look_ups(figures: &Figures) -> Option<(String, f64)> {
+    let all = beside::look_ups(figures);
+    worst(all.iter().map(|(layout, eroutes, beside)| {
+        let eroutes = number(Some(f64::from(*eroutes)));
+        (format!("{eroutes} eroutes, {layout}"), either_way(beside))
+    }))
+}
+
+fn eroutes(figures: &Figures) -> Option<(String, f64)> {
+    // What mainline does at once it does not do for each, and of tunnels it makes one state of two SAs.
+    let rows = ["ADDFLOW", "REPLACE", "DELFLOW"];
+    let rows = GATEWAYS
+        .into_iter()
+        .flat_map(|name| rows.map(|what| (name, what)));
+    worst(rows.flat_map(|(name, what)| {
+        let sizes = beside::sizes(figures, KLIPS, name, what);
+        sizes.into_iter().map(move |sas| {
+            let at = At::new(KLIPS, name, sas);
+            let to_theirs = Beside::find(figures, at, what).to_least();
+            (format!("{what}, {}", place(at)), to_theirs)
+        })
+    }))
+}
+
+/// REPLACE is not among them: mainline looks at every network that there is a policy for.
+fn growths_beside(figures: &Figures) -> Option<(String, f64)> {
+    let rows = EROUTES
+        .into_iter()
+        .chain(LIVE)
+        .filter(|what| *what != "REPLACE");
+    let rows = rows.flat_map(|what| GATEWAYS.map(|name| (name, what)));
+    worst(rows.map(|(name, what)| {
+        let sizes = beside::sizes(figures, KLIPS, name, what);
+        let at = |sas: &u32| figures.get(At::new(KLIPS, name, *sas), what);
+        let values: Vec<_> = sizes.iter().map(at).collect();
+        (format!("{what}, {}", gateways(name)), growth(&values))
+    }))
+}
+
+fn live_memory(figures: &Figures) -> Option<(String, f64)> {
+    let all = beside::memory(figures).into_iter();
+    let live = all.filter(|(what, _)| *what == "memory per live SA");
+    worst(live.map(|(what, beside)| (what.to_owned(), beside.above_least())))
 }
 
 /// The limits as a table.
@@ -162,7 +259,7 @@ fn memory(figures: &Figures) -> Option<(String, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figures::{REFUSED, tests::figures};
+    use crate::figures::{REFUSED, XFRM_USER, tests::figures};
 
     fn limit(figures: Vec<crate::figures::Figure>, name: &str) -> Limit {
         let mut all = limits(&Figures(figures)).into_iter();
@@ -183,6 +280,54 @@ mod tests {
         assert_eq!(limit(sizes(512.0), "bytes").verdict(), "holds");
         assert_eq!(limit(sizes(513.0), "bytes").verdict(), "**does not hold**");
         assert_eq!(limit(Vec::new(), "bytes").verdict(), "not measured");
+    }
+
+    #[test]
+    fn packets_are_held_to_both_sides() {
+        let packet = |ours| {
+            let what = "packet out: tun+esp AES-GCM 64";
+            let mut all = figures(KLIPS, &[(0, what, ours)]);
+            all.extend(figures(XFRM_USER, &[(0, what, 1000.0)]));
+            for figure in &mut all {
+                figure.gateways = "-".to_owned();
+            }
+            limit(all, "a packet, to").verdict()
+        };
+        assert_eq!(packet(1010.0), "holds");
+        assert_eq!(packet(1011.0), "**does not hold**");
+        assert_eq!(packet(980.0), "**does not hold**");
+        assert_eq!(
+            limit(Vec::new(), "a packet among").verdict(),
+            "not measured"
+        );
+    }
+
+    #[test]
+    fn eroutes_are_beside_the_lesser_and_hardly_grow() {
+        let mut all = figures(
+            KLIPS,
+            &[
+                (10, "DELFLOW", 100.0),
+                (20, "DELFLOW", 160.0),
+                (10, "REPLACE", 1.0),
+                (20, "REPLACE", 9.0),
+                (10, "memory per live SA", 2700.0),
+            ],
+        );
+        for what in ["DELFLOW", "memory per live SA"] {
+            all.extend(figures(AF_KEY, &[(10, what, 2100.0)]));
+            all.extend(figures(XFRM_USER, &[(10, what, 2200.0)]));
+        }
+        let growth = limit(all.clone(), "growth of requests about eroutes");
+        let expected = ("DELFLOW, many gateways".to_owned(), 1.6);
+        assert_eq!(growth.measured, Some(expected));
+        let memory = limit(all.clone(), "bytes of a live SA");
+        assert_eq!(memory.measured.clone().unwrap().1, 600.0);
+        assert_eq!(memory.verdict(), "**does not hold**");
+        let eroutes = limit(all, "request about an eroute");
+        assert_eq!(eroutes.verdict(), "holds");
+        let expected = "DELFLOW, 10 SAs, many gateways";
+        assert_eq!(eroutes.measured.unwrap().0, expected);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Makes the report of what the bench program measured: tables in Markdown, a plot, and all
-//! figures in one file.
+//! Makes the report of what the bench program measured: tables in Markdown, plots, and all figures in
+//! one file.
 
 mod arithmetic;
+mod beside;
 mod figures;
 mod harness;
 mod limits;
@@ -52,18 +53,22 @@ fn main() -> Result<()> {
     fs::create_dir_all(&cli.out).with_context(|| cli.out.display().to_string())?;
 
     figures.write(&cli.out.join("figures.csv"))?;
-    let svg = plot::svg(&figures)?;
-    fs::write(cli.out.join("requests.svg"), &svg)?;
-    plot::write_png(&svg, &cli.out.join("requests.png"))?;
+    let plots = plot::all(&figures)?;
+    for (name, _, svg) in &plots {
+        fs::write(cli.out.join(format!("{name}.svg")), svg)?;
+        plot::write_png(svg, &cli.out.join(format!("{name}.png")))?;
+    }
     let report = Report {
         figures: &figures,
         again: &again,
         profiles: &profiles,
         logs: &cli.logs,
         about: &cli.about,
+        plots: &plots.map(|(name, title, _)| (name, title)),
     };
-    let text = report.to_string();
-    fs::write(cli.out.join("README.md"), &text)?;
-    print!("{text}");
+    let page = report.page();
+    fs::write(cli.out.join("README.md"), &page)?;
+    fs::write(cli.out.join("details.md"), report.to_string())?;
+    print!("{page}");
     Ok(())
 }

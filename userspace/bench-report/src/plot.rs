@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The plot: what requests cost, against the number of SAs in the table.
+//! The plots: what requests cost, against the number of SAs in the table; packets against `ip xfrm`;
+//! memory.
 
 use crate::{
-    figures::{AF_KEY, At, Figures, INSTRUCTIONS, KLIPS, REFUSED},
+    beside,
+    figures::{AF_KEY, At, Figures, KLIPS, MODULES, REFUSED, XFRM_USER},
     markdown::number,
 };
 use anyhow::{Context, Result, anyhow};
@@ -19,7 +21,7 @@ use resvg::{
 use std::{fs, path::Path, sync::Arc};
 
 /// Each has a field of the plot.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 15] = [
     REFUSED,
     "GET",
     "ADD",
@@ -31,17 +33,21 @@ const FIELDS: [&str; 11] = [
     "DUMP per SA",
     "FLUSH per SA",
     "/proc per line",
+    "ADDFLOW",
+    "REPLACE",
+    "DELFLOW",
+    "live ADD",
 ];
 /// Columns and rows of fields. The last one is the legend's.
-const GRID: (usize, usize) = (3, 4);
+const GRID: (usize, usize) = (4, 4);
 /// Width and height of the plot.
-const SIZE: (u32, u32) = (1280, 900);
+const SIZE: (u32, u32) = (1280, 1160);
 /// Pixels of the bitmap for one of the plot.
 const SCALE: f32 = 1.5;
 /// SAs from one side to the other.
 const SAS: std::ops::Range<f64> = 600.0..1_700_000.0;
 /// Instructions from bottom to top.
-const COST: std::ops::Range<f64> = 200.0..2_000_000.0;
+const COST: std::ops::Range<f64> = 200.0..20_000_000.0;
 /// Where Debian's fonts-dejavu-core puts the font of the bitmap.
 const FONT_FILE: &str = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf";
 /// What it is called.
@@ -54,7 +60,17 @@ struct Line {
     colour: RGBColor,
 }
 
-const LINES: [Line; 4] = [
+const LINES: [Line; 6] = [
+    Line {
+        module: XFRM_USER,
+        gateways: "one",
+        colour: RGBColor(0x1e, 0x6b, 0x3a),
+    },
+    Line {
+        module: XFRM_USER,
+        gateways: "many",
+        colour: RGBColor(0x62, 0xb8, 0x7f),
+    },
     Line {
         module: AF_KEY,
         gateways: "one",
@@ -79,11 +95,38 @@ const LINES: [Line; 4] = [
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// Draws the plot as SVG.
-pub fn svg(figures: &Figures) -> Result<String> {
+type Drawn = Result<(), Box<dyn std::error::Error>>;
+
+/// Draws each plot as SVG: its name, what it shows, and the text.
+pub fn all(figures: &Figures) -> Result<[(&'static str, &'static str, String); 3]> {
+    Ok([
+        (
+            "requests",
+            "Cost against number of SAs",
+            svg(SIZE, |area| draw(area, figures))?,
+        ),
+        (
+            "packets",
+            "Packets against ip xfrm",
+            svg(PACKETS_SIZE, |area| draw_packets(area, figures))?,
+        ),
+        (
+            "memory",
+            "Memory",
+            svg(MEMORY_SIZE, |area| draw_memory(area, figures))?,
+        ),
+    ])
+}
+
+fn svg(size: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<String> {
     let mut text = String::new();
-    let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
-    draw(&area, figures).map_err(|error| anyhow!("the plot: {error}"))?;
+    let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
+    let drawn = area
+        .fill(&WHITE)
+        .map_err(Into::into)
+        .and_then(|()| draw(&area));
+    let drawn = drawn.and_then(|()| Ok(area.present()?));
+    drawn.map_err(|error| anyhow!("a plot: {error}"))?;
     drop(area);
     Ok(text)
 }
@@ -106,8 +149,7 @@ pub fn write_png(svg: &str, file: &Path) -> Result<()> {
     fs::write(file, bitmap.encode_png()?).with_context(|| file.display().to_string())
 }
 
-fn draw(area: &Area<'_>, figures: &Figures) -> Result<(), Box<dyn std::error::Error>> {
-    area.fill(&WHITE)?;
+fn draw(area: &Area<'_>, figures: &Figures) -> Drawn {
     let area = area.titled(
         "What requests cost: instructions, against the number of SAs in the table",
         ("sans-serif", 22),
@@ -119,15 +161,136 @@ fn draw(area: &Area<'_>, figures: &Figures) -> Result<(), Box<dyn std::error::Er
     if let Some(field) = fields.last() {
         draw_legend(field)?;
     }
-    area.present()?;
     Ok(())
 }
 
-fn draw_field(
-    area: &Area<'_>,
-    figures: &Figures,
-    what: &str,
-) -> Result<(), Box<dyn std::error::Error>> {
+/// Width and height of the plot of packets.
+const PACKETS_SIZE: (u32, u32) = (1280, 520);
+/// Ratios from one side to the other.
+const RATIOS: std::ops::Range<f64> = 0.95..1.05;
+/// The algorithms of a packet's SAs, by their names.
+const CIPHERS: [(&str, RGBColor); 4] = [
+    ("AES-GCM", RGBColor(0x1a, 0x3f, 0x7a)),
+    ("AES-CBC+SHA2", RGBColor(0xe6, 0x7e, 0x22)),
+    ("3DES+SHA1", RGBColor(0xb0, 0x3a, 0x2e)),
+    ("NULL+SHA1", RGBColor(0x1e, 0x6b, 0x3a)),
+];
+
+/// Each packet is a circle, small or large as it is itself, in the row of its chain and its way.
+fn draw_packets(area: &Area<'_>, figures: &Figures) -> Drawn {
+    let packets = beside::packets(figures);
+    let mut rows: Vec<(&str, &str)> = Vec::new();
+    for (packet, _) in &packets {
+        if !rows.contains(&(packet.chain, packet.way)) {
+            rows.push((packet.chain, packet.way));
+        }
+    }
+    // The first one is at the top, and there is room above and below.
+    let above = rows.len() as i32;
+    let title =
+        "Instructions of a packet, as part of those that it takes through what ip xfrm has made";
+    let mut chart = ChartBuilder::on(area)
+        .caption(title, ("sans-serif", 20))
+        .margin(10)
+        .x_label_area_size(26)
+        .y_label_area_size(210)
+        .build_cartesian_2d(RATIOS, -1..above)?;
+    let name = |row: &i32| {
+        let row = usize::try_from(above - 1 - row).ok();
+        let row = row.and_then(|row| rows.get(row));
+        row.map(|(chain, way)| format!("{chain}, {way}"))
+            .unwrap_or_default()
+    };
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(RGBColor(0xdd, 0xdd, 0xdd))
+        .x_labels(11)
+        .y_labels(rows.len() + 2)
+        .x_label_formatter(&|ratio| format!("{ratio:.2}"))
+        .y_label_formatter(&name)
+        .label_style(("sans-serif", 13))
+        .draw()?;
+    for (cipher, colour) in CIPHERS {
+        let of = packets.iter().filter(|(packet, _)| packet.cipher == cipher);
+        let circles = of.filter_map(|(packet, beside)| {
+            let row = rows
+                .iter()
+                .position(|row| *row == (packet.chain, packet.way))?;
+            let ratio = beside.to_least()?.clamp(RATIOS.start, RATIOS.end);
+            let at = (ratio, above - 1 - i32::try_from(row).ok()?);
+            let radius = if packet.size == "64" { 3 } else { 6 };
+            Some(Circle::new(at, radius, colour.stroke_width(2)))
+        });
+        chart
+            .draw_series(circles)?
+            .label(cipher)
+            .legend(move |at| Circle::new((at.0 + 10, at.1), 5, colour.stroke_width(2)));
+    }
+    chart
+        .configure_series_labels()
+        .label_font(("sans-serif", 13))
+        .border_style(RGBColor(0xdd, 0xdd, 0xdd))
+        .background_style(WHITE)
+        .draw()?;
+    Ok(())
+}
+
+/// Width and height of the plot of memory.
+const MEMORY_SIZE: (u32, u32) = (1280, 420);
+/// Bytes from bottom to top.
+const BYTES: std::ops::Range<f64> = 0.0..6500.0;
+
+fn draw_memory(area: &Area<'_>, figures: &Figures) -> Drawn {
+    let memory = beside::memory(figures);
+    let groups = memory.len().max(1) as f64;
+    let mut chart = ChartBuilder::on(area)
+        .caption("Memory: bytes of each", ("sans-serif", 20))
+        .margin(10)
+        .x_label_area_size(10)
+        .y_label_area_size(60)
+        .build_cartesian_2d(0.0..groups, BYTES)?;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .disable_x_axis()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(RGBColor(0xdd, 0xdd, 0xdd))
+        .y_label_formatter(&|bytes| number(Some(*bytes)))
+        .label_style(("sans-serif", 13))
+        .draw()?;
+    for (place, (what, beside)) in memory.iter().enumerate() {
+        let left = place as f64 + 0.1;
+        for (bar, (value, (_, name))) in beside.values.iter().zip(MODULES).enumerate() {
+            let Some(value) = *value else { continue };
+            let left = left + bar as f64 * 0.27;
+            let colour = MEMORY_COLOURS[bar];
+            chart.draw_series([Rectangle::new(
+                [(left, 0.0), (left + 0.24, value)],
+                colour.filled(),
+            )])?;
+            let style = ("sans-serif", 13).into_font().color(&colour);
+            let style = style.pos(Pos::new(HPos::Center, VPos::Bottom));
+            let text = format!("{name} {}", number(Some(value)));
+            chart.draw_series([Text::new(text, (left + 0.12, value + 60.0), style)])?;
+        }
+        let style = ("sans-serif", 15).into_font().color(&BLACK);
+        let style = style.pos(Pos::new(HPos::Center, VPos::Top));
+        let name = what.strip_prefix("memory per ").unwrap_or(what);
+        let at = (left + 0.4, BYTES.end);
+        chart.draw_series([Text::new(name.to_owned(), at, style)])?;
+    }
+    Ok(())
+}
+
+/// Those of [`MODULES`].
+const MEMORY_COLOURS: [RGBColor; 3] = [
+    RGBColor(0x1a, 0x3f, 0x7a),
+    RGBColor(0xb0, 0x3a, 0x2e),
+    RGBColor(0x1e, 0x6b, 0x3a),
+];
+
+fn draw_field(area: &Area<'_>, figures: &Figures, what: &str) -> Drawn {
     let mut chart = ChartBuilder::on(area)
         .caption(what, ("sans-serif", 16))
         .margin(6)
@@ -157,8 +320,9 @@ fn draw_field(
         }
         let circles = points.iter().map(|point| line.circle(*point));
         chart.draw_series(circles)?;
-        // The figure of the largest table, for one line of each module: they hardly differ.
-        if line.gateways == "many" {
+        // The figure of the largest table, for one line of each module: they hardly differ, nor do those
+        // of mainline's two.
+        if line.gateways == "many" && line.module != XFRM_USER {
             let label = points.last().map(|(sas, cost)| {
                 let side = if line.module == KLIPS {
                     VPos::Top
@@ -182,7 +346,7 @@ fn draw_field(
 
 impl Line {
     fn points(&self, figures: &Figures, what: &str) -> Vec<(f64, f64)> {
-        let sizes = figures.sizes(self.module, self.gateways, INSTRUCTIONS);
+        let sizes = beside::sizes(figures, self.module, self.gateways, what);
         let cost = |sas| figures.get(At::new(self.module, self.gateways, sas), what);
         let point = |sas| Some((f64::from(sas), cost(sas)?));
         sizes.into_iter().filter_map(point).collect()
@@ -198,7 +362,7 @@ impl Line {
     }
 }
 
-fn draw_legend(area: &Area<'_>) -> Result<(), Box<dyn std::error::Error>> {
+fn draw_legend(area: &Area<'_>) -> Drawn {
     for (line, y) in LINES.iter().rev().zip((60..).step_by(30)) {
         let style = line.colour.stroke_width(2);
         // A dashed line is one of dashes.
@@ -208,7 +372,9 @@ fn draw_legend(area: &Area<'_>) -> Result<(), Box<dyn std::error::Error>> {
         }
         area.draw(&line.circle((65, y)))?;
         let plural = if line.gateways == "one" { "" } else { "s" };
-        let text = format!("{}, {} gateway{plural}", line.module, line.gateways);
+        let module = MODULES.iter().find(|(module, _)| *module == line.module);
+        let module = module.map_or(line.module, |(_, name)| name);
+        let text = format!("{module}, {} gateway{plural}", line.gateways);
         area.draw(&Text::new(text, (102, y - 7), ("sans-serif", 15)))?;
     }
     Ok(())
@@ -236,13 +402,29 @@ mod tests {
 
     #[test]
     fn what_was_measured_is_in_the_plot() {
-        let empty = svg(&Figures::default()).unwrap();
+        let svg = |figures: &Figures| all(figures).unwrap()[0].2.clone();
+        let empty = svg(&Figures::default());
         let values = [
             (1000, REFUSED, 600.0),
             (1000, "GET", 3456.0),
             (10_000, "GET", 3457.0),
         ];
-        let some = svg(&Figures(figures(KLIPS, &values))).unwrap();
-        assert!(!empty.contains("3,456") && some.contains("3,456"));
+        let some = svg(&Figures(figures(KLIPS, &values)));
+        assert!(!empty.contains("3,457") && some.contains("3,457"));
+    }
+
+    #[test]
+    fn packets_and_memory_have_plots_of_their_own() {
+        let packet = "packet out: tun+esp AES-GCM 64";
+        let mut values = figures(KLIPS, &[(0, packet, 10.0)]);
+        values.extend(figures(XFRM_USER, &[(0, packet, 10.0)]));
+        for figure in &mut values {
+            figure.gateways = "-".to_owned();
+        }
+        let live = "memory per live SA";
+        values.extend(figures(KLIPS, &[(10, live, 2345.0)]));
+        let [_, packets, memory] = all(&Figures(values)).unwrap();
+        assert!(packets.2.contains("tun+esp, out"));
+        assert!(memory.2.contains("klips 2,345") && memory.2.contains("live SA"));
     }
 }

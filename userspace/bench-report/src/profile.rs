@@ -282,7 +282,7 @@ mod tests {
                 "| `copy`             |         2.00 |  9.1 % |     kernel |",
                 "| `__memmove`        |         1.00 |  4.5 % |     memory |",
                 "| `memset_orig`      |         1.00 |  4.5 % |     memory |",
-                "| all others         |         0.00 |  0.0 % |            |",
+                "| all others         |            0 |  0.0 % |            |",
             ]
         );
     }

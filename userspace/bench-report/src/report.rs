@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The page: what the tables mean, around them.
+//! The page, and its details: what the tables mean, around them.
 
 use crate::{
     arithmetic::difference,
+    beside::{self, EROUTES, LIVE},
     figures::{AF_KEY, Figures, GATEWAYS, INSTRUCTIONS, KLIPS, NANOSECONDS},
     harness, limits,
     markdown::{Table, number, percent},
@@ -15,7 +16,7 @@ use std::{
     path::Path,
 };
 
-/// Everything the page is made of.
+/// Everything the pages are made of.
 pub struct Report<'a> {
     /// What was measured.
     pub figures: &'a Figures,
@@ -27,11 +28,28 @@ pub struct Report<'a> {
     pub logs: &'a Path,
     /// What the reader should know about this run.
     pub about: &'a [String],
+    /// Names and titles of the plots.
+    pub plots: &'a [(&'a str, &'a str)],
+}
+
+impl Report<'_> {
+    /// What a reader wants to know who decides whether to use this.
+    pub fn page(&self) -> String {
+        let mut page = PAGE.to_owned();
+        for (name, title) in self.plots {
+            page += &format!("\n![{title}]({name}.png)\n");
+        }
+        page += &format!("\n{}\n{REPEAT}\n", beside::summary(self.figures));
+        for line in self.about {
+            page += &format!("- {line}\n");
+        }
+        page
+    }
 }
 
 impl Display for Report<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.head(f)?;
+        writeln!(f, "{HEAD}")?;
         let size = sections::summary_size(self.figures);
         let title = format!("In short: {size} SAs, each to a gateway of its own");
         section(f, &title, SUMMARY, &sections::summary(self.figures))?;
@@ -47,6 +65,31 @@ impl Display for Report<'_> {
         }
         let table = sections::comparison(self.figures, INSTRUCTIONS);
         section(f, "klips to af_key", COMPARISON, &table)?;
+        for gateways in GATEWAYS {
+            let plural = if gateways == "one" { "" } else { "s" };
+            let (text, title) = (EROUTES_TEXT, "instructions about eroutes");
+            let table = beside::costs(self.figures, gateways, &EROUTES);
+            section(
+                f,
+                &format!("{title}, {gateways} gateway{plural}"),
+                text,
+                &table,
+            )?;
+            let (text, title) = (LIVE_TEXT, "instructions about live SAs");
+            let table = beside::costs(self.figures, gateways, &LIVE);
+            section(
+                f,
+                &format!("{title}, {gateways} gateway{plural}"),
+                text,
+                &table,
+            )?;
+        }
+        let table = beside::packets_table(self.figures);
+        section(f, "Instructions of packets", PACKETS, &table)?;
+        let table = beside::look_ups_table(self.figures);
+        section(f, "Instructions of packets among eroutes", LOOK_UPS, &table)?;
+        let table = beside::tools_table(self.figures);
+        section(f, "Tools", TOOLS, &table)?;
         let table = profile::owners(self.profiles);
         section(f, "Where the instructions go", PROFILES, &table)?;
         for profile in self.profiles {
@@ -60,6 +103,8 @@ impl Display for Report<'_> {
         section(f, "Stalls", STALLS, &sections::stalls(self.figures))?;
         section(f, "Many sockets", CROWD, &sections::crowd(self.figures))?;
         section(f, "Memory", MEMORY, &sections::memory(self.figures))?;
+        let table = beside::memory_table(self.figures);
+        section(f, "Memory of eroutes and live SAs", MEMORY_BESIDE, &table)?;
         let table = sections::processors(self.figures);
         section(f, "Processors", PROCESSORS, &table)?;
         for (module, text) in [(KLIPS, TIMES), (AF_KEY, "")] {
@@ -77,14 +122,6 @@ impl Display for Report<'_> {
 }
 
 impl Report<'_> {
-    fn head(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{HEAD}")?;
-        for line in self.about {
-            writeln!(f, "- {line}")?;
-        }
-        Ok(())
-    }
-
     fn repeatability(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Some(difference) = difference(self.figures, self.again, INSTRUCTIONS) else {
             return Ok(());
@@ -120,20 +157,56 @@ fn section(f: &mut Formatter<'_>, title: &str, text: &str, table: &Table) -> fmt
     write!(f, "{table}")
 }
 
+const PAGE: &str = "\
+# What klips costs
+
+Instructions that the guest executes, kernel and client together, counted by QEMU on one processor. Beside
+`klips.ko` the same work by mainline's two ways to do it: PF_KEY (`af_key`) and netlink (`ip xfrm`), on the
+same kernel and by the same client. The ratio is that of klips to the lesser of these.
+";
+
+const REPEAT: &str = "\
+A request is a write and the read of its answer, with so many SAs or eroutes there, each with another gateway at
+its other end. An eroute is the request and the state that is made for it, to mainline a
+policy and a state; an SA is live that has a state as soon as it is added, because its packets come in.
+Closing, unloading and what ends with processes asleep count up to the moment when one wakes.
+
+`make bench` measures all of this again in virtual machines and writes this page, in less than an hour;
+`make bench ARGS=--quick` is for trying. All figures are in [figures.csv](figures.csv), tables for every size and
+what each means in [details.md](details.md).
+";
+
+const EROUTES_TEXT: &str = "\
+Through a tunnel and an ESP SA of their own each. REPLACE has its packets go through SAs that had no state
+before. Of mainline: a policy and a state, another one and an update, deletion of the policy alone, and a flush of
+policies. \"SAs and X_GRPSA and ADDFLOW\" begins with nothing.";
+
+const LIVE_TEXT: &str = "\
+SAs whose destination is here. X_GRPSA of one with a tunnel puts a state in tunnel mode in the place of the one in
+transport mode.";
+
+const PACKETS: &str = "\
+On their way through gateway A, from the system call that sends them to where they are dropped at the other
+end (out), or from the wire to the socket that gets them (in). The other end's own transforms are not in it.
+The least of nine rounds.";
+
+const LOOK_UPS: &str = "\
+Forwarded packets, each to another destination, all through one group.";
+
+const TOOLS: &str = "\
+From the start to the end of `ipsec manual --up --all` and `ipsec look`, beside a shell script with `ip xfrm` lines.";
+
+const MEMORY_BESIDE: &str = "\
+What is missing from the free memory.";
+
 const HEAD: &str = "\
-# What requests cost
+# What klips costs, in detail
 
-What a request to `klips.ko` costs, beside the same request to mainline's `af_key.ko`: on the same
-kernel, by the same client, with the same messages. `make bench` measures it in a virtual machine and
-writes this page; the figures are in [figures.csv](figures.csv).
-
-The main figure is the number of instructions that the guest executes, kernel and client together,
-counted by QEMU on one processor. Where processes sleep the count goes on up to the moment when one
-wakes. A request is a write and the read of its answer; a \"refused message\" is refused as soon as
-its header was looked at, and is the write alone. \"One gateway\" means that all SAs have the same
+The page with plots is [README.md](README.md). The main figure is the number of instructions that the guest executes,
+kernel and client together, counted by QEMU on one processor. Where processes sleep the count goes on up to the
+moment when one wakes. A request is a write and the read of its answer; a \"refused message\" is refused as soon
+as its header was looked at, and is the write alone. \"One gateway\" means that all SAs have the same
 destination, \"many\" that each has its own.
-
-![Cost against number of SAs](requests.png)
 ";
 
 const SUMMARY: &str = "\
@@ -224,7 +297,10 @@ mod tests {
                 profiles: &[],
                 logs: Path::new("/nonexistent"),
                 about: &["a line".to_owned()],
+                plots: &[("plot", "A plot")],
             };
+            assert!(report.page().contains("![A plot](plot.png)\n"));
+            assert!(report.page().contains("- a line\n"));
             report.to_string()
         };
         let text = page(&Figures::default());
@@ -240,7 +316,6 @@ mod tests {
                 "## The harness"
             ]
         );
-        assert!(text.contains("- a line\n"));
         assert!(page(&all).contains("## Repeatability"));
     }
 }

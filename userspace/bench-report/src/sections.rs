@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What costs something at each size of the table, in the order of the tables.
-pub const REQUESTS: [&str; 18] = [
+pub const REQUESTS: [&str; 14] = [
     REFUSED,
     "GET",
     "ADD",
@@ -19,10 +19,6 @@ pub const REQUESTS: [&str; 18] = [
     "X_GRPSA of 4",
     "ungroup",
     "ungroup of 4",
-    "ADDFLOW",
-    "ADDFLOW while filling",
-    "DELFLOW",
-    "DELFLOW of all per eroute",
     "DUMP per SA",
     "FLUSH per SA",
     "/proc per line",

@@ -92,7 +92,7 @@ impl Module {
     }
 
     /// All SAs go.
-    fn flush(self) -> Vec<u8> {
+    pub(crate) fn flush(self) -> Vec<u8> {
         match self {
             Module::Klips | Module::AfKey => message::flush(),
             Module::XfrmUser => netlink::flush_states(),

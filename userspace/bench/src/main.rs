@@ -20,6 +20,7 @@ mod spd;
 mod stall;
 mod suite;
 mod table;
+mod tools;
 mod workload;
 
 use anyhow::Result;
@@ -90,6 +91,12 @@ enum Task {
         #[arg(long)]
         largest: u32,
     },
+    /// What the program ipsec costs, and a script of `ip xfrm` lines that does the same
+    Tools {
+        /// What this machine's clock counts
+        #[arg(long, value_enum)]
+        clock: Clock,
+    },
     /// How much work klips does with all the processors that there are
     Parallel,
     /// Do one thing again and again, for a profiler
@@ -118,6 +125,7 @@ fn main() -> Result<()> {
             count,
             largest,
         } => suite::lookup(clock, count, largest),
+        Task::Tools { clock } => suite::tools(clock),
         Task::Parallel => parallel::run(),
         Task::Repeat { module, sas, what } => repeat::run(module, sas, what),
     }

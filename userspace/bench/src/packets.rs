@@ -22,8 +22,9 @@ use std::{
 };
 use testnet::{Space, V4, address, join, make_gateways};
 
-/// How often a number of packets is sent, of which the median is told.
-const ROUNDS: usize = 5;
+/// How often a number of packets is sent. The least that this took is told: what else the kernel does
+/// meanwhile is not the packets'.
+const ROUNDS: usize = 9;
 /// Packets that are sent before: neighbours, routes and bundles are there then.
 const FIRST: usize = 8;
 /// Where datagrams go to.
@@ -523,8 +524,7 @@ impl Bench {
                 .counted_since(&before)?
                 .expect(&[("XfrmInNoStates", count)])?;
         }
-        took.sort_unstable();
-        Ok(took[ROUNDS / 2])
+        Ok(took.into_iter().min().unwrap_or_default())
     }
 
     /// Measures packets that come in.
@@ -558,9 +558,7 @@ impl Bench {
                 self.a.counters()?
             );
         }
-        let took = &mut took[1..];
-        took.sort_unstable();
-        Ok(took[ROUNDS / 2])
+        Ok(took[1..].iter().copied().min().unwrap_or_default())
     }
 }
 

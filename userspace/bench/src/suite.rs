@@ -9,7 +9,7 @@ use crate::{
     module::Module,
     packets, program, stall,
     table::Table,
-    workload,
+    tools, workload,
 };
 use anyhow::Result;
 
@@ -119,6 +119,12 @@ pub(crate) fn packets(clock: Clock, count: usize) -> Result<()> {
 pub(crate) fn lookup(clock: Clock, count: usize, largest: u32) -> Result<()> {
     println!("{COLUMNS}");
     lookup::run(clock, count, largest)
+}
+
+/// What the tools cost.
+pub(crate) fn tools(clock: Clock) -> Result<()> {
+    println!("{COLUMNS}");
+    tools::run(clock)
 }
 
 /// What many sockets cost, and how long they make others wait.
