@@ -11,10 +11,10 @@ use crate::{
     netlink,
     socket::Socket,
     spd,
-    table::{AHEAD, Table},
+    table::Table,
 };
 use anyhow::{Context, Result};
-use std::{ops::Range, thread, time::Duration};
+use std::{thread, time::Duration};
 
 /// How often something is done to be measured.
 const COUNT: u32 = 200;
@@ -108,26 +108,6 @@ impl Module {
     }
 }
 
-/// Makes requests about SAs with these numbers. Returns how long that took.
-pub(crate) fn fill(
-    table: &Table,
-    numbers: Range<u32>,
-    requests: impl Fn(u32) -> Requests,
-) -> Result<u64> {
-    let mut socket = Socket::to(table.module)?;
-    let mut took = 0;
-    for start in numbers.clone().step_by(AHEAD) {
-        let numbers = (start..numbers.end).take(AHEAD);
-        let messages: Vec<_> = numbers.flat_map(&requests).collect();
-        took += measure::time(|| {
-            messages
-                .iter()
-                .try_for_each(|message| socket.request(message))
-        })?;
-    }
-    Ok(took)
-}
-
 /// Measures requests about [`COUNT`] SAs from a number on.
 fn measure(
     table: &Table,
@@ -136,7 +116,7 @@ fn measure(
     first: u32,
     requests: impl Fn(u32) -> Requests,
 ) -> Result<()> {
-    let took = fill(table, first..first + COUNT, requests);
+    let took = table.request(first..first + COUNT, requests);
     let took = took.with_context(|| format!("{what} at {setting:?}"))?;
     setting.tell_each(what, took, COUNT);
     Ok(())
@@ -153,10 +133,8 @@ fn once(table: &Table, message: &[u8]) -> Result<u64> {
 pub(crate) fn eroutes(table: &Table, size: u32) -> Result<()> {
     let (module, setting) = (table.module, table.setting(size, 0));
     let sa = |number| table.sa(number);
-    fill(table, 0..size + 2 * COUNT, |number| {
-        module.prepare(&sa(number))
-    })?;
-    let took = fill(table, 0..size, |number| module.add_eroute(&sa(number)))?;
+    table.request(0..size + 2 * COUNT, |number| module.prepare(&sa(number)))?;
+    let took = table.request(0..size, |number| module.add_eroute(&sa(number)))?;
     setting.tell_each("ADDFLOW while filling", took, size);
     measure(table, setting, "ADDFLOW", size, |number| {
         module.add_eroute(&sa(number))
@@ -185,14 +163,14 @@ pub(crate) fn eroutes(table: &Table, size: u32) -> Result<()> {
 pub(crate) fn live(table: &Table, size: u32) -> Result<()> {
     let (module, setting) = (table.module, table.setting(size, 0));
     let sa = |number| table.sa(number);
-    let took = fill(table, 0..size, |number| module.add_live(&sa(number)))?;
+    let took = table.request(0..size, |number| module.add_live(&sa(number)))?;
     setting.tell_each("live ADD while filling", took, size);
     measure(table, setting, "live ADD", size, |number| {
         module.add_live(&sa(number))
     })?;
     if module.has_groups() {
         let numbers = size..size + COUNT;
-        fill(table, numbers, |number| {
+        table.request(numbers, |number| {
             vec![message::add_tunnel(&sa(number).inbound())]
         })?;
         measure(table, setting, "live X_GRPSA", size, |number| {
@@ -207,23 +185,6 @@ pub(crate) fn live(table: &Table, size: u32) -> Result<()> {
     Ok(())
 }
 
-/// Tells how much memory something takes for each SA. Returns what is used then.
-fn tell_memory(setting: Setting, what: &str, before: Memory) -> Result<Memory> {
-    let now = Memory::now()?;
-    let each = |bytes: f64| bytes / f64::from(setting.sas);
-    setting.tell(
-        &format!("slab per {what}"),
-        "B",
-        each(now.slab - before.slab),
-    );
-    setting.tell(
-        &format!("memory per {what}"),
-        "B",
-        each(before.free - now.free),
-    );
-    Ok(now)
-}
-
 /// Measures how much memory SAs with a state take, and eroutes with a state of their own.
 pub(crate) fn memory(table: &Table) -> Result<()> {
     let (module, numbers) = (table.module, 0..FOR_MEMORY);
@@ -234,17 +195,15 @@ pub(crate) fn memory(table: &Table) -> Result<()> {
         Memory::now()
     };
     let before = settled()?;
-    fill(table, numbers.clone(), |number| {
-        module.add_live(&sa(number))
-    })?;
-    tell_memory(setting, "live SA", before)?;
+    table.request(numbers.clone(), |number| module.add_live(&sa(number)))?;
+    Memory::now()?.tell_since(&before, setting, "live SA");
     once(table, &module.flush())?;
     let before = settled()?;
-    fill(table, numbers.clone(), |number| module.prepare(&sa(number)))?;
+    table.request(numbers.clone(), |number| module.prepare(&sa(number)))?;
     let prepared = Memory::now()?;
-    fill(table, numbers, |number| module.add_eroute(&sa(number)))?;
-    tell_memory(setting, "eroute and state", prepared)?;
-    tell_memory(setting, "eroute and SAs", before)?;
+    table.request(numbers, |number| module.add_eroute(&sa(number)))?;
+    Memory::now()?.tell_since(&prepared, setting, "eroute and state");
+    Memory::now()?.tell_since(&before, setting, "eroute and SAs");
     once(table, &module.clear_eroutes())?;
     once(table, &module.flush())?;
     Ok(())

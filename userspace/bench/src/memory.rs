@@ -2,6 +2,7 @@
 
 //! What the guest's memory is used for.
 
+use crate::measure::Setting;
 use anyhow::{Context, Result};
 use std::fs;
 
@@ -29,6 +30,21 @@ impl Memory {
             free: field("MemFree")? + put_aside()?,
             slab: field("Slab")?,
         })
+    }
+
+    /// Writes how much more is used than was before, for each SA.
+    pub(crate) fn tell_since(&self, before: &Memory, setting: Setting, what: &str) {
+        let each = |bytes: f64| bytes / f64::from(setting.sas);
+        setting.tell(
+            &format!("slab per {what}"),
+            "B",
+            each(self.slab - before.slab),
+        );
+        setting.tell(
+            &format!("memory per {what}"),
+            "B",
+            each(before.free - self.free),
+        );
     }
 }
 

@@ -3,7 +3,6 @@
 //! The same thing again and again, for a profiler that watches from outside.
 
 use crate::{
-    eroutes,
     measure::Clock,
     message::{self, Gateways, Sa},
     module::Module,
@@ -58,10 +57,8 @@ pub(crate) fn run(module: Module, sas: u32, what: What) -> Result<()> {
         gateways: Gateways::Many,
     };
     match what {
-        What::Eroute => drop(eroutes::fill(&table, 0..sas, |number| {
-            module.prepare(&table.sa(number))
-        })?),
-        What::Live | What::LiveGroup => drop(eroutes::fill(&table, 0..sas, |number| {
+        What::Eroute => drop(table.request(0..sas, |number| module.prepare(&table.sa(number)))?),
+        What::Live | What::LiveGroup => drop(table.request(0..sas, |number| {
             let sa = table.sa(number);
             let tunnel = message::add_tunnel(&sa.inbound());
             let tunnel = module.has_groups().then_some(tunnel);

@@ -29,22 +29,38 @@ fn largest_of(module: Module, gateways: Gateways) -> u32 {
     }
 }
 
-/// What requests, memory and loading cost.
-pub(crate) fn costs(clock: Clock, largest: u32) -> Result<()> {
-    println!("{COLUMNS}");
-    for module in [Module::Klips, Module::AfKey] {
-        module.measure(clock)?;
-        module.load()?;
-        for gateways in [Gateways::One, Gateways::Many] {
+/// The tables of a module that are measured, and their sizes.
+fn tables(clock: Clock, module: Module, largest: u32) -> impl Iterator<Item = (Table, Vec<u32>)> {
+    [Gateways::One, Gateways::Many]
+        .into_iter()
+        .map(move |gateways| {
             let table = Table {
                 clock,
                 module,
                 gateways,
             };
             let largest = largest.min(largest_of(module, gateways));
-            for size in SIZES.into_iter().filter(|size| *size <= largest) {
+            let sizes = SIZES.into_iter().filter(|size| *size <= largest);
+            (table, sizes.collect())
+        })
+}
+
+/// Says how far it is.
+fn done(table: &Table, size: u32) {
+    let (module, gateways) = (table.module.name(), table.gateways.name());
+    eprintln!("bench: {module} {gateways} {size} done");
+}
+
+/// What requests, memory and loading cost.
+pub(crate) fn costs(clock: Clock, largest: u32) -> Result<()> {
+    println!("{COLUMNS}");
+    for module in [Module::Klips, Module::AfKey] {
+        module.measure(clock)?;
+        module.load()?;
+        for (table, sizes) in tables(clock, module, largest) {
+            for size in sizes {
                 workload::run(&table, size, &LISTENERS)?;
-                eprintln!("bench: {} {} {size} done", module.name(), gateways.name());
+                done(&table, size);
             }
             workload::memory(&table, FOR_MEMORY)?;
         }
@@ -90,21 +106,21 @@ pub(crate) fn eroutes(clock: Clock, largest: u32) -> Result<()> {
     println!("{COLUMNS}");
     for module in [Module::XfrmUser, Module::AfKey, Module::Klips] {
         module.load()?;
-        for gateways in [Gateways::One, Gateways::Many] {
-            let table = Table {
-                clock,
-                module,
-                gateways,
-            };
-            let largest = largest.min(largest_of(module, gateways));
-            for size in SIZES.into_iter().filter(|size| *size <= largest) {
-                eroutes::eroutes(&table, size)?;
-                eroutes::live(&table, size)?;
-                eprintln!("bench: {} {} {size} done", module.name(), gateways.name());
-            }
+        // Before there is memory left over that large tables had.
+        for (table, _) in tables(clock, module, largest) {
             eroutes::memory(&table)?;
         }
         module.unload()?;
+        for (table, sizes) in tables(clock, module, largest) {
+            for size in sizes {
+                // What a module has put off is done once it is unloaded.
+                module.load()?;
+                eroutes::eroutes(&table, size)?;
+                eroutes::live(&table, size)?;
+                module.unload()?;
+                done(&table, size);
+            }
+        }
     }
     Ok(())
 }

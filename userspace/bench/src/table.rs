@@ -12,7 +12,7 @@ use anyhow::Result;
 use std::ops::Range;
 
 /// How many messages are made ahead, so that making them is not measured.
-pub(crate) const AHEAD: usize = 1000;
+const AHEAD: usize = 1000;
 
 /// A table, and where its SAs go to.
 #[derive(Clone, Copy, Debug)]
@@ -40,20 +40,27 @@ impl Table {
 
     /// Adds SAs, with keys. Returns how long that took.
     pub(crate) fn fill(&self, numbers: Range<u32>) -> Result<u64> {
-        self.fill_with(numbers, message::add)
+        self.request(numbers, |number| vec![message::add(&self.sa(number))])
     }
 
     /// Adds SAs without keys.
     pub(crate) fn fill_tunnels(&self, numbers: Range<u32>) -> Result<u64> {
-        self.fill_with(numbers, message::add_tunnel)
+        self.request(numbers, |number| {
+            vec![message::add_tunnel(&self.sa(number))]
+        })
     }
 
-    fn fill_with(&self, numbers: Range<u32>, add: fn(&Sa) -> Vec<u8>) -> Result<u64> {
-        let mut socket = Socket::open()?;
+    /// Makes the requests about each of these SAs. Returns how long that took.
+    pub(crate) fn request(
+        &self,
+        numbers: Range<u32>,
+        requests: impl Fn(u32) -> Vec<Vec<u8>>,
+    ) -> Result<u64> {
+        let mut socket = Socket::to(self.module)?;
         let mut took = 0;
         for start in numbers.clone().step_by(AHEAD) {
             let numbers = (start..numbers.end).take(AHEAD);
-            let messages: Vec<_> = numbers.map(|number| add(&self.sa(number))).collect();
+            let messages: Vec<_> = numbers.flat_map(&requests).collect();
             took += measure::time(|| {
                 messages
                     .iter()

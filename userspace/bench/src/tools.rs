@@ -4,7 +4,6 @@
 //! lines that does the same.
 
 use crate::{
-    eroutes,
     measure::{self, Clock, Setting},
     message::Gateways,
     module::Module,
@@ -128,7 +127,7 @@ pub(crate) fn run(clock: Clock) -> Result<()> {
             gateways: Gateways::Many,
         };
         a.within(|| {
-            eroutes::fill(&table, 0..SAS, |number| module.add_live(&table.sa(number)))?;
+            table.request(0..SAS, |number| module.add_live(&table.sa(number)))?;
             let look: &[_] = match module {
                 Module::Klips => &["ipsec", "look"],
                 _ => {

@@ -60,19 +60,8 @@ pub(crate) fn memory(table: &Table, size: u32) -> Result<()> {
         thread::sleep(SETTLE);
         let before = Memory::now()?;
         fill(table, 0..size)?;
-        let after = Memory::now()?;
-        let setting = table.setting(size, 0);
-        let each = |bytes: f64| bytes / f64::from(size);
-        setting.tell(
-            &format!("slab per SA {what}"),
-            "B",
-            each(after.slab - before.slab),
-        );
-        setting.tell(
-            &format!("memory per SA {what}"),
-            "B",
-            each(before.free - after.free),
-        );
+        let what = format!("SA {what}");
+        Memory::now()?.tell_since(&before, table.setting(size, 0), &what);
         table.flush()?;
     }
     Ok(())
