@@ -11,7 +11,7 @@ use crate::{
     socket::Socket,
     table::Table,
 };
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use std::{fmt::Write, fs, os::unix::fs::PermissionsExt};
 use testnet::{Space, make_gateways};
 
@@ -42,14 +42,14 @@ fn connection(number: u32) -> (String, String, u32, u32) {
 /// The file of connections for `ipsec manual`.
 fn connections() -> String {
     let mut text = format!(
-        "conn %default\n\tauto=manual\n\tleft=10.0.0.1\n\tright=10.0.0.2\n\tesp=aes128-sha1-96\n\
+        "conn %default\n\tleft=10.0.0.1\n\tright=10.0.0.2\n\tesp=aes128-sha1-96\n\
          \tespenckey={ENCKEY}\n\tespauthkey={AUTHKEY}\n\tespreplay_window=32\n"
     );
     for number in 0..CONNECTIONS {
         let (here, there, base, _) = connection(number);
         let _ = write!(
             text,
-            "\nconn c{number}\n\tleftsubnet={here}\n\trightsubnet={there}\n\tspibase={base:#x}\n"
+            "\nconn c{number}\n\tauto=manual\n\tleftsubnet={here}\n\trightsubnet={there}\n\tspibase={base:#x}\n"
         );
     }
     text
@@ -116,6 +116,9 @@ pub(crate) fn run(clock: Clock) -> Result<()> {
             }
         };
         let took = a.within(|| measure::time(|| program::run(up)))?;
+        let policies = a.run("ip xfrm policy")?;
+        let count = policies.matches("dir out").count();
+        ensure!(count == CONNECTIONS as usize, "{count} are up: {policies}");
         setting.tell_each("100 connections come up", took, 1);
         for line in clear {
             a.run(line)?;
