@@ -425,7 +425,11 @@ fn a_peer_routed_to_its_interface_is_reached_around_it() -> Result<()> {
             others.send_to(b"IKE", (peer, 500))?;
             thread::sleep(Duration::from_millis(100));
             let wire = wire.end()?;
-            ensure!((wire.len() > 0) == (answered > 0), "{when}: nothing sent");
+            ensure!(
+                (wire.len() > 0) == (answered > 0),
+                "{when}: {:?}",
+                wire.headers()
+            );
             wire.expect_only(hosts.outer, &[proto::AH])
         };
 
