@@ -200,13 +200,14 @@ disregard_key() { # PREFIX...
 	same "$status" 0 && same "$(built)" 40
 }
 
-# fail_twice STEP WHAT-IT-SAYS: a step that fails, in the first run and in one that goes on.
+# fail_twice STEP WHAT-IT-SAYS: a step that fails, in the first run and in one that goes on, whatever
+# signals this script was told to ignore.
 fail_twice() {
 	local output first i
 	begin
 	for i in 1 2; do
 		set_tree 0 "(( \$(ls part | wc -l) < $((i * 8)) )) || { $1; }"
-		output=$("$kernel" build 2>&1) && return 1
+		output=$(env --default-signal "$kernel" build 2>&1) && return 1
 		: "${first:=$(first_object)}"
 		has "$output" "$2" || return
 		[[ $output != *"from the start"* ]] || {
