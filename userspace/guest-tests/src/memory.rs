@@ -64,9 +64,13 @@ pub const FILES: [&str; 8] = [
 const ENOUGH: u32 = 1000;
 
 const ENFILE: Errno = Errno(23);
-/// How making a namespace fails: the second is what `device_add` says of a device for whose name there
-/// was no memory.
-const NO_MEMORY: [nix::errno::Errno; 2] = [nix::errno::Errno::ENOMEM, nix::errno::Errno::EINVAL];
+/// How making a namespace fails: EINVAL is what `device_add` says of a device for whose name there was no
+/// memory, ENOBUFS what IPv4 and IPv6 say where there is none for the files of its parameters.
+const NO_MEMORY: [nix::errno::Errno; 3] = [
+    nix::errno::Errno::ENOMEM,
+    nix::errno::Errno::EINVAL,
+    nix::errno::Errno::ENOBUFS,
+];
 /// Written to, by the test's own module.
 const RESERVES: &str = "/sys/module/reserves/parameters/mine";
 const NTH: &str = "/proc/thread-self/fail-nth";
