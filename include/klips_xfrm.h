@@ -242,8 +242,11 @@ struct klips_attached {
 
 void klips_interface_attached(struct net *net, u32 ifindex, struct klips_attached *attached);
 
-/* For the other C halves: asks rtnetlink, and frees the request; 0 or a negative errno. */
-int klips_rtnetlink(struct net *net, struct sk_buff *request);
+/*
+ * For the other C halves: asks rtnetlink, unless err says that the request could not be
+ * written, and frees the request; 0 or a negative errno.
+ */
+int klips_rtnetlink(struct net *net, struct sk_buff *request, int err);
 
 /*
  * The way around an interface for IKE with a peer that is routed to it, and for what SAs make of

@@ -101,10 +101,7 @@ static int klips_make_xfrm_interface(const struct klips_attachment *wanted)
 	nla_nest_end(skb, data);
 	nla_nest_end(skb, info);
 	nlmsg_end(skb, nlh);
-	if (!err)
-		return klips_rtnetlink(wanted->net, skb);
-	nlmsg_free(skb);
-	return err;
+	return klips_rtnetlink(wanted->net, skb, err);
 }
 
 /* Removes an xfrm interface that has just been made. */

@@ -192,10 +192,7 @@ static int klips_ask_route(struct net *net, const struct klips_route *route,
 		      klips_put_gateway(skb, route->family, way);
 	}
 	nlmsg_end(skb, nlh);
-	if (!err)
-		return klips_rtnetlink(net, skb);
-	nlmsg_free(skb);
-	return err;
+	return klips_rtnetlink(net, skb, err);
 }
 
 /* Makes or removes a rule. */
@@ -225,10 +222,7 @@ static int klips_ask_rule(struct net *net, u16 family, u8 proto, u16 sport, bool
 	if (sport)
 		err = err ?: nla_put(skb, FRA_SPORT_RANGE, sizeof(range), &range);
 	nlmsg_end(skb, nlh);
-	if (!err)
-		return klips_rtnetlink(net, skb);
-	nlmsg_free(skb);
-	return err;
+	return klips_rtnetlink(net, skb, err);
 }
 
 /* Makes or removes the rules of a family; 0 or a negative errno. */

@@ -10,7 +10,7 @@
 
 #include "klips_xfrm.h"
 
-int klips_rtnetlink(struct net *net, struct sk_buff *request)
+int klips_rtnetlink(struct net *net, struct sk_buff *request, int err)
 {
 	/* Without an address rtnetlink would look for whoever opened the socket. */
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
@@ -21,9 +21,8 @@ int klips_rtnetlink(struct net *net, struct sk_buff *request)
 	struct msghdr msg = { .msg_name = &kernel, .msg_namelen = sizeof(kernel) };
 	struct kvec vec = { .iov_base = request->data, .iov_len = request->len };
 	struct socket *sock;
-	int err;
 
-	err = sock_create_kern(net, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, &sock);
+	err = err ?: sock_create_kern(net, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, &sock);
 	if (err)
 		goto free;
 	err = kernel_sendmsg(sock, &msg, &vec, 1, vec.iov_len);
