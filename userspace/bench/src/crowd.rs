@@ -55,7 +55,7 @@ pub(crate) fn run(table: &Table) -> Result<()> {
     ] {
         // What the asking thread asks for.
         table.fill(0..1)?;
-        let mut crowd: Vec<Socket> = (0..CROWD).map(|_| open()).collect::<Result<_>>()?;
+        let crowd: Vec<Socket> = (0..CROWD).map(|_| open()).collect::<Result<_>>()?;
         let setting = table.setting(1, CROWD);
         stall::measure_one(table, setting, &format!("crowd: ADD beside {who}"), || {
             table.fill(1..1 + CHANGES).map(drop)
@@ -68,18 +68,7 @@ pub(crate) fn run(table: &Table) -> Result<()> {
                 || expire(table),
             )?;
         }
-        let staying = crowd.split_off(LEAVING as usize);
-        for (which, leaving) in [("some", crowd), ("the rest", staying)] {
-            stall::measure_one(
-                table,
-                setting,
-                &format!("crowd: close of {which} of {who}"),
-                || {
-                    drop(leaving);
-                    Ok(())
-                },
-            )?;
-        }
+        leave(table, "crowd", who, crowd)?;
         table.flush()?;
     }
     strangers(table)
@@ -94,20 +83,22 @@ fn strangers(table: &Table) -> Result<()> {
         take_nothing(&socket)?;
         Ok(socket)
     };
-    let mut crowd: Vec<_> = (0..CROWD).map(|_| open()).collect::<Result<_>>()?;
-    let staying = crowd.split_off(LEAVING as usize);
-    for (which, leaving) in [("some", crowd), ("the rest", staying)] {
-        stall::measure_one(
-            table,
-            table.setting(1, CROWD),
-            &format!("strangers: close of {which} of sockets that take nothing"),
-            || {
-                drop(leaving);
-                Ok(())
-            },
-        )?;
-    }
+    let crowd = (0..CROWD).map(|_| open()).collect::<Result<_>>()?;
+    leave(table, "strangers", "sockets that take nothing", crowd)?;
     table.flush().map(drop)
+}
+
+/// Measures how long others wait while some of a crowd are closed, and while the rest are.
+fn leave<S>(table: &Table, whose: &str, who: &str, mut crowd: Vec<S>) -> Result<()> {
+    let rest = crowd.split_off(LEAVING as usize);
+    for (which, leaving) in [("some", crowd), ("the rest", rest)] {
+        let what = format!("{whose}: close of {which} of {who}");
+        stall::measure_one(table, table.setting(1, CROWD), &what, || {
+            drop(leaving);
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 /// A socket whose buffer is full after two messages.
