@@ -172,7 +172,7 @@ struct klips_xfrm_mapping {
 #define KLIPS_XFRM_NO_STATE 0
 #define KLIPS_XFRM_ONE_STATE 1
 
-/* A policy, and what to put in its place where it is to block. */
+/* A policy. */
 struct klips_xfrm_policy;
 
 /*
@@ -275,8 +275,9 @@ int klips_xfrm_policy_insert(struct klips_xfrm_policy *policy);
  * somebody else has removed the old, it is for klips_xfrm_policies_changed to do.
  */
 void klips_xfrm_policy_replace(struct klips_xfrm_policy *old, struct klips_xfrm_policy *new);
-/* Has it block from now on, be it inserted or not; likewise. */
+/* Have it block, or let through what its templates say, from now on, be it inserted or not. */
 void klips_xfrm_policy_block(struct klips_xfrm_policy *policy);
+void klips_xfrm_policy_open(struct klips_xfrm_policy *policy);
 /*
  * Puts back one that somebody else has removed, or has put another in the place of. 1 if that was
  * so, 0 if it is where it belongs, -ENOMEM.

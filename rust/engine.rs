@@ -129,10 +129,11 @@ pub trait Engine {
     /// changed routes.
     fn look_at_routes(&self);
 
-    /// Has a policy block from now on, be it inserted or not. There is no way back: packets that are
-    /// on their way must not meet one policy that first blocks and then lets them through, as what
-    /// they have been spared in between is missing.
+    /// Has a policy block from now on, be it inserted or not.
     fn policy_block(&self, policy: &Self::Policy);
+
+    /// Has a policy that blocks let through what goes through its templates, be it inserted or not.
+    fn policy_open(&self, policy: &Self::Policy);
 
     /// Takes a policy out, unless somebody else has.
     fn policy_delete(&self, policy: &Self::Policy);

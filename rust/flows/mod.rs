@@ -173,10 +173,10 @@ struct Placed<P> {
     direction: Direction,
     if_id: u32,
     policy: P,
-    /// What drops in its place until it opens, where none was before.
-    claim: Option<P>,
     /// Whether none was before.
     is_new: bool,
+    /// Whether it drops at first, and opens when the change is made.
+    opens: bool,
 }
 
 impl<P> Placed<P> {
@@ -215,17 +215,18 @@ impl<P> Installed<P> {
         }
     }
 
-    /// Has other policies take the place of these, which are made and claimed.
+    /// Has other policies take the place of these, which are made, and in the engine where none were.
     fn replace(&mut self, engine: &impl Engine<Policy = P>, mut policies: Vector<Placed<P>>) {
         for new in &mut policies {
             let old = self.policies.iter();
             let mut old = old.filter(|old| old.is_at((new.direction, new.if_id)));
-            if let Some(claim) = new.claim.take() {
-                engine.policy_replace(&claim, &new.policy);
+            if new.opens {
+                engine.policy_open(&new.policy);
             } else if let Some(old) = old.next() {
                 engine.policy_replace(&old.policy, &new.policy);
             }
             new.is_new = false;
+            new.opens = false;
         }
         let old = core::mem::replace(&mut self.policies, policies);
         for old in &old {

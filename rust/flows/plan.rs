@@ -133,14 +133,16 @@ impl<E: Engine> Plan<E> {
     /// What is new among the policies is in the engine from now on, and drops. Whatever comes after
     /// can't fail.
     ///
-    /// A new eroute whose states, if any, are all new goes in behind them as it is: for what takes
-    /// another's place xfrm looks at every network that there is a policy for.
+    /// A new eroute whose states, if any, are all new goes in behind them, and is open at once.
     #[inline(never)]
     pub(super) fn claim(&mut self, engine: &E) -> Result<(), Errno> {
         let all_new = self.states.iter().all(|renewal| renewal.node.is_some());
         if let Some(eroute) = self.eroute.as_mut().filter(|_| all_new) {
             for placed in &mut eroute.out.policies {
-                self.has_states |= placed.claim.take().is_some();
+                if mem::take(&mut placed.opens) {
+                    engine.policy_open(&placed.policy);
+                    self.has_states = true;
+                }
             }
         }
         if self.has_states {
@@ -192,7 +194,7 @@ impl<E: Engine> Plan<E> {
             if !placed.is_new {
                 return Ok(());
             }
-            then(placed.claim.as_ref().unwrap_or(&placed.policy))
+            then(&placed.policy)
         };
         for placed in &self.catch_all {
             claim(placed)?;

@@ -706,8 +706,8 @@ impl<'a, E: Engine> Planner<'a, E> {
                     direction,
                     if_id,
                     policy,
-                    claim: None,
                     is_new: true,
+                    opens: false,
                 };
                 memory::push(&mut self.plan.catch_all, placed)?;
             }
@@ -780,7 +780,7 @@ fn policy_spec(
     }
 }
 
-/// A policy that takes the place of one that is there, or is claimed by one that drops.
+/// A policy that takes the place of one that is there, or else drops at first.
 fn placed<E: Engine>(
     engine: &E,
     spec: PolicySpec,
@@ -788,20 +788,14 @@ fn placed<E: Engine>(
 ) -> Result<Placed<E::Policy>, Errno> {
     let (direction, if_id) = (spec.direction, spec.if_id);
     let is_new = there.is_none_or(|there| !there.is_at((direction, if_id)));
-    let claim = if is_new && spec.action == Action::Allow {
-        Some(engine.policy_new(&PolicySpec {
-            action: Action::Block,
-            ..spec
-        })?)
-    } else {
-        None
-    };
+    let opens = is_new && spec.action == Action::Allow;
+    let action = if opens { Action::Block } else { spec.action };
     Ok(Placed {
         direction,
         if_id,
-        policy: engine.policy_new(&spec)?,
-        claim,
+        policy: engine.policy_new(&PolicySpec { action, ..spec })?,
         is_new,
+        opens,
     })
 }
 

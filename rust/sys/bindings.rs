@@ -330,6 +330,7 @@ unsafe extern "C" {
         new: *mut klips_xfrm_policy,
     );
     pub(super) fn klips_xfrm_policy_block(policy: *mut klips_xfrm_policy);
+    pub(super) fn klips_xfrm_policy_open(policy: *mut klips_xfrm_policy);
     pub(super) fn klips_xfrm_policy_restore(policy: *mut klips_xfrm_policy) -> ffi::c_int;
     pub(super) fn klips_xfrm_policy_delete(policy: *mut klips_xfrm_policy);
     pub(super) fn klips_xfrm_next_state(net: *mut net, name: *mut klips_xfrm_name) -> ffi::c_int;

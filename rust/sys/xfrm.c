@@ -446,8 +446,6 @@ s64 klips_xfrm_reqid(struct net *net, u16 family, const u8 *dst, u32 spi, u8 pro
 
 struct klips_xfrm_policy {
 	struct xfrm_policy *xp;
-	/* What takes the place of xp, so that to block takes no memory; NULL if xp blocks. */
-	struct xfrm_policy *block;
 	u8 dir;
 };
 
@@ -467,8 +465,7 @@ static void klips_set_template(struct xfrm_tmpl *tmpl, const struct klips_xfrm_t
 	tmpl->calgos = ~0U;
 }
 
-static struct xfrm_policy *klips_policy_alloc(struct net *net, const struct klips_xfrm_flow *flow,
-					      u8 action)
+static struct xfrm_policy *klips_policy_alloc(struct net *net, const struct klips_xfrm_flow *flow)
 {
 	struct xfrm_policy *xp = xfrm_policy_alloc(net, GFP_KERNEL_ACCOUNT);
 	unsigned int i;
@@ -478,7 +475,7 @@ static struct xfrm_policy *klips_policy_alloc(struct net *net, const struct klip
 	xp->family = flow->family;
 	xp->priority = flow->priority;
 	xp->if_id = flow->if_id;
-	xp->action = action;
+	xp->action = flow->action;
 	xp->selector.family = flow->family;
 	klips_set_address(&xp->selector.saddr, flow->src);
 	klips_set_address(&xp->selector.daddr, flow->dst);
@@ -495,8 +492,6 @@ static struct xfrm_policy *klips_policy_alloc(struct net *net, const struct klip
 	xp->lft.hard_byte_limit = XFRM_INF;
 	xp->lft.soft_packet_limit = XFRM_INF;
 	xp->lft.hard_packet_limit = XFRM_INF;
-	if (action == XFRM_POLICY_BLOCK)
-		return xp;
 	xp->xfrm_nr = min(flow->template_count, KLIPS_XFRM_TEMPLATES);
 	for (i = 0; i < xp->xfrm_nr; i++)
 		klips_set_template(&xp->xfrm_vec[i], &flow->templates[i]);
@@ -505,8 +500,6 @@ static struct xfrm_policy *klips_policy_alloc(struct net *net, const struct klip
 
 static void klips_policy_free(struct xfrm_policy *xp)
 {
-	if (!xp)
-		return;
 	/* Nobody else knows one that has never been inserted; any other has an index. */
 	if (!xp->index)
 		xp->walk.dead = 1;
@@ -521,19 +514,16 @@ struct klips_xfrm_policy *klips_xfrm_policy_new(struct net *net,
 	if (!policy)
 		return NULL;
 	policy->dir = flow->dir;
-	policy->xp = klips_policy_alloc(net, flow, flow->action);
-	if (policy->xp && flow->action != XFRM_POLICY_BLOCK)
-		policy->block = klips_policy_alloc(net, flow, XFRM_POLICY_BLOCK);
-	if (policy->xp && (policy->block || flow->action == XFRM_POLICY_BLOCK))
+	policy->xp = klips_policy_alloc(net, flow);
+	if (policy->xp)
 		return policy;
-	klips_xfrm_policy_put(policy);
+	kfree(policy);
 	return NULL;
 }
 
 void klips_xfrm_policy_put(struct klips_xfrm_policy *policy)
 {
 	klips_policy_free(policy->xp);
-	klips_policy_free(policy->block);
 	kfree(policy);
 }
 
@@ -555,16 +545,6 @@ static int klips_policy_link(struct xfrm_policy *xp, u8 dir, bool over)
 	return err;
 }
 
-/*
- * The same in the place of one of ours. That takes no memory, unless somebody else has removed
- * ours: then it may have to be done later.
- */
-static void klips_policy_take_over(struct xfrm_policy *xp, u8 dir)
-{
-	if (klips_policy_link(xp, dir, true))
-		klips_xfrm_policies_later(xp_net(xp));
-}
-
 int klips_xfrm_policy_insert(struct klips_xfrm_policy *policy)
 {
 	return klips_policy_link(policy->xp, policy->dir, false);
@@ -572,18 +552,43 @@ int klips_xfrm_policy_insert(struct klips_xfrm_policy *policy)
 
 void klips_xfrm_policy_replace(struct klips_xfrm_policy *old, struct klips_xfrm_policy *new)
 {
-	klips_policy_take_over(new->xp, new->dir);
+	/* That takes no memory, unless somebody else has removed the old one. */
+	if (klips_policy_link(new->xp, new->dir, true))
+		klips_xfrm_policies_later(xp_net(new->xp));
+}
+
+/*
+ * A packet under way meets the one action or the other, for xfrm acts on what it has read of it once,
+ * and in either case the templates, which never change: it is dropped, or goes through these.
+ */
+static void klips_policy_set_action(struct klips_xfrm_policy *policy, u8 action)
+{
+	struct xfrm_policy *xp = policy->xp;
+
+	if (xp->action == action)
+		return;
+	WRITE_ONCE(xp->action, action);
+	/* Nobody else knows one that has never been inserted. */
+	if (!xp->index)
+		return;
+	/* Routes that were made of it before are not to be used any more, nor those just being made. */
+	smp_mb__before_atomic();
+	atomic_inc(&xp->genid);
+	if (xp->family == AF_INET)
+		rt_genid_bump_ipv4(xp_net(xp));
+	else
+		rt_genid_bump_ipv6(xp_net(xp));
+	klips_tell_policy(xp, policy->dir, XFRM_MSG_UPDPOLICY);
 }
 
 void klips_xfrm_policy_block(struct klips_xfrm_policy *policy)
 {
-	if (!policy->block)
-		return;
-	if (policy->xp->index)
-		klips_policy_take_over(policy->block, policy->dir);
-	klips_policy_free(policy->xp);
-	policy->xp = policy->block;
-	policy->block = NULL;
+	klips_policy_set_action(policy, XFRM_POLICY_BLOCK);
+}
+
+void klips_xfrm_policy_open(struct klips_xfrm_policy *policy)
+{
+	klips_policy_set_action(policy, XFRM_POLICY_ALLOW);
 }
 
 /* One like it that is not inserted. */

@@ -25,6 +25,7 @@ use super::bindings::{
     klips_xfrm_policy_delete,
     klips_xfrm_policy_insert,
     klips_xfrm_policy_new,
+    klips_xfrm_policy_open,
     klips_xfrm_policy_put,
     klips_xfrm_policy_replace,
     klips_xfrm_policy_restore,
@@ -644,6 +645,11 @@ impl Engine for Xfrm {
         unsafe { klips_xfrm_policy_block(policy.0.as_ptr()) };
     }
 
+    fn policy_open(&self, policy: &XfrmPolicy) {
+        // SAFETY: A policy is valid by its invariant.
+        unsafe { klips_xfrm_policy_open(policy.0.as_ptr()) };
+    }
+
     fn policy_restore(&self, policy: &XfrmPolicy) -> Result<bool, Errno> {
         // SAFETY: A policy is valid by its invariant.
         match unsafe { klips_xfrm_policy_restore(policy.0.as_ptr()) } {
@@ -657,6 +663,7 @@ impl Engine for Xfrm {
         // SAFETY: A policy is valid by its invariant.
         unsafe { klips_xfrm_policy_delete(policy.0.as_ptr()) };
     }
+
     fn next_event(&self) -> Option<Event> {
         let mut name = RawName::default();
         // SAFETY: The namespace is valid by the type invariant; `name` may be written to.

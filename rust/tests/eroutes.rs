@@ -330,7 +330,7 @@ fn a_mode_changes_behind_a_policy_that_drops() {
         [
             "insert out 10.1.0.0/24>10.3.0.0/24 block",
             "swap esp/transport 0x115 10.0.0.1>10.0.0.2 r2 for esp/tunnel 0x115 10.0.0.1>10.0.0.2 r2",
-            "replace out 10.1.0.0/24>10.3.0.0/24 block by out 10.1.0.0/24>10.3.0.0/24 allow esp/tunnel r2",
+            "open out 10.1.0.0/24>10.3.0.0/24 allow esp/tunnel r2",
         ]
     );
     // Taken apart, the first eroute wants transport mode again, and it drops in between.
@@ -1356,7 +1356,9 @@ fn a_request_meets_policies_that_others_have_taken_out() {
                         host.set_up(&request);
                     }
                 }
+                // What drops is put back with all others.
                 let at_once = engine(&host).last().is_some_and(|it| it == expected);
+                let at_once = at_once || expected == SHUT;
                 host.sleep(1);
                 assert_eq!(engine(&host).last().unwrap(), expected, "after {enough}");
                 if at_once && !failed && enough > 10 {

@@ -192,7 +192,7 @@ fn what_is_in_use_goes_to_the_interface_and_back() {
             "insert out 10.1.0.0/24>10.2.0.0/24 block".to_owned(),
             format!("block {}", OPEN.replace(" allow", " ipsec0 allow")),
             format!("swap {0} ipsec0 for {0}", STATES[0]),
-            format!("replace out 10.1.0.0/24>10.2.0.0/24 block by {OPEN}"),
+            format!("open {OPEN}"),
             "delete out 10.1.0.0/24>10.2.0.0/24 ipsec0 block".to_owned(),
         ]
     );

@@ -133,9 +133,14 @@ fn once(table: &Table, message: &[u8]) -> Result<u64> {
 pub(crate) fn eroutes(table: &Table, size: u32) -> Result<()> {
     let (module, setting) = (table.module, table.setting(size, 0));
     let sa = |number| table.sa(number);
-    table.request(0..size + 2 * COUNT, |number| module.prepare(&sa(number)))?;
+    let spare = size + 2 * COUNT;
+    table.request(0..spare + 1, |number| module.prepare(&sa(number)))?;
     let took = table.request(0..size, |number| module.add_eroute(&sa(number)))?;
     setting.tell_each("ADDFLOW while filling", took, size);
+    // xfrm has kept the networks of policies that there were before until one takes another's place.
+    table.request(0..1, |number| {
+        module.replace_eroute(&sa(number), &sa(spare))
+    })?;
     measure(table, setting, "ADDFLOW", size, |number| {
         module.add_eroute(&sa(number))
     })?;
@@ -149,7 +154,7 @@ pub(crate) fn eroutes(table: &Table, size: u32) -> Result<()> {
         table,
         setting,
         "SAs and X_GRPSA and ADDFLOW",
-        size + 2 * COUNT,
+        spare + 1,
         |number| [module.prepare(&sa(number)), module.add_eroute(&sa(number))].concat(),
     )?;
     let took = once(table, &module.clear_eroutes())?;

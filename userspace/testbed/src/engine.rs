@@ -466,6 +466,23 @@ impl TestEngine {
         self.check();
     }
 
+    fn set_action(&self, policy: &Handle, action: Action, call: &str) {
+        assert!(self.held.get(), "{call} without the lock of others");
+        let number = policy.number;
+        let mut tables = self.tables.borrow_mut();
+        let mut spec = tables.policies[&number].spec;
+        let is_known = tables.inserted_policies.contains(&number);
+        if spec.action != action && (is_known || tables.missing_policies.contains(&number)) {
+            spec.action = Action::Allow;
+            let call = format!("{call} {}", describe_policy(&Policy { spec }));
+            tables.calls.push(call);
+        }
+        spec.action = action;
+        tables.policies.insert(number, Policy { spec });
+        drop(tables);
+        self.check();
+    }
+
     fn name_state(&self, number: u64) -> String {
         describe_state(&self.tables.borrow().states[&number])
     }
@@ -825,16 +842,11 @@ impl Engine for TestEngine {
     }
 
     fn policy_block(&self, policy: &Handle) {
-        self.called(format_args!("block {}", self.name_policy(policy.number)));
-        let mut tables = self.tables.borrow_mut();
-        let made = tables.policies.get_mut(&policy.number);
-        made.expect("it was made").spec.action = Action::Block;
-        let is_missing = tables.missing_policies.contains(&policy.number);
-        drop(tables);
-        if is_missing {
-            self.take_over(policy.number, false);
-        }
-        self.check();
+        self.set_action(policy, Action::Block, "block");
+    }
+
+    fn policy_open(&self, policy: &Handle) {
+        self.set_action(policy, Action::Allow, "open");
     }
 
     fn policy_delete(&self, policy: &Handle) {
