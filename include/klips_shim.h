@@ -34,8 +34,6 @@ bool klips_sysctl_hides_tos(const struct net *net);
 void klips_netns_work_after(struct net *net, unsigned long jiffies);
 /* Has klips_netns_interfaces called after this many jiffies, or sooner if that was asked for. */
 void klips_netns_interfaces_after(struct net *net, unsigned long jiffies);
-/* Has klips_netns_routes_changed called after this many jiffies, or as was asked for before. */
-void klips_netns_routes_after(struct net *net, unsigned long jiffies);
 /* Whether an address in network byte order is one of this namespace's own. */
 bool klips_netns_is_local_v4(struct net *net, const u8 *address);
 bool klips_netns_is_local_v6(struct net *net, const u8 *address);
@@ -76,8 +74,6 @@ void klips_netns_free(void *state);
 void klips_netns_work(void *state);
 /* Interfaces may have gone. */
 void klips_netns_interfaces(void *state);
-/* What goes around interfaces may have changed, or by what way. */
-void klips_netns_routes_changed(void *state);
 /* Has ipsecN be used, an xfrm interface; 0 or a negative errno. */
 int klips_netns_attach(void *state, u32 number);
 

@@ -255,7 +255,11 @@ int klips_rtnetlink(struct net *net, struct sk_buff *request, int err);
 struct klips_routes;
 
 struct klips_routes *klips_routes_new(struct net *net);
+/* klips_routes_changed is not called any more. */
+void klips_routes_stop(struct klips_routes *routes);
 void klips_routes_free(struct klips_routes *routes);
+/* Has klips_routes_changed called after this many jiffies, or as was asked for before. */
+void klips_routes_after(struct net *net, unsigned long jiffies);
 /* For the other C halves: those of a namespace. */
 struct klips_routes *klips_netns_routes(const struct net *net);
 /* Between an address of this host and a peer, around the interface that is known by ifindex. */
@@ -327,6 +331,8 @@ void klips_xfrm_unpin_tunnels(void);
 void klips_xfrm_states_changed(void *state);
 /* Somebody else has removed policies, or put others in their place. */
 void klips_xfrm_policies_changed(void *state);
+/* What goes around interfaces may have changed, or by what way. */
+void klips_routes_changed(void *state);
 /* A %trap has taken packets, or some come from elsewhere than before. */
 void klips_xfrm_packets_told(void *state);
 

@@ -193,7 +193,6 @@ unsafe extern "C" {
     pub(super) fn klips_netns_unregister();
     pub(super) fn klips_netns_work_after(net: *mut net, jiffies: ffi::c_ulong);
     pub(super) fn klips_netns_interfaces_after(net: *mut net, jiffies: ffi::c_ulong);
-    pub(super) fn klips_netns_routes_after(net: *mut net, jiffies: ffi::c_ulong);
     pub(super) fn klips_netns_is_local_v4(net: *mut net, address: *const u8_) -> bool;
     pub(super) fn klips_netns_is_local_v6(net: *mut net, address: *const u8_) -> bool;
     pub(super) fn klips_netns_may_administer(net: *const net) -> bool;
@@ -212,7 +211,6 @@ unsafe extern "C" {
     pub(super) fn klips_netns_free(state: *mut ffi::c_void);
     pub(super) fn klips_netns_work(state: *mut ffi::c_void);
     pub(super) fn klips_netns_interfaces(state: *mut ffi::c_void);
-    pub(super) fn klips_netns_routes_changed(state: *mut ffi::c_void);
     pub(super) fn klips_netns_attach(state: *mut ffi::c_void, number: u32_) -> ffi::c_int;
     pub(super) fn klips_device_register() -> ffi::c_int;
     pub(super) fn klips_device_unregister();
@@ -311,6 +309,7 @@ unsafe extern "C" {
         ifindex: u32_,
         attached: *mut klips_attached,
     );
+    pub(super) fn klips_routes_after(net: *mut net, jiffies: ffi::c_ulong);
     pub(super) fn klips_routes_want(
         net: *mut net,
         family: u16_,
@@ -343,5 +342,6 @@ unsafe extern "C" {
     pub(super) fn klips_xfrm_next_mapping(net: *mut net, mapping: *mut klips_xfrm_mapping) -> bool;
     pub(super) fn klips_xfrm_states_changed(state: *mut ffi::c_void);
     pub(super) fn klips_xfrm_policies_changed(state: *mut ffi::c_void);
+    pub(super) fn klips_routes_changed(state: *mut ffi::c_void);
     pub(super) fn klips_xfrm_packets_told(state: *mut ffi::c_void);
 }

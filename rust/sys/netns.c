@@ -41,7 +41,6 @@ struct klips_netns {
 	void *state;
 	struct delayed_work work;
 	struct delayed_work interfaces;
-	struct delayed_work routes_work;
 	struct klips_routes *routes;
 };
 
@@ -151,26 +150,12 @@ static void klips_netns_do_interfaces(struct work_struct *work)
 	klips_netns_interfaces(netns->state);
 }
 
-void klips_netns_routes_after(struct net *net, unsigned long jiffies)
-{
-	queue_delayed_work(system_dfl_wq, &klips_netns(net)->routes_work, jiffies);
-}
-
-static void klips_netns_do_routes(struct work_struct *work)
-{
-	struct klips_netns *netns = container_of(to_delayed_work(work), struct klips_netns,
-						 routes_work);
-
-	klips_netns_routes_changed(netns->state);
-}
-
 static int __net_init klips_netns_init(struct net *net)
 {
 	struct klips_netns *netns = klips_netns(net);
 
 	INIT_DELAYED_WORK(&netns->work, klips_netns_do_work);
 	INIT_DELAYED_WORK(&netns->interfaces, klips_netns_do_interfaces);
-	INIT_DELAYED_WORK(&netns->routes_work, klips_netns_do_routes);
 	netns->routes = klips_routes_new(net);
 	if (!netns->routes)
 		return -ENOMEM;
@@ -200,8 +185,7 @@ static void __net_exit klips_netns_exit(struct net *net)
 	klips_xfrm_net_stop(net);
 	cancel_delayed_work_sync(&netns->interfaces);
 	cancel_delayed_work_sync(&netns->work);
-	/* What is removed with the state asks for it once more. */
-	disable_delayed_work_sync(&netns->routes_work);
+	klips_routes_stop(netns->routes);
 	klips_netns_free(netns->state);
 	klips_routes_free(netns->routes);
 }

@@ -388,7 +388,6 @@ declared!(
     klips_netns_free
     klips_netns_work
     klips_netns_interfaces
-    klips_netns_routes_changed
     klips_netns_attach
 );
 
@@ -458,17 +457,6 @@ unsafe extern "C" fn klips_netns_work(state: *mut c_void) {
 unsafe extern "C" fn klips_netns_interfaces(state: *mut c_void) {
     // SAFETY: As for `klips_netns_work`.
     change::interfaces_changed(unsafe { borrow(state) });
-}
-
-/// What goes around interfaces may have changed, or by what way.
-///
-/// # Safety
-///
-/// As for [`klips_netns_work`].
-#[no_mangle]
-unsafe extern "C" fn klips_netns_routes_changed(state: *mut c_void) {
-    // SAFETY: As for `klips_netns_work`.
-    change::routes_changed(unsafe { borrow(state) });
 }
 
 /// Has an xfrm interface be used as `ipsecN`; 0 or a negative errno.

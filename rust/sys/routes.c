@@ -55,6 +55,7 @@ struct klips_route {
 /* Those of a namespace.  Only its work uses them, but for is_stale. */
 struct klips_routes {
 	struct net *net;
+	struct delayed_work work;
 	DECLARE_HASHTABLE(table, 6);
 	struct notifier_block fib;
 	bool listens;
@@ -315,6 +316,19 @@ static bool klips_is_own_event(unsigned long event, const struct fib_notifier_in
 	return false;
 }
 
+void klips_routes_after(struct net *net, unsigned long jiffies)
+{
+	queue_delayed_work(system_dfl_wq, &klips_netns_routes(net)->work, jiffies);
+}
+
+static void klips_do_routes(struct work_struct *work)
+{
+	struct klips_routes *routes = container_of(to_delayed_work(work), struct klips_routes,
+						   work);
+
+	klips_routes_changed(klips_netns_state(routes->net));
+}
+
 static int klips_fib_event(struct notifier_block *nb, unsigned long event, void *ptr)
 {
 	struct klips_routes *routes = container_of(nb, struct klips_routes, fib);
@@ -322,7 +336,7 @@ static int klips_fib_event(struct notifier_block *nb, unsigned long event, void 
 	/* Being registered, it is told of all that there is. */
 	if (READ_ONCE(routes->listens) && !klips_is_own_event(event, ptr)) {
 		WRITE_ONCE(routes->is_stale, true);
-		klips_netns_routes_after(routes->net, 1);
+		klips_routes_after(routes->net, 1);
 	}
 	return NOTIFY_DONE;
 }
@@ -393,7 +407,7 @@ void klips_routes_settle(struct net *net)
 	klips_settle_rules(routes, AF_INET6, any[1], again);
 	klips_listen(routes, any[0] || any[1]);
 	if (routes->is_incomplete)
-		klips_netns_routes_after(net, HZ);
+		klips_routes_after(net, HZ);
 	routes->is_incomplete = false;
 	put_net(net);
 }
@@ -405,9 +419,16 @@ struct klips_routes *klips_routes_new(struct net *net)
 	if (!routes)
 		return NULL;
 	routes->net = net;
+	INIT_DELAYED_WORK(&routes->work, klips_do_routes);
 	routes->fib.notifier_call = klips_fib_event;
 	hash_init(routes->table);
 	return routes;
+}
+
+void klips_routes_stop(struct klips_routes *routes)
+{
+	/* What is removed with the state asks for it once more. */
+	disable_delayed_work_sync(&routes->work);
 }
 
 void klips_routes_free(struct klips_routes *routes)

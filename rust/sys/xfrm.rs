@@ -7,7 +7,7 @@ use super::bindings::{
     self,
     klips_interface_find,
     klips_interface_is_end,
-    klips_netns_routes_after,
+    klips_routes_after,
     klips_xfrm_accept_acquires,
     klips_xfrm_acquire as RawAcquire,
     klips_xfrm_algorithm as RawAlgorithm,
@@ -686,7 +686,7 @@ impl Engine for Xfrm {
 
     fn look_at_routes(&self) {
         // SAFETY: The namespace is valid by the type invariant, and its work is disabled before it goes.
-        unsafe { klips_netns_routes_after(self.net.as_ptr(), 1) };
+        unsafe { klips_routes_after(self.net.as_ptr(), 1) };
     }
 
     fn look_at_policies_later(&self) {
@@ -793,7 +793,12 @@ fn said_of(name: &RawName) -> Option<Said> {
     })
 }
 
-declared!(klips_xfrm_states_changed klips_xfrm_policies_changed klips_xfrm_packets_told);
+declared!(
+    klips_xfrm_states_changed
+    klips_xfrm_policies_changed
+    klips_routes_changed
+    klips_xfrm_packets_told
+);
 
 /// Something has happened to states.
 ///
@@ -815,6 +820,17 @@ unsafe extern "C" fn klips_xfrm_states_changed(state: *mut c_void) {
 unsafe extern "C" fn klips_xfrm_policies_changed(state: *mut c_void) {
     // SAFETY: The caller promises that the namespace is still there.
     change::policies_changed(unsafe { netns::borrow(state) });
+}
+
+/// What goes around interfaces may have changed, or by what way.
+///
+/// # Safety
+///
+/// `state` is that of a namespace, and `klips_routes_stop` has not returned for that.
+#[no_mangle]
+unsafe extern "C" fn klips_routes_changed(state: *mut c_void) {
+    // SAFETY: The caller promises that the namespace is still there.
+    change::routes_changed(unsafe { netns::borrow(state) });
 }
 
 /// A %trap has taken packets, or some come from elsewhere than before.
