@@ -110,6 +110,8 @@ step "packets"
 measure packets icount 1 packets --clock instructions --count $packets
 step "packets among eroutes (up to $largest_eroutes)"
 measure lookup icount 1 lookup --clock instructions --count $packets --largest $largest_eroutes
+step streams
+measure bulk icount 1 bulk --clock instructions
 step "eroutes and live SAs (up to $largest_eroutes)"
 measure eroutes icount 1 eroutes --clock instructions --largest $largest_eroutes
 step "tools"
@@ -129,5 +131,5 @@ done
 
 step "report ($results)"
 mapfile -t facts < <(about)
-build/cargo-bench/release/bench-report "$raw"/{costs,stalls,packets,lookup,eroutes,tools,crowd,times,processors-{1,2,4}}.csv \
+build/cargo-bench/release/bench-report "$raw"/{costs,stalls,packets,lookup,bulk,eroutes,tools,crowd,times,processors-{1,2,4}}.csv \
 	--again "$raw/again.csv" "${profiles[@]/#/--profile=$raw/profile/}" --logs build/log --out "$results" "${facts[@]}"

@@ -39,6 +39,8 @@ pub const MEMORY: [&str; 3] = [
 /// eroute is looked for.
 const PACKET: &str = "packet ";
 const LOOK_UP: &str = "packet among eroutes: ";
+/// That of figures about streams.
+const STREAM: &str = "stream per MB: ";
 
 /// A packet, as its figure is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,23 +135,32 @@ pub fn packets_table(figures: &Figures) -> Table {
 
 /// klips's figures about packets whose eroute is looked for: how eroutes lie, how many there are.
 pub fn look_ups(figures: &Figures) -> Vec<(&str, u32, Beside)> {
+    among_eroutes(figures, LOOK_UP)
+}
+
+/// klips's figures about streams: what they go through, how many eroutes there are.
+pub fn streams(figures: &Figures) -> Vec<(&str, u32, Beside)> {
+    among_eroutes(figures, STREAM)
+}
+
+fn among_eroutes<'a>(figures: &'a Figures, prefix: &str) -> Vec<(&'a str, u32, Beside)> {
     let own = figures.0.iter().filter(|figure| figure.module == KLIPS);
     let found = own.filter_map(|figure: &Figure| {
-        let layout = figure.what.strip_prefix(LOOK_UP)?;
+        let what = figure.what.strip_prefix(prefix)?;
         let at = At::new(KLIPS, "-", figure.sas);
         let beside = Beside::find(figures, at, &figure.what);
-        Some((layout, figure.sas, beside))
+        Some((what, figure.sas, beside))
     });
     found.collect()
 }
 
-/// The table of these.
-pub fn look_ups_table(figures: &Figures) -> Table {
+/// The table of some of these.
+pub fn among_eroutes_table(found: Vec<(&str, u32, Beside)>) -> Table {
     let mut table = Table::new(head(&["", "eroutes"]));
-    for (layout, eroutes, beside) in look_ups(figures) {
+    for (what, eroutes, beside) in found {
         let mut cells = vec![number(Some(f64::from(eroutes)))];
         cells.extend(beside.cells());
-        table.row(layout, cells);
+        table.row(what, cells);
     }
     table
 }
@@ -239,6 +250,9 @@ pub fn summary(figures: &Figures) -> Table {
     }
     for (layout, eroutes, beside) in look_ups(figures) {
         row(&format!("packet among eroutes, {layout}"), eroutes, &beside);
+    }
+    for (chain, eroutes, beside) in streams(figures) {
+        row(&format!("TCP per MB, {chain}"), eroutes, &beside);
     }
     for what in EROUTES.iter().chain(&LIVE).chain(&REQUESTS) {
         if let Some(sas) = sizes(figures, KLIPS, "many", what).last().copied() {

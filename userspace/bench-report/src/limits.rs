@@ -83,6 +83,11 @@ pub fn limits(figures: &Figures) -> [Limit; 9] {
             measured: look_ups(figures),
         },
         Limit {
+            name: "a stream, likewise",
+            most: PACKET,
+            measured: streams(figures),
+        },
+        Limit {
             name: "request about an eroute, to mainline's lesser",
             most: EROUTE,
             measured: eroutes(figures),
@@ -119,10 +124,17 @@ fn packets(figures: &Figures) -> Option<(String, f64)> {
 }
 
 fn look_ups(figures: &Figures) -> Option<(String, f64)> {
-    let all = beside::look_ups(figures);
-    worst(all.iter().map(|(layout, eroutes, beside)| {
+    among_eroutes(beside::look_ups(figures))
+}
+
+fn streams(figures: &Figures) -> Option<(String, f64)> {
+    among_eroutes(beside::streams(figures))
+}
+
+fn among_eroutes(all: Vec<(&str, u32, Beside)>) -> Option<(String, f64)> {
+    worst(all.iter().map(|(what, eroutes, beside)| {
         let eroutes = number(Some(f64::from(*eroutes)));
-        (format!("{eroutes} eroutes, {layout}"), either_way(beside))
+        (format!("{eroutes} eroutes, {what}"), either_way(beside))
     }))
 }
 

@@ -86,8 +86,10 @@ impl Display for Report<'_> {
         }
         let table = beside::packets_table(self.figures);
         section(f, "Instructions of packets", PACKETS, &table)?;
-        let table = beside::look_ups_table(self.figures);
+        let table = beside::among_eroutes_table(beside::look_ups(self.figures));
         section(f, "Instructions of packets among eroutes", LOOK_UPS, &table)?;
+        let table = beside::among_eroutes_table(beside::streams(self.figures));
+        section(f, "Instructions of TCP per MB", STREAMS, &table)?;
         let table = beside::tools_table(self.figures);
         section(f, "Tools", TOOLS, &table)?;
         let table = profile::owners(self.profiles);
@@ -192,6 +194,10 @@ The least of nine rounds.";
 
 const LOOK_UPS: &str = "\
 Forwarded packets, each to another destination, all through one group.";
+
+const STREAMS: &str = "\
+Both ends' work: one end is set up by klips or `ip xfrm`, the other by `ip xfrm` in any case. Several streams, each
+through another eroute.";
 
 const TOOLS: &str = "\
 From the start to the end of `ipsec manual --up --all` and `ipsec look`, beside a shell script with `ip xfrm` lines.";

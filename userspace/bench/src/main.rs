@@ -3,6 +3,7 @@
 //! Measures PF_KEY modules from inside a virtual machine, and prints what was measured as
 //! comma-separated values.
 
+mod bulk;
 mod crowd;
 mod eroutes;
 mod lookup;
@@ -91,6 +92,12 @@ enum Task {
         #[arg(long)]
         largest: u32,
     },
+    /// What TCP streams cost through eroutes, and through the same policies by `ip xfrm`
+    Bulk {
+        /// What this machine's clock counts
+        #[arg(long, value_enum)]
+        clock: Clock,
+    },
     /// What the program ipsec costs, and a script of `ip xfrm` lines that does the same
     Tools {
         /// What this machine's clock counts
@@ -125,6 +132,7 @@ fn main() -> Result<()> {
             count,
             largest,
         } => suite::lookup(clock, count, largest),
+        Task::Bulk { clock } => suite::bulk(clock),
         Task::Tools { clock } => suite::tools(clock),
         Task::Parallel => parallel::run(),
         Task::Repeat { module, sas, what } => repeat::run(module, sas, what),

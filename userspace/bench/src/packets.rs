@@ -211,7 +211,7 @@ pub(crate) const OUT: Direction = Direction {
     dst: V4.outer.1,
     spi: 0x1000,
 };
-const IN: Direction = Direction {
+pub(crate) const IN: Direction = Direction {
     src: V4.outer.1,
     dst: V4.outer.0,
     spi: 0x2000,
@@ -365,7 +365,7 @@ pub(crate) struct Bench {
     /// Packets of a round.
     pub(crate) count: usize,
     pub(crate) a: Space,
-    b: Space,
+    pub(crate) b: Space,
     c: Space,
 }
 
@@ -437,6 +437,15 @@ impl Bench {
             Module::Klips => set_up_klips(&self.a, chain, cipher, direction),
             _ => set_up_xfrm(&self.a, chain, cipher, direction),
         }
+    }
+
+    /// Sets the other end up for both directions, so that it takes what `a` sends, and answers.
+    pub(crate) fn set_up_peer(&self, chain: &Chain, cipher: &Cipher) -> Result<()> {
+        for (direction, dir) in [(OUT, "in"), (IN, "out")] {
+            make_states(&self.b, chain, cipher, &direction)?;
+            make_policy(&self.b, dir, direction.flow(chain), chain, &direction)?;
+        }
+        Ok(())
     }
 
     /// Removes what was set up.

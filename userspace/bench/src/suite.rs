@@ -3,7 +3,7 @@
 //! What is measured, in which order.
 
 use crate::{
-    crowd, eroutes, lookup,
+    bulk, crowd, eroutes, lookup,
     measure::{COLUMNS, Clock},
     message::Gateways,
     module::Module,
@@ -135,6 +135,12 @@ pub(crate) fn packets(clock: Clock, count: usize) -> Result<()> {
 pub(crate) fn lookup(clock: Clock, count: usize, largest: u32) -> Result<()> {
     println!("{COLUMNS}");
     lookup::run(clock, count, largest)
+}
+
+/// What streams cost.
+pub(crate) fn bulk(clock: Clock) -> Result<()> {
+    println!("{COLUMNS}");
+    bulk::run(clock)
 }
 
 /// What the tools cost.
