@@ -114,6 +114,10 @@ step streams
 measure bulk icount 1 bulk --clock instructions
 step "eroutes and live SAs (up to $largest_eroutes)"
 measure eroutes icount 1 eroutes --clock instructions --largest $largest_eroutes
+step "memory of eroutes and live SAs"
+for name in xfrm-user af-key klips; do
+	measure "memory-$name" icount 1 memory --module "$name"
+done
 step "tools"
 measure tools icount 1 tools --clock instructions
 step "many sockets"
@@ -131,5 +135,5 @@ done
 
 step "report ($results)"
 mapfile -t facts < <(about)
-build/cargo-bench/release/bench-report "$raw"/{costs,stalls,packets,lookup,bulk,eroutes,tools,crowd,times,processors-{1,2,4}}.csv \
+build/cargo-bench/release/bench-report "$raw"/{costs,stalls,packets,lookup,bulk,eroutes,memory-{xfrm-user,af-key,klips},tools,crowd,times,processors-{1,2,4}}.csv \
 	--again "$raw/again.csv" "${profiles[@]/#/--profile=$raw/profile/}" --logs build/log --out "$results" "${facts[@]}"

@@ -71,6 +71,12 @@ enum Task {
         #[arg(long)]
         largest: u32,
     },
+    /// How much memory eroutes and SAs with a state take, in a guest that has had none of them
+    Memory {
+        /// The module to load
+        #[arg(long, value_enum)]
+        module: Module,
+    },
     /// What packets cost through SAs of klips, and through those that `ip xfrm` makes
     Packets {
         /// What this machine's clock counts
@@ -126,6 +132,7 @@ fn main() -> Result<()> {
         Task::Stalls { clock, largest } => suite::stalls(clock, largest),
         Task::Crowd { clock } => suite::crowd(clock),
         Task::Eroutes { clock, largest } => suite::eroutes(clock, largest),
+        Task::Memory { module } => suite::memory(module),
         Task::Packets { clock, count } => suite::packets(clock, count),
         Task::Lookup {
             clock,

@@ -101,16 +101,21 @@ pub(crate) fn stalls(clock: Clock, largest: u32) -> Result<()> {
     Ok(())
 }
 
-/// What requests about eroutes and about SAs with a state cost, and their memory.
+/// How much memory eroutes and SAs with a state take.
+pub(crate) fn memory(module: Module) -> Result<()> {
+    println!("{COLUMNS}");
+    module.load()?;
+    eroutes::memory(&Table {
+        clock: Clock::Instructions,
+        module,
+        gateways: Gateways::Many,
+    })
+}
+
+/// What requests about eroutes and about SAs with a state cost.
 pub(crate) fn eroutes(clock: Clock, largest: u32) -> Result<()> {
     println!("{COLUMNS}");
     for module in [Module::XfrmUser, Module::AfKey, Module::Klips] {
-        module.load()?;
-        // Before there is memory left over that large tables had.
-        for (table, _) in tables(clock, module, largest) {
-            eroutes::memory(&table)?;
-        }
-        module.unload()?;
         for (table, sizes) in tables(clock, module, largest) {
             for size in sizes {
                 // What a module has put off is done once it is unloaded.
