@@ -190,7 +190,7 @@ impl<'a, E: Engine> Planner<'a, E> {
         let reqid = governing.map(reqid_of_inflow);
         let design = Design::of(chain, reqid, |own| self.locate(own));
         let wanted = design.as_ref().ok().map(Design::outbound);
-        let demanded = self.demanded || self.is_demanded(chain, wanted);
+        let demanded = self.demanded || self.is_demanded(chain, wanted.as_ref());
         for (member, link) in chain.iter().enumerate() {
             let current = self.flows.live(link.age).map(|live| live.shape);
             let is_asked_for =
@@ -214,7 +214,7 @@ impl<'a, E: Engine> Planner<'a, E> {
             return Ok(design);
         }
         for (member, link) in chain.iter().enumerate() {
-            let wanted = wanted.filter(|_| member == 0);
+            let wanted = wanted.as_ref().filter(|_| member == 0);
             self.judge_eroutes(link.spec.said(), wanted)?;
         }
         for link in chain {
@@ -225,14 +225,14 @@ impl<'a, E: Engine> Planner<'a, E> {
                 .chain(carried.filter(|_| carried != carries))
             {
                 let wanted = self.wanted_of(number, chain, &design, governing, demanded);
-                self.judge_inflow(number, wanted)?;
+                self.judge_inflow(number, wanted.as_ref())?;
             }
         }
         Ok(design)
     }
 
     /// Whether an eroute that is there would use a chain.
-    fn is_demanded(&self, chain: &[Member<'_>], wanted: Option<Wanted>) -> bool {
+    fn is_demanded(&self, chain: &[Member<'_>], wanted: Option<&Wanted>) -> bool {
         let (Some(link), Some((_, protection))) = (chain.first(), wanted) else {
             return false;
         };
@@ -241,7 +241,7 @@ impl<'a, E: Engine> Planner<'a, E> {
         while let Some(number) = self.flows.naming(said, next) {
             let eroute = self.flows.eroutes.get(&number);
             if Some(number) != self.replaced
-                && eroute.is_some_and(|eroute| eroute.out.floor.admits(protection))
+                && eroute.is_some_and(|eroute| eroute.out.floor.admits(*protection))
             {
                 return true;
             }
@@ -270,21 +270,8 @@ impl<'a, E: Engine> Planner<'a, E> {
         found.map_or(NO_INTERFACE, |(interface, _)| interface.if_id())
     }
 
-    /// Whose packets meet an eroute: those of the interface that its chain is of; without a chain,
-    /// those of all interfaces.
-    fn places(&self, said: Said, templates: &Templates) -> Result<Vector<u32>, OutOfMemory> {
-        let mut places = Vector::new();
-        if said.proto == Proto::Int && self.interfaces().next().is_some() {
-            for (interface, _) in self.interfaces() {
-                memory::push(&mut places, interface.if_id())?;
-            }
-        } else {
-            memory::push(&mut places, templates.if_id())?;
-        }
-        Ok(places)
-    }
-
-    /// Policies for an eroute, some of which there may be.
+    /// Policies for an eroute, some of which there may be: for the packets of the interface that its
+    /// chain is of; without a chain, for those of all interfaces.
     #[inline(never)]
     fn out_policies(
         &self,
@@ -293,8 +280,14 @@ impl<'a, E: Engine> Planner<'a, E> {
         (action, templates): (Action, &Templates),
         there: Option<&Installed<E::Policy>>,
     ) -> Result<Vector<Placed<E::Policy>>, Refusal> {
+        let all = self
+            .interfaces()
+            .filter(|_| said.proto == Proto::Int)
+            .map(|(interface, _)| interface.if_id());
+        let mut all = all.peekable();
+        let one = all.peek().is_none().then(|| templates.if_id());
         let mut policies = Vector::new();
-        for if_id in self.places(said, templates)? {
+        for if_id in one.into_iter().chain(all) {
             let spec = PolicySpec {
                 if_id,
                 ..policy_spec(Direction::Out, selector, action, templates)
@@ -344,7 +337,7 @@ impl<'a, E: Engine> Planner<'a, E> {
 
     /// Decides what becomes of the eroutes that name an SA.
     #[inline(never)]
-    fn judge_eroutes(&mut self, said: Said, wanted: Option<Wanted>) -> Result<(), Refusal> {
+    fn judge_eroutes(&mut self, said: Said, wanted: Option<&Wanted>) -> Result<(), Refusal> {
         let mut next = 0;
         while let Some(number) = self.flows.naming(said, next) {
             next = number + 1;
@@ -368,7 +361,7 @@ impl<'a, E: Engine> Planner<'a, E> {
 
     /// Decides what becomes of an inflow that is there.
     #[inline(never)]
-    fn judge_inflow(&mut self, number: u64, wanted: Option<Wanted>) -> Result<(), Refusal> {
+    fn judge_inflow(&mut self, number: u64, wanted: Option<&Wanted>) -> Result<(), Refusal> {
         let Some(inflow) = self.flows.inflows.get(&number) else {
             return Ok(());
         };
@@ -732,17 +725,17 @@ impl<'a, E: Engine> Planner<'a, E> {
 fn judge<P>(
     installed: &Installed<P>,
     floor: Floor,
-    wanted: Option<Wanted>,
+    wanted: Option<&Wanted>,
     make: impl FnOnce(&Templates) -> Result<Vector<Placed<P>>, Refusal>,
 ) -> Result<Verdict<P>, Refusal> {
     match wanted.filter(|(_, protection)| floor.admits(*protection)) {
         None => Ok(Verdict::Drop),
         Some((templates, protection))
-            if installed.is_open() && templates == installed.templates =>
+            if installed.is_open() && *templates == installed.templates =>
         {
-            Ok(Verdict::Stay(protection))
+            Ok(Verdict::Stay(*protection))
         }
-        Some(wanted) => Ok(Verdict::Replace(make(&wanted.0)?, wanted)),
+        Some(wanted) => Ok(Verdict::Replace(make(&wanted.0)?, *wanted)),
     }
 }
 
