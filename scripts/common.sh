@@ -15,6 +15,7 @@ readonly min_rust=1.85.0 min_bindgen=0.71.1
 # Built from crates.io where the distribution's bindgen is older than min_bindgen.
 readonly bindgen_pinned=0.72.1
 readonly mutants_pinned=26.0.0
+readonly virt_firmware_pinned=26.10
 
 # The kernel is built with the distribution's compiler, not with whatever rustc is first
 # in PATH: the sources of its standard library must match it exactly.
@@ -35,6 +36,7 @@ readonly jobs=${JOBS:-$(nproc)}
 readonly cache=${XDG_CACHE_HOME:-$HOME/.cache}/klips
 readonly cached_bindgen=$cache/tools/bindgen-$bindgen_pinned/bin/bindgen
 readonly cached_mutants=$cache/tools/cargo-mutants-$mutants_pinned/bin/cargo-mutants
+readonly cached_virt_firmware=$cache/tools/virt-firmware-$virt_firmware_pinned
 
 # Whose messages these are.
 if [[ -z ${me:-} ]]; then

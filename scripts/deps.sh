@@ -12,6 +12,8 @@
 #   scripts/deps.sh asan    also for scripts/asan.sh
 #   scripts/deps.sh bench   also for "make bench"
 #   scripts/deps.sh mutants also for scripts/mutants.sh
+#   scripts/deps.sh secure-boot
+#                           also for scripts/secure-boot-test.sh
 #   scripts/deps.sh check   installs nothing, fails if something is missing
 
 set -euo pipefail
@@ -64,7 +66,19 @@ check_packages() {
 	fi
 	[[ $mode != fuzz ]] || need_command g++
 	[[ $mode != asan ]] || need_file "$asan_runtime" "libclang-rt-$llvm-dev"
+	[[ $mode != secure-boot ]] || check_secure_boot_packages
 	[[ $mode != bench ]] || need_file /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
+}
+
+check_secure_boot_packages() {
+	need_command openssl
+	need_command objcopy binutils
+	need_command sbsign sbsigntool
+	need_command mformat mtools
+	need_file /usr/share/OVMF/OVMF_CODE_4M.secboot.fd ovmf
+	need_file /usr/lib/shim/shimx64.efi.signed shim-signed
+	need_file /usr/lib/systemd/boot/efi/linuxx64.efi.stub systemd-boot-efi
+	python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 }
 
 check_debian_kernel_packages() {
@@ -80,6 +94,7 @@ have_sources() { rust_sources >/dev/null; }
 have_cargo() { (use_cargo) 2>/dev/null; }
 have_bindgen() { find_bindgen >/dev/null; }
 have_mutants() { [[ $mode != mutants || -x $cached_mutants ]]; }
+have_virt_firmware() { [[ $mode != secure-boot || -x $cached_virt_firmware/bin/virt-fw-vars ]]; }
 have_lint() { [[ $mode != lint || (-x $clippy_driver && -x $rustfmt) ]]; }
 have_rust() { have_rustc && have_sources && have_cargo && have_lint; }
 
@@ -89,6 +104,7 @@ everything_missing() {
 	have_cargo || list+=("cargo $min_rust")
 	have_bindgen || list+=("bindgen $min_bindgen")
 	have_mutants || list+=("cargo-mutants $mutants_pinned")
+	have_virt_firmware || list+=("virt-firmware $virt_firmware_pinned")
 	have_lint || list+=("clippy and rustfmt of $rustc")
 	local IFS=,
 	printf '%s' "${list[*]}" | sed 's/,/, /g'
@@ -206,15 +222,28 @@ install_mutants() {
 	have_mutants || die "cargo-mutants was built but does not run: $cached_mutants"
 }
 
+# What changes the variables of a firmware; Debian 12 has no package of it.
+install_virt_firmware() {
+	say "installing virt-firmware $virt_firmware_pinned from PyPI"
+	mkdir -p "$cache/tools"
+	rm -rf "$cached_virt_firmware"
+	python3 -m venv "$cached_virt_firmware"
+	"$cached_virt_firmware/bin/pip" -q install "virt-firmware==$virt_firmware_pinned" >"$work/log" 2>&1 || {
+		tail -n 15 "$work/log" >&2
+		rm -rf "$cached_virt_firmware"
+		die "virt-firmware $virt_firmware_pinned was not installed; the last words are above."
+	}
+}
+
 main() {
 	mode=${1:-install}
 	case $mode in
-	install | lint | fuzz | asan | bench | mutants | check) check_packages ;;
+	install | lint | fuzz | asan | bench | mutants | secure-boot | check) check_packages ;;
 	debian-kernel) check_debian_kernel_packages ;;
-	*) die "usage: scripts/deps.sh [lint|fuzz|asan|bench|mutants|debian-kernel|check]" ;;
+	*) die "usage: scripts/deps.sh [lint|fuzz|asan|bench|mutants|secure-boot|debian-kernel|check]" ;;
 	esac
 	[[ $mode == check || $mode == debian-kernel ]] || need_all_space
-	if ((${#missing[@]} == 0)) && have_rust && have_bindgen && have_mutants; then
+	if ((${#missing[@]} == 0)) && have_rust && have_bindgen && have_mutants && have_virt_firmware; then
 		return
 	fi
 	if [[ $mode == check ]]; then
@@ -240,6 +269,7 @@ main() {
 	fi
 	have_bindgen || install_bindgen
 	have_mutants || install_mutants
+	have_virt_firmware || install_virt_firmware
 	say "everything needed is there"
 }
 

@@ -86,6 +86,10 @@ struct MachineArgs {
     /// What executes the guest; "auto" is KVM if a trial boot works, else TCG
     #[arg(long, value_enum, default_value = "auto")]
     accel: Accel,
+    /// A program that has a firmware load the kernel: it is called with the kernel, the initramfs and
+    /// the parameters, and prints options for QEMU, one on each line
+    #[arg(long, value_name = "PROGRAM")]
+    loader: Option<PathBuf>,
     /// More kernel parameters
     #[arg(long, default_value = "", allow_hyphen_values = true)]
     append: String,
@@ -233,6 +237,7 @@ impl MachineArgs {
             kernel: self.kernel.clone(),
             memory: self.memory,
             cpus: self.cpus,
+            loader: self.loader.clone(),
             append: self.append.clone(),
             accel: self.accel,
             record: None,

@@ -30,6 +30,8 @@ use std::{
 const PARAMETERS: &str = "console=ttyS0 loglevel=7 printk.time=1 printk.devkmsg=on oops=panic \
                           panic=-1 reboot=t no_timer_check random.trust_cpu=on mitigations=off";
 
+/// What a guest starts with, in its directory.
+const INITRAMFS: &str = "initramfs.cpio";
 /// A guest's memory, in its directory.
 pub const MEMORY: &str = "memory.bin";
 
@@ -109,6 +111,10 @@ pub struct Machine {
     pub memory: u32,
     /// Number of processors.
     pub cpus: u32,
+    /// What has a firmware load the kernel, in place of QEMU: a program that is called in the guest's
+    /// directory with the kernel, the initramfs and the parameters, and prints options for QEMU, one
+    /// on each line.
+    pub loader: Option<PathBuf>,
     /// More kernel parameters.
     pub append: String,
     /// What executes it; never [`Accel::Auto`] once it boots.
@@ -223,7 +229,7 @@ impl Machine {
     /// Boots a guest whose console is this terminal.
     pub fn interact(&self, image: Image) -> Result<ExitStatus> {
         let directory = tempfile::tempdir()?;
-        image.write(&Job::Shell, &directory.path().join("initramfs.cpio"))?;
+        image.write(&Job::Shell, &directory.path().join(INITRAMFS))?;
         let mut command = self.command(directory.path())?;
         command.args(["-serial", "mon:stdio"]);
         command.status().context("qemu-system-x86_64")
@@ -238,7 +244,7 @@ impl Machine {
         output: &mut dyn FnMut(Stream, &[u8]) -> io::Result<()>,
     ) -> Result<Boot> {
         fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
-        image.write(job, &directory.join("initramfs.cpio"))?;
+        image.write(job, &directory.join(INITRAMFS))?;
 
         let mut command = self.command(directory)?;
         let mut console = Tail::create(directory, "console.log")?;
@@ -372,12 +378,22 @@ impl Machine {
             .args(["-display", "none", "-machine", &board])
             .args(["-accel", accel, "-cpu", cpu])
             .args(["-smp", &self.cpus.to_string()])
-            .args(["-m", &memory.to_string()])
-            .arg("-kernel")
-            .arg(fs::canonicalize(&self.kernel)?)
-            .args(["-initrd", "initramfs.cpio"])
-            .arg("-append")
-            .arg(self.parameters());
+            .args(["-m", &memory.to_string()]);
+        let (kernel, parameters) = (fs::canonicalize(&self.kernel)?, self.parameters());
+        match &self.loader {
+            Some(loader) => {
+                let mut loader = Command::new(fs::canonicalize(loader)?);
+                loader.current_dir(directory);
+                loader.arg(kernel).args([INITRAMFS, &parameters]);
+                let output = loader.output().with_context(|| format!("{loader:?}"))?;
+                ensure!(output.status.success(), "{loader:?}: {output:?}");
+                command.args(String::from_utf8(output.stdout)?.lines());
+            }
+            None => {
+                command.arg("-kernel").arg(kernel);
+                command.args(["-initrd", INITRAMFS, "-append", &parameters]);
+            }
+        }
         if self.accel == Accel::Icount {
             // Time does not stand still while all processes sleep, it skips to when one wakes.
             command.args(["-icount", "shift=0,sleep=off"]);
