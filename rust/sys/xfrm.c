@@ -558,8 +558,8 @@ void klips_xfrm_policy_replace(struct klips_xfrm_policy *old, struct klips_xfrm_
 }
 
 /*
- * A packet under way meets the one action or the other, for xfrm acts on what it has read of it once,
- * and in either case the templates, which never change: it is dropped, or goes through these.
+ * A packet under way meets the one action or the other, for xfrm acts on what it has read of it
+ * once, and in either case the templates, which never change: it is dropped, or goes through these.
  */
 static void klips_policy_set_action(struct klips_xfrm_policy *policy, u8 action)
 {
@@ -571,7 +571,7 @@ static void klips_policy_set_action(struct klips_xfrm_policy *policy, u8 action)
 	/* Nobody else knows one that has never been inserted. */
 	if (!xp->index)
 		return;
-	/* Routes that were made of it before are not to be used any more, nor those just being made. */
+	/* Routes that were made of it are not to be used any more, nor those just being made. */
 	smp_mb__before_atomic();
 	atomic_inc(&xp->genid);
 	if (xp->family == AF_INET)

@@ -50,7 +50,7 @@ impl Limit {
 }
 
 /// All of them, with what was measured.
-pub fn limits(figures: &Figures) -> [Limit; 9] {
+pub fn limits(figures: &Figures) -> [Limit; 10] {
     [
         Limit {
             name: "instructions, to af_key's for the same",
