@@ -23,7 +23,7 @@ use klips::{
 };
 use model::wire::{self, flag};
 use pfkey::Content;
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 
 /// All of them.
 pub fn all() -> Vec<Test> {
@@ -38,6 +38,7 @@ pub fn all() -> Vec<Test> {
         a9_a_tunnel_without_an_inflow_lets_anything_in,
         a10_packets_are_forwarded,
         a11_nothing_leaves_in_clear_for_what_an_ungrouped_sa_takes,
+        a_connected_socket_goes_by_the_eroute_as_it_is_now,
     ]
 }
 
@@ -809,4 +810,61 @@ fn nothing_in_clear(outer: Family, inner: Family) -> Result<()> {
 
     socket.ask(&group(&sas))?;
     expect_pings(&gateways.b, from, to, 3)
+}
+
+fn a_connected_socket_goes_by_the_eroute_as_it_is_now() -> Result<()> {
+    for (outer, inner) in [(V4, V4), (V4, V6), (V6, V4), (V6, V6)] {
+        in_own_network(|| goes_by_eroute(outer, inner))
+            .with_context(|| format!("{} in {} bits", inner.bits, outer.bits))?;
+    }
+    Ok(())
+}
+
+/// A socket keeps the way that it has found, with all transforms, for as long as that is good.
+fn goes_by_eroute(outer: Family, inner: Family) -> Result<()> {
+    let gateways = Gateways::new()?;
+    let sas = [
+        said_of("tun", 0x413, outer.outer.1),
+        said_of("esp", 0x415, outer.outer.1),
+    ];
+    let (from, to) = inner.inner;
+    make_group(&sas)?;
+    eroute(from, to, &sas[0])?;
+    let (own, other): (IpAddr, IpAddr) = (from.parse()?, to.parse()?);
+    let socket = gateways.a.within(|| {
+        let socket = UdpSocket::bind((own, 0))?;
+        socket.connect((other, 4711))?;
+        Ok(socket)
+    })?;
+    let capture = Capture::of_unprotected(&gateways.a, "w0")?;
+    let send = |expected: u64| -> Result<()> {
+        let before = (gateways.a.counters()?, gateways.b.counters()?);
+        for _ in 0..3 {
+            let sent = socket.send(b"which way?");
+            ensure!(sent.is_ok() == (expected > 0), "{sent:?}");
+        }
+        let counted = |name, count| {
+            if count > 0 {
+                vec![(name, count)]
+            } else {
+                vec![]
+            }
+        };
+        let blocked = counted("XfrmOutPolBlock", 3 - expected);
+        gateways.a.counted_since(&before.0)?.expect(&blocked)?;
+        // The other end has no state for them.
+        let arrived = counted("XfrmInNoStates", expected);
+        gateways.b.counted_since(&before.1)?.expect(&arrived)
+    };
+    send(3)?;
+    let keys = KeySocket::open()?;
+    for _ in 0..2 {
+        keys.ask(&ungroup(&sas[1]))?;
+        send(0).context("ungrouped")?;
+        keys.ask(&group(&sas))?;
+        send(3).context("grouped again")?;
+    }
+    let packets = capture.end()?;
+    ensure!(packets.len() == 0, "in clear: {:?}", packets.headers());
+    Ok(())
 }
