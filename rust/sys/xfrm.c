@@ -560,8 +560,9 @@ void klips_xfrm_policy_replace(struct klips_xfrm_policy *old, struct klips_xfrm_
 /*
  * A packet under way meets the one action or the other, for xfrm acts on what it has read of it
  * once, and in either case the templates, which never change: it is dropped, or goes through these.
+ * To KCSAN that is a race, for xfrm reads it without READ_ONCE(); but it is a byte.
  */
-static void klips_policy_set_action(struct klips_xfrm_policy *policy, u8 action)
+static void __no_kcsan klips_policy_set_action(struct klips_xfrm_policy *policy, u8 action)
 {
 	struct xfrm_policy *xp = policy->xp;
 
