@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use figures::Figures;
 use profile::Profile;
-use report::Report;
+use report::{Holds, Report};
 use std::{fs, path::PathBuf};
 
 /// Makes the report of what the bench program measured
@@ -69,6 +69,6 @@ fn main() -> Result<()> {
     let page = report.page();
     fs::write(cli.out.join("README.md"), &page)?;
     fs::write(cli.out.join("details.md"), report.to_string())?;
-    print!("{page}");
+    print!("{page}{}", Holds(&figures));
     Ok(())
 }
