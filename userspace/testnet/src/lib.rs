@@ -7,7 +7,6 @@ use nix::sched::{CloneFlags, setns, unshare};
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::Write,
     os::fd::AsRawFd,
     process::{Child, Command, Output, Stdio},
     thread,
@@ -117,20 +116,7 @@ impl Space {
 
     /// All states and policies there, as `ip xfrm` lists them.
     pub fn xfrm(&self) -> Result<String> {
-        let output = self.within(|| {
-            // One process: on a kernel with all checks, to start one takes longer than to list.
-            let mut child = command("ip -batch -")
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()?;
-            let mut input = child.stdin.take().context("it was piped")?;
-            input.write_all(b"xfrm state\nxfrm policy\n")?;
-            drop(input);
-            Ok(child.wait_with_output()?)
-        })?;
-        ensure!(output.status.success(), "ip xfrm: {output:?}");
-        Ok(String::from_utf8(output.stdout)?)
+        Ok(self.run("ip xfrm state")? + &self.run("ip xfrm policy")?)
     }
 }
 
