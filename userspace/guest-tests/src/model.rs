@@ -108,11 +108,11 @@ fn xfrm_lines() -> Result<Vec<Line<u32>>> {
             }
             let (src, dst) = (after(&words, "src")?, after(&words, "dst")?);
             let mut line = policy_line(&after(&words, "dir")?, &src, &dst);
-            line += if after(&words, "action").as_deref() == Some("block") {
-                " block"
-            } else {
-                " allow"
-            };
+            if after(&words, "action").as_deref() == Some("block") {
+                // It may have templates, of when it did not.
+                return Some(Some((line + " block", Vec::new())));
+            }
+            line += " allow";
             let mut reqids = Vec::new();
             for words in words.split(|word| *word == "tmpl").skip(1) {
                 let is_optional = after(words, "level").as_deref() == Some("use");
