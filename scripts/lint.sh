@@ -74,12 +74,12 @@ user_imports() {
 }
 
 bench_clippy() {
-	cargo clippy -p bench-report -p klips-fuzz --target-dir build/cargo-bench \
+	cargo clippy -p bench-report -p klips-fuzz -p mutants --target-dir build/cargo-bench \
 		--release --all-targets --quiet -- -D warnings
 }
 
 bench_rustfmt() {
-	cargo fmt -p bench-report -p klips-fuzz -- --check --color never
+	cargo fmt -p bench-report -p klips-fuzz -p mutants -- --check --color never
 }
 
 scripts/deps.sh lint
@@ -97,7 +97,7 @@ check "userspace: clippy" user_clippy
 check "userspace: rustfmt" user_rustfmt
 check "userspace: imports" user_imports
 check "manual pages: mandoc, groff" scripts/man.sh
-check "benchmark report: clippy" bench_clippy
-check "benchmark report: rustfmt" bench_rustfmt
+check "benchmark report, fuzzing, mutants: clippy" bench_clippy
+check "benchmark report, fuzzing, mutants: rustfmt" bench_rustfmt
 check "scripts: shellcheck" shellcheck -x scripts/*.sh .ci/run
 exit $((bad > 0))
