@@ -19,8 +19,10 @@ use super::{
     Live,
     Placed,
     ToldMapping,
+    KIND,
     REQID_MASK,
-    TRAP, //
+    TRAP,
+    WAITING, //
 };
 use crate::{
     engine::{
@@ -189,17 +191,16 @@ impl<E: Engine> Flows<E> {
 
     /// The %trap or %trapsubnet whose policy asks for this.
     fn trap(&self, reqid: u32) -> Option<(u64, &Eroute<E::Policy>)> {
-        let mut number = u64::from(reqid ^ TRAP);
-        if number > u64::from(REQID_MASK) {
+        if reqid & KIND != TRAP {
             return None;
         }
-        while number < self.next {
-            match self.eroutes.get(&number) {
-                Some(eroute) if eroute.is_trap() => return Some((number, eroute)),
-                _ => number += u64::from(REQID_MASK) + 1,
-            }
-        }
-        None
+        let first = u64::from(reqid & REQID_MASK);
+        // CAST: of 32 bits.
+        let mut numbers = (first..self.next).step_by(WAITING as usize);
+        numbers.find_map(|number| {
+            let eroute = self.eroutes.get(&number)?;
+            eroute.is_trap().then_some((number, eroute))
+        })
     }
 
     /// What is to be remembered of a packet that a %trap has taken: nothing if it was asked for SAs
@@ -728,14 +729,14 @@ pub enum Listed<'a, E: Engine> {
 pub struct RemovedStates<E: Engine>(Map<Age, Live<E::State>>);
 
 impl<E: Engine> RemovedStates<E> {
-    /// Takes some of them out of the engine. Returns whether there were any.
+    /// Takes some of them out of the engine. Returns whether there may be more.
     pub fn delete_some(&mut self, engine: &E, count: usize) -> bool {
         let _hold = engine.hold();
-        for deleted in 0..count {
+        for _ in 0..count {
             let live = self.0.at_or_after(&Age::FIRST);
             match live.and_then(|age| self.0.remove(&age)) {
                 Some(live) => engine.state_delete(&live.state),
-                None => return deleted > 0,
+                None => return false,
             }
         }
         true

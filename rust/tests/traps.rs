@@ -303,13 +303,22 @@ fn holds_end_with_what_asked_for_them() {
         assert_eq!(host.engine.waiting(), 0, "{name}");
         host.check();
     }
-    // What came too late is for no eroute.
-    let host = host_with("%trap");
-    host.engine.send(&packet(), host.clock.get().boot);
-    host.set_up(&del_flow(&usual()));
-    change::packets_told(&host);
-    assert_eq!(host.read(A), [[0; 0]; 0]);
-    assert_eq!(listed(&host), [""; 0]);
+    // What came too late is for no eroute, or for one that asks nobody.
+    for (request, left) in [
+        (del_flow(&usual()), &[][..]),
+        (
+            add_flow(said("%drop"), flag::REPLACE, &usual()),
+            &["10.1.0.0/24 -> 10.2.0.0/24 => %drop"],
+        ),
+    ] {
+        let host = host_with("%trap");
+        host.engine.send(&packet(), host.clock.get().boot);
+        host.set_up(&request);
+        host.drain();
+        change::packets_told(&host);
+        assert_eq!(host.read(A), [[0; 0]; 0]);
+        assert_eq!(listed(&host), left);
+    }
 }
 
 #[test]
