@@ -577,10 +577,20 @@ impl<H: Host> Listeners<H> {
         !self.log.is_empty()
     }
 
-    /// How many posts not all have seen.
-    #[cfg(not(MODULE))]
-    pub fn waiting(&self) -> usize {
-        self.log.len()
+    /// Checks what is counted; for tests.
+    #[cfg(any(test, feature = "check"))]
+    pub fn check(&self) {
+        let (mut promiscuous, mut registered) = (0, [0; SA_TYPES]);
+        let mut next = 0;
+        while let Some(listener) = self.by_number(next) {
+            next = listener.number() + 1;
+            promiscuous += usize::from(listener.promiscuous);
+            for (satype, count) in (0..=SATYPE_MAX).zip(&mut registered) {
+                *count += usize::from(listener.is_registered(satype));
+            }
+        }
+        assert_eq!(self.promiscuous, promiscuous);
+        assert_eq!(self.registered, registered);
     }
 
     /// Tells some sockets what they have not seen.

@@ -44,9 +44,9 @@ pub(super) fn getspi<H: Host>(host: &H, message: &Message<'_>) -> Result<(), Ref
     let count = last - first + 1;
     // From a random SPI on, round the range: a free one is found if there is any, and nobody can
     // tell which it will be.
-    let start = host.random() % count;
+    let start = first + host.random() % count;
     // CAST: within the range, which is of 32 bits.
-    let mut spis = (0..count).map(|tried| (first + (start + tried) % count) as u32);
+    let mut spis = (start..=last).chain(first..start).map(|spi| spi as u32);
     while let Some(spi) = next_free(host, named, &mut spis) {
         let mut sa = spec::named(host, message, spi)?;
         sa.spec.state = SaState::Larval;

@@ -3,7 +3,12 @@
 //! Who is told what, whoever has overrun, come or gone, and in how many steps: nothing is told twice
 //! or in another order, and what is not told is counted.
 
-use klips::{errno::Errno, request};
+use klips::{
+    errno::Errno,
+    pfkey::{build, MsgType},
+    post::{self, Audience},
+    request,
+};
 use proptest::{prelude::*, sample::Index};
 use std::collections::BTreeMap;
 use testbed::*;
@@ -391,4 +396,25 @@ fn there_are_no_more_sockets_than_there_may_be() {
     host.state().listeners.set_limit(0);
     host.write(&flush(0)).unwrap();
     assert_eq!(host.deliveries(), [3, B, A]);
+}
+
+/// However much there is to be told, others get their turn.
+#[test]
+fn so_much_is_told_at_a_time_and_no_more() {
+    let host = TestHost::new();
+    let mut told = 0;
+    let mut state = host.state();
+    for seq in 0..500 {
+        let header = build::request(MsgType::Flush, 0, seq, 0);
+        let message = post::write(&host, &header, |_| ()).unwrap();
+        state.listeners.send(&host, message, Audience::All);
+    }
+    while state.listeners.is_telling() {
+        state.listeners.tell_some(&host);
+        let at_once = host.deliveries().len();
+        assert!((1..=256).contains(&at_once), "{at_once}");
+        told += at_once;
+    }
+    drop(state);
+    assert_eq!(told, 2 * 500);
 }

@@ -140,6 +140,21 @@ fn getspi_gives_every_spi_of_a_range_once_and_then_eexist() {
 }
 
 #[test]
+fn getspi_gives_another_if_somebody_takes_one_meanwhile() {
+    for seed in 1..=20 {
+        let host = TestHost::new();
+        host.seed.set(seed * 0x1234_5678_9abc);
+        host.on_draft.replace(Some(Box::new(|host| {
+            let taken = said("esp.1000@10.0.0.2");
+            host.write_from(B, &add(taken)).unwrap();
+        })));
+        assert_eq!(host.write(&getspi(3, 0x1000, 0x1001)), Ok(()));
+        let given = said("esp.1001@10.0.0.2");
+        assert_eq!(state_of(&host, given), SaState::Larval);
+    }
+}
+
+#[test]
 fn getspi_minds_sas_of_the_same_protocol_and_destination_only() {
     let host = TestHost::new();
     for other in ["ah.1000@10.0.0.2", "esp.1000@10.0.0.3", "tun.1000@10.0.0.2"] {
@@ -747,6 +762,7 @@ fn promisc_is_answered_to_its_sender() {
     let host = TestHost::new();
     for satype in [1, 0, 0, 1, 1] {
         assert_eq!(host.write(&promisc(satype)), Ok(()));
+        host.check();
         assert_eq!(host.read(A), [promisc(satype)]);
         assert_eq!(host.read(B), [[0; 0]; 0]);
     }
@@ -991,6 +1007,25 @@ fn log_names_the_sa_that_is_deleted_wherever_in_its_group_it_is() {
             *host.logged.borrow(),
             [format!("{deleted}: removed, a chain of 1")]
         );
+    }
+}
+
+#[test]
+fn log_says_of_an_eroute_whether_it_drops() {
+    let host = host_with_group();
+    let mut masks = [0; 12];
+    (masks[1], masks[3]) = (SET, 1);
+    host.write(&debug(masks)).unwrap();
+    let ends = "10.1.0.0/16 -> 10.2.0.0/16: an eroute to";
+    let eroutes = [
+        ("esp.ff@10.0.0.2", 0, ", drops"),
+        ("tun.1001@10.0.0.2", flag::REPLACE, ""),
+    ];
+    for (text, flags, dropped) in eroutes {
+        host.logged.borrow_mut().clear();
+        let named = said(text);
+        host.set_up(&add_flow(named, flags, &usual_flow()));
+        assert_eq!(*host.logged.borrow(), [format!("{ends} {named}{dropped}")]);
     }
 }
 

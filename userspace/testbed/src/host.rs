@@ -89,6 +89,8 @@ pub struct TestHost {
     pub in_use: Cell<bool>,
     /// What happens meanwhile.
     pub on_resched: RefCell<Option<OnResched>>,
+    /// What happens once, while a message gets its memory.
+    pub on_draft: RefCell<Option<OnResched>>,
     /// How many SAs were in the table and how many keys in memory, each time a request unlocked the
     /// state.
     pub at_unlock: RefCell<Vec<(usize, usize)>>,
@@ -158,6 +160,7 @@ impl TestHost {
             reschedules: Cell::new(0),
             in_use: Cell::new(false),
             on_resched: RefCell::default(),
+            on_draft: RefCell::default(),
             at_unlock: RefCell::default(),
         };
         host.open(A);
@@ -288,11 +291,12 @@ impl TestHost {
         (text.0, next)
     }
 
-    /// Checks all invariants of the table.
+    /// Checks all invariants of the tables.
     pub fn check(&self) {
         let state = self.state();
         state.sadb.check();
         state.flows.check(&state.sadb);
+        state.listeners.check();
         assert_eq!(self.in_use.get(), state.flows.is_in_use());
     }
 
@@ -527,6 +531,10 @@ impl Post for TestHost {
     type Socket = Socket;
 
     fn draft(&self, len: usize) -> Result<Vec<u8>, OutOfMemory> {
+        let on_draft = self.on_draft.take();
+        if let Some(on_draft) = on_draft {
+            on_draft(self);
+        }
         // Full of what must not get out.
         memory::filled(self.poison.get(), len)
     }
