@@ -167,7 +167,7 @@ impl Listing {
             Listing::SpiGrp | Listing::Spi => state.sadb.next_age().number(),
             Listing::Eroute => state.flows.next_number(),
             Listing::PfKey => state.listeners.next_number(),
-            Listing::PfKeyRegistered => 1 + state.listeners.next_number() * SA_TYPES,
+            Listing::PfKeyRegistered => state.listeners.next_number() * SA_TYPES,
             Listing::Version
             | Listing::KlipsDebug
             | Listing::PfKeySupported
@@ -352,17 +352,17 @@ fn pf_key<H: Host>(
     Some(written.map(|()| listener.number() + 1))
 }
 
-/// Position 0 is the header; then sockets, each with all SA types.
+/// Position 0 is the header; then sockets, from number 1, each with all SA types.
 fn pf_key_registered<H: Host>(
     host: &H,
     state: &State<H>,
     position: u64,
     out: &mut impl fmt::Write,
 ) -> Option<Result<u64, fmt::Error>> {
-    let Some(start) = position.checked_sub(1) else {
+    if position == 0 {
         return Some(writeln!(out, "satype   socket   pid       sk").map(|()| 1));
-    };
-    let (mut number, mut satype) = (start / SA_TYPES, start % SA_TYPES);
+    }
+    let (mut number, mut satype) = (position / SA_TYPES, position % SA_TYPES);
     for _ in 0..STEPS {
         let listener = state.listeners.by_number(number)?;
         if listener.number() != number {
@@ -377,11 +377,11 @@ fn pf_key_registered<H: Host>(
                 "    {satype:2} {:016x} {:5} {:016x}",
                 info.inode, info.pid, info.inode,
             );
-            return Some(written.map(|()| 1 + listener.number() * SA_TYPES + satype + 1));
+            return Some(written.map(|()| listener.number() * SA_TYPES + satype + 1));
         }
         (number, satype) = (listener.number() + 1, 0);
     }
-    Some(Ok(1 + number * SA_TYPES))
+    Some(Ok(number * SA_TYPES))
 }
 
 /// Returns an algorithm by its place in `/proc/net/pf_key_supported`: those of each SA type in

@@ -7,10 +7,11 @@ use klips::{
     errno::Errno,
     klips_core::{
         fold::Transform,
-        selector::{Network, Selector},
+        selector::{Network, Selector, PRIORITY_LAST},
         xfrm::Direction,
     },
     memory,
+    netns::Limits,
     said::Said,
 };
 use testbed::*;
@@ -556,13 +557,41 @@ fn there_may_be_so_many_and_no_more() {
     let host = host_with_sas();
     host.state().flows.set_limits(2, usize::MAX);
     let of = |net: u8| nets("10.1.0.0/24", &format!("10.{net}.0.0/24"));
+    assert!(host.state().flows.is_empty());
     host.set_up(&add_flow(esp(), 0, &of(2)));
     host.set_up(&add_flow(esp(), 0, &of(3)));
+    assert_eq!(host.state().flows.len(), 2);
+    assert!(!host.state().flows.is_empty());
     refused(&host, &add_flow(esp(), 0, &of(4)), Errno::ENOSPC);
     refused(&host, &add_flow(tun(), flag::IN, &of(5)), Errno::ENOSPC);
     host.set_up(&add_flow(ah(), flag::REPLACE, &of(2)));
     host.set_up(&del_flow(&of(3)));
     host.set_up(&add_flow(tun(), flag::IN, &of(5)));
+}
+
+#[test]
+fn limits_of_a_namespace_are_those_of_its_tables() {
+    let host = host_with_sas();
+    let limits = |limits| host.state().set_limits(&limits);
+    let other = said("esp.515@10.0.0.2");
+    limits(Limits {
+        sas: 3,
+        ..Limits::NONE
+    });
+    refused(&host, &add(other), Errno::ENOSPC);
+    limits(Limits {
+        flows: 0,
+        ..Limits::NONE
+    });
+    host.set_up(&add(other));
+    refused(&host, &add_flow(esp(), 0, &usual()), Errno::ENOSPC);
+    limits(Limits {
+        states: 0,
+        ..Limits::NONE
+    });
+    refused(&host, &add_flow(esp(), 0, &usual()), Errno::ENOSPC);
+    limits(Limits::NONE);
+    host.set_up(&add_flow(esp(), 0, &usual()));
 }
 
 #[test]
@@ -761,6 +790,49 @@ fn an_inflow_wants_what_its_chain_gives() {
 }
 
 #[test]
+fn an_inflow_never_comes_to_want_less_by_itself() {
+    let host = host_with_inflow();
+    let [tun, esp, ah] = incoming();
+    host.set_up(&ungroup(ah));
+    host.set_up(&pair(tun, esp));
+    assert_eq!(engine(&host)[2..], both("block"), "AH is missing");
+    // Now somebody says so.
+    host.engine.calls();
+    host.set_up(&add_flow(tun, flag::IN, &back()));
+    let [forward, inside] = both("allow esp/tunnel reqid 0xc0000002");
+    assert_eq!(engine(&host)[2..], [forward.clone(), inside.clone()]);
+    let [forward_shut, inside_shut] = both("block");
+    assert_eq!(
+        calls(&host),
+        [
+            format!("replace {inside_shut} by {inside}"),
+            format!("replace {forward_shut} by {forward}"),
+        ]
+    );
+}
+
+#[test]
+fn an_inflow_of_a_tunnel_that_leads_elsewhere_needs_its_states() {
+    let host = host_with_sas();
+    host.set_up(&list(&[tun(), esp(), ah()]));
+    host.set_up(&add_flow(tun(), flag::IN, &back()));
+    assert_eq!(engine(&host), both("block"));
+    // An eroute asks for them.
+    host.set_up(&add_flow(tun(), 0, &usual()));
+    let open = |lines: Vec<String>| lines.iter().filter(|it| it.contains("allow")).count();
+    assert_eq!(open(engine(&host)), 3);
+    // They stay when it goes.
+    host.set_up(&del_flow(&usual()));
+    assert_eq!(open(engine(&host)), 2);
+    host.set_up(&add_flow(
+        tun(),
+        flag::IN,
+        &nets("10.7.0.0/24", "10.1.0.0/24"),
+    ));
+    assert_eq!(open(engine(&host)), 2);
+}
+
+#[test]
 fn an_inflow_may_name_an_sa_outside_of_the_tunnel() {
     let host = local_host();
     let [tun, esp, ah] = incoming();
@@ -904,6 +976,9 @@ fn what_comes_out_of_tunnels_without_an_inflow_is_let_in() {
         assert_eq!(line.matches(" reqid 0xc0000000 use").count(), 4, "{line}");
     }
     assert_eq!(listing.len(), 5);
+    // They come after all others.
+    let mut policies = host.engine.policies().into_iter();
+    assert!(policies.all(|policy| policy.spec.priority == PRIORITY_LAST));
 }
 
 #[test]
@@ -920,6 +995,10 @@ fn what_lets_in_tunnels_without_an_inflow_goes_with_the_last_of_them() {
         policies(4);
     }
     host.set_up(&delete(other[0]));
+    policies(4);
+    let mut update = from_source(add(esp), "10.0.0.2");
+    update[1] = msg::UPDATE;
+    host.set_up(&update);
     policies(4);
     // The last one is given an inflow: only the two policies of that are left.
     host.set_up(&add_flow(tun, flag::IN, &back()));
@@ -1483,6 +1562,7 @@ fn an_ipv6_address_with_a_protocol_behind_it_stands_in_brackets() {
         ("tun:ffffffff@::", "tun0xffffffff@[::]:6"),
         ("esp.400@10.0.0.2", "esp0x400@10.0.0.2:6"),
         ("%drop", "%drop:6"),
+        ("int:101@::", "%drop:6"),
     ] {
         host.set_up(&add_flow(
             said(name),
@@ -1519,6 +1599,29 @@ fn usage_is_told_where_sas_are() {
         .find(|(it, _)| *it == ext::LIFETIME_CURRENT);
     let current = current.unwrap().1;
     assert_eq!((u64_at(&current, 8), u32_at(&current, 32)), (150, 2));
+}
+
+#[test]
+fn what_has_hardly_been_used_is_not_listed() {
+    let host = TestHost::new();
+    host.set_up(&reserve(esp()));
+    assert!(!host.spi().contains("alloc("), "{}", host.spi());
+    let mut update = add(esp());
+    update[1] = msg::UPDATE;
+    host.set_up(&update);
+    host.set_up(&add_flow(esp(), 0, &usual()));
+    let fields = ["alloc(", "bytes(", "packets(", "usetime(", "idle="];
+    let listed = || fields.map(|field| host.spi().contains(field));
+    assert_eq!(listed(), [false; 5]);
+    host.engine.pass(0x115, 1);
+    assert_eq!(listed(), [false; 5]);
+    host.engine.pass(0x115, 1);
+    assert_eq!(listed(), [false, true, true, false, false]);
+    let now = host.clock.get().real;
+    host.engine.used(0x115, now - 50, now - 20);
+    let line = host.spi();
+    assert!(line.contains("usetime(50,0,0)"), "{line}");
+    assert!(line.contains(" idle=20 "), "{line}");
 }
 
 /// A gateway may have thousands of networks behind one tunnel.

@@ -171,6 +171,14 @@ fn interfaces_are_listed_as_klips_does() {
 }
 
 #[test]
+fn an_interface_is_known_to_tools_by_its_if_id() {
+    for (number, if_id) in [(0, 0x4b4c_0000), (63, 0x4b4c_003f)] {
+        let interface = Interface::from_number(number).unwrap();
+        assert_eq!(interface.if_id(), if_id);
+    }
+}
+
+#[test]
 fn what_is_in_use_goes_to_the_interface_and_back() {
     let host = host_in_use();
     assert_eq!(without_catch_all(engine(&host)), expected(""));
@@ -309,9 +317,28 @@ fn eroutes_without_sas_are_on_every_interface() {
 }
 
 #[test]
+fn what_passes_is_not_dropped_when_an_interface_comes_or_goes() {
+    let host = host();
+    host.engine.expect_all_clear();
+    host.set_up(&add_flow(said("%pass"), 0, &usual()));
+    for msg_type in [msg::PLUMBIF, msg::UNPLUMBIF] {
+        host.engine.add_interface(0, 7, &[ip(OWN)]);
+        host.engine.calls();
+        host.set_up(&plumb(msg_type, 0));
+        let calls = host.engine.calls();
+        let mut blocks = calls.iter().filter(|call| call.starts_with("block out"));
+        assert_eq!(blocks.next(), None, "{calls:?}");
+    }
+}
+
+#[test]
 fn an_eroute_whose_chain_and_interface_have_gone_drops_everywhere() {
-    for first in [true, false] {
+    for (first, others) in [(true, false), (false, false), (true, true), (false, true)] {
         let host = host_in_use();
+        if others {
+            host.engine.add_interface(1, 8, &[]);
+            host.set_up(&plumb(msg::PLUMBIF, 1));
+        }
         attach(&host);
         let delete = delete(out()[1]);
         let unplumb = plumb(msg::UNPLUMBIF, 0);

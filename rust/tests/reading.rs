@@ -206,3 +206,25 @@ fn an_end_is_told_before_what_was_added_after_it() {
     host.set_up(&add(nth(2)));
     assert_eq!(reader.read(&host, file, 4096), b"esp0x1002@10.0.0.2 \n");
 }
+
+#[test]
+fn who_reads_more_slowly_than_others_add_comes_to_an_end() {
+    let host = TestHost::new();
+    for index in 0..200 {
+        host.set_up(&add(nth(index)));
+    }
+    let mut reader = SeqFile::open(4096);
+    let mut text = Vec::new();
+    for step in 0..100 {
+        let piece = reader.read(&host, Listing::SpiGrp, 100);
+        if piece.is_empty() {
+            break;
+        }
+        text.extend(piece);
+        for index in 0..8 {
+            host.set_up(&add(nth(1000 + 8 * step + index)));
+        }
+    }
+    let lines = String::from_utf8(text).expect("ASCII").lines().count();
+    assert_eq!(lines, 200, "those that were there when it began");
+}

@@ -288,6 +288,14 @@ impl TestEngine {
         }
     }
 
+    /// The first and the last packet went through a state in these seconds since the epoch.
+    pub fn used(&self, spi: u32, first: u64, last: u64) {
+        let mut tables = self.tables.borrow_mut();
+        let state = tables.states.values_mut().find(|state| state.spi == spi);
+        let usage = &mut state.expect("a state that is there").usage;
+        (usage.use_time, usage.last_used) = (first, last);
+    }
+
     /// A packet is to leave at a second since boot.
     pub fn send(&self, packet: &Packet, now: u64) -> Fate {
         let policies = self.policies();
