@@ -2,6 +2,7 @@
 
 //! The tests of the module's sources, in one program: it is linked once.
 
+mod crypto;
 mod documents;
 mod dump;
 mod eroute_sequences;
