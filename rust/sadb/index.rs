@@ -39,7 +39,7 @@ impl HashKey {
         let id =
             u64::from(said.spi) << 16 | (said.proto as u64) << 8 | u64::from(said.dst.is_ipv6());
         let first = fold(id ^ self.0[0], low ^ self.0[1]);
-        fold(first ^ high, self.0[0].rotate_left(32) ^ self.0[1])
+        fold(first ^ high, self.0[1].rotate_left(32))
     }
 }
 
