@@ -817,6 +817,12 @@ fn an_inflow_of_a_tunnel_that_leads_elsewhere_needs_its_states() {
     host.set_up(&list(&[tun(), esp(), ah()]));
     host.set_up(&add_flow(tun(), flag::IN, &back()));
     assert_eq!(engine(&host), both("block"));
+    // Nor do they come from another such tunnel.
+    let other = said("tun.313@10.0.0.2");
+    host.set_up(&add(other));
+    host.set_up(&add_flow(other, flag::IN, &back()));
+    assert_eq!(engine(&host), both("block"));
+    host.set_up(&delete(other));
     // An eroute asks for them.
     host.set_up(&add_flow(tun(), 0, &usual()));
     let open = |lines: Vec<String>| lines.iter().filter(|it| it.contains("allow")).count();
@@ -866,6 +872,10 @@ fn old_and_new_chain_are_good_side_by_side() {
         "{calls:?}"
     );
     assert_eq!(host.engine.states().len(), 4);
+    // Taking the one apart is nothing to the other.
+    host.set_up(&ungroup(new[0]));
+    assert_eq!(engine(&host)[4..], both(R1));
+    host.set_up(&list(&new));
     host.set_up(&delete(incoming()[1]));
     assert_eq!(host.engine.states().len(), 2);
     assert_eq!(engine(&host)[2..], both(R1));
@@ -978,7 +988,9 @@ fn what_comes_out_of_tunnels_without_an_inflow_is_let_in() {
     assert_eq!(listing.len(), 5);
     // They come after all others.
     let mut policies = host.engine.policies().into_iter();
-    assert!(policies.all(|policy| policy.spec.priority == PRIORITY_LAST));
+    assert!(policies.all(|policy| {
+        policy.spec.priority == PRIORITY_LAST && policy.spec.templates.len() == 4
+    }));
 }
 
 #[test]
@@ -1011,6 +1023,22 @@ fn what_lets_in_tunnels_without_an_inflow_goes_with_the_last_of_them() {
     policies(6);
     host.set_up(&flush(0));
     policies(2);
+}
+
+#[test]
+fn one_that_is_reserved_first_is_let_in_as_others_are() {
+    let host = local_host();
+    let [tun, esp, _] = incoming();
+    add_incoming(&host, tun);
+    host.set_up(&from_source(reserve(esp), "10.0.0.2"));
+    host.set_up(&pair(tun, esp));
+    assert_eq!(engine(&host), [""; 0]);
+    let mut update = from_source(add(esp), "10.0.0.2");
+    update[1] = msg::UPDATE;
+    host.set_up(&update);
+    assert_eq!(engine(&host).len(), 5);
+    host.set_up(&delete(tun));
+    assert_eq!(engine(&host), [""; 0]);
 }
 
 #[test]
@@ -1267,6 +1295,20 @@ fn all_states_that_others_take_out_are_told_of() {
         assert_eq!(engine(&host).len(), count + 1);
         assert!(!engine(&host).iter().any(|line| line.contains("allow")));
     }
+}
+
+#[test]
+fn one_that_is_taken_out_just_at_its_limit_has_not_passed_it() {
+    let host = TestHost::new();
+    let mut request = add(esp());
+    request.extend(lifetime(ext::LIFETIME_HARD, [0, 0, 100, 0, 0]));
+    fix_len(&mut request);
+    host.set_up(&request);
+    host.set_up(&add_flow(esp(), 0, &usual()));
+    host.engine.pass(0x115, 100);
+    host.engine.take(0x115);
+    host.work();
+    assert_eq!(told(&host), [(msg::DELETE, 3, None)]);
 }
 
 #[test]

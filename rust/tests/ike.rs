@@ -332,3 +332,19 @@ fn whatever_fails_nothing_goes_past_that_should_not() {
     host.work();
     assert_eq!(seen(&host), before);
 }
+
+#[test]
+fn nothing_goes_past_an_inflow_of_what_leads_elsewhere_or_comes_from_anywhere() {
+    // A tunnel to another host.
+    let host = TestHost::new();
+    let tun = said("tun.113@10.0.0.2");
+    host.set_up(&add(tun));
+    host.set_up(&add_flow(tun, flag::IN, &hosts()));
+    assert_eq!(past(&host), [""; 0]);
+    // One of here, of whoever has its keys.
+    let host = TestHost::new();
+    host.local.borrow_mut().push(ip(PEER));
+    host.set_up(&from_source(add(tun), "0.0.0.0"));
+    host.set_up(&add_flow(tun, flag::IN, &nets("0.0.0.0/0", "10.0.0.2/32")));
+    assert_eq!(past(&host), [""; 0]);
+}

@@ -207,6 +207,17 @@ fn what_is_in_use_goes_to_the_interface_and_back() {
 }
 
 #[test]
+fn one_that_the_kernel_has_just_made_is_used_as_if_asked_for() {
+    let host = host_in_use();
+    let interface = Interface::from_number(0).unwrap();
+    assert_eq!(change::attach(&host, interface), Err(Errno::ENODEV));
+    host.engine.add_interface(0, 7, &[ip(OWN)]);
+    assert_eq!(change::attach(&host, interface), Ok(()));
+    assert_eq!(without_catch_all(engine(&host)), expected(" ipsec0"));
+    assert_eq!(change::attach(&host, interface), Err(Errno::EEXIST));
+}
+
+#[test]
 fn what_is_asked_for_later_is_the_interface_s_from_the_start() {
     let host = host();
     attach(&host);
@@ -376,6 +387,7 @@ fn one_that_somebody_removes_is_forgotten() {
         expected(" ipsec0"),
         "it is there"
     );
+    assert!(host.unattached.borrow().is_empty());
     host.engine.remove_interface(0);
     // Without memory, later.
     memory::fail_after(Some(3));

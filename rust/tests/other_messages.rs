@@ -971,6 +971,16 @@ fn changes_of_sas_are_logged_while_the_spi_mask_says_so() {
         host.write(request).unwrap();
         assert_eq!(host.logged.borrow().len(), 1, "{}", hex(request));
     }
+    for (request, what) in [
+        (add(esp()), "added"),
+        (getspi(3, 0x5001, 0x5001), "reserved"),
+    ] {
+        host.logged.borrow_mut().clear();
+        host.write(&request).unwrap();
+        let line = host.logged.borrow()[0].clone();
+        assert!(line.ends_with(what), "{line}");
+    }
+    host.set_up(&delete(esp()));
     // What is refused changes nothing, and reading neither.
     host.set_up(&add(esp()));
     host.logged.borrow_mut().clear();

@@ -141,6 +141,18 @@ fn a_trap_asks_once_for_each_pair_of_hosts() {
 }
 
 #[test]
+fn each_pair_of_hosts_waits_its_own_time() {
+    let host = host_with("%trap");
+    assert!(asks(&host, &packet()));
+    host.sleep(10);
+    assert!(asks(&host, &udp("10.1.0.1", "10.2.0.3", 4000, 53)));
+    host.sleep(ACQ_EXPIRES - 10);
+    assert_eq!(listed(&host), [TRAP, "10.1.0.1/32 -> 10.2.0.3/32 => %hold"]);
+    host.sleep(10);
+    assert_eq!(listed(&host), [TRAP]);
+}
+
+#[test]
 fn nobody_is_asked_for_where_nobody_negotiates() {
     let host = TestHost::new();
     host.set_up(&add_flow(said("%trap"), 0, &usual()));
