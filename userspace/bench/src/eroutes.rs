@@ -137,10 +137,12 @@ pub(crate) fn eroutes(table: &Table, size: u32) -> Result<()> {
     table.request(0..spare + 1, |number| module.prepare(&sa(number)))?;
     let took = table.request(0..size, |number| module.add_eroute(&sa(number)))?;
     setting.tell_each("ADDFLOW while filling", took, size);
-    // xfrm has kept the networks of policies that there were before until one takes another's place.
+    // xfrm has kept the networks of policies that there were before until one takes another's place,
+    // and has workers free them then.
     table.request(0..1, |number| {
         module.replace_eroute(&sa(number), &sa(spare))
     })?;
+    thread::sleep(SETTLE);
     measure(table, setting, "ADDFLOW", size, |number| {
         module.add_eroute(&sa(number))
     })?;
