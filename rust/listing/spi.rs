@@ -133,7 +133,7 @@ impl Line<'_> {
         kind("addtime", true, age, soft.addtime, hard.addtime)?;
         kind(
             "usetime",
-            current.usetime != 0,
+            current.usetime > 1,
             self.since(current.usetime),
             soft.usetime,
             hard.usetime,

@@ -11,6 +11,7 @@
 #include <linux/jhash.h>
 #include <linux/rtnetlink.h>
 #include <linux/slab.h>
+#include <linux/workqueue.h>
 #include <net/fib_notifier.h>
 #include <net/fib_rules.h>
 #include <net/ip6_fib.h>

@@ -534,6 +534,12 @@ static void klips_tell_policy(struct xfrm_policy *xp, u8 dir, u32 event)
 	km_policy_notify(xp, dir, &c);
 }
 
+/* Whether it has been inserted, and nobody else has removed it. */
+static bool klips_policy_is_there(const struct xfrm_policy *xp)
+{
+	return xp->index && !xp->walk.dead;
+}
+
 /* Inserts xp; if over, in the place of whatever policy there is of its selector. */
 static int klips_policy_link(struct xfrm_policy *xp, u8 dir, bool over)
 {
@@ -569,8 +575,7 @@ static void __no_kcsan klips_policy_set_action(struct klips_xfrm_policy *policy,
 	if (xp->action == action)
 		return;
 	WRITE_ONCE(xp->action, action);
-	/* Nobody else knows one that has never been inserted. */
-	if (!xp->index)
+	if (!klips_policy_is_there(xp))
 		return;
 	/* Routes that were made of it are not to be used any more, nor those just being made. */
 	smp_mb__before_atomic();
@@ -615,7 +620,7 @@ int klips_xfrm_policy_restore(struct klips_xfrm_policy *policy)
 	struct xfrm_policy *old = policy->xp, *xp;
 	int err;
 
-	if (old->index && !old->walk.dead)
+	if (klips_policy_is_there(old))
 		return 0;
 	/* What has been removed can't be inserted again. */
 	xp = klips_policy_copy(old);

@@ -1659,6 +1659,8 @@ fn what_has_hardly_been_used_is_not_listed() {
     assert_eq!(listed(), [false; 5]);
     host.engine.pass(0x115, 1);
     assert_eq!(listed(), [false, true, true, false, false]);
+    host.engine.used(0x115, 1, 0);
+    assert_eq!(listed(), [false, true, true, false, false]);
     let now = host.clock.get().real;
     host.engine.used(0x115, now - 50, now - 20);
     let line = host.spi();
