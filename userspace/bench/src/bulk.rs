@@ -5,10 +5,9 @@
 
 use crate::{
     measure::{self, Clock, Setting},
-    message::{Flow, Sa},
+    message::Flow,
     module::Module,
     packets::{Bench, CHAINS, CIPHERS, IN, OUT},
-    socket::Socket,
 };
 use anyhow::{Context, Result, ensure};
 use std::{
@@ -35,7 +34,7 @@ pub(crate) fn run(clock: Clock) -> Result<()> {
         module.load()?;
         for size in SIZES {
             let bench = Bench::new(clock, module, 0)?;
-            measure(&bench, module, size)?;
+            measure(&bench, size)?;
             eprintln!("bench: streams of {} {size} done", module.name());
         }
         module.unload()?;
@@ -48,22 +47,14 @@ fn host(number: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits(NETWORK + HOST + number)
 }
 
-fn measure(bench: &Bench, module: Module, size: u32) -> Result<()> {
+fn measure(bench: &Bench, size: u32) -> Result<()> {
     let (chain, cipher) = (&CHAINS[0], &CIPHERS[0]);
     bench.set_up_peer(chain, cipher)?;
     bench.set_up(chain, cipher, &OUT)?;
-    let mut socket = bench.a.within(|| Socket::to(module))?;
-    socket.request(&module.clear_eroutes())?;
-    // That of the group, which eroutes name, or that of the state.
-    let spi = OUT.spi + u32::from(module != Module::Klips);
-    let sa = Sa::between(spi, OUT.src.parse()?, OUT.dst.parse()?);
-    for number in 0..size {
-        let flow = Flow {
-            from: (Ipv4Addr::new(10, 1, 0, 0), 16),
-            to: (host(number), 32),
-        };
-        socket.request(&module.add_flow(&flow, &sa))?;
-    }
+    bench.make_eroutes((0..size).map(|number| Flow {
+        from: (Ipv4Addr::new(10, 1, 0, 0), 16),
+        to: (host(number), 32),
+    }))?;
     bench.set_up(chain, cipher, &IN)?;
     bench
         .a
@@ -84,11 +75,8 @@ fn measure(bench: &Bench, module: Module, size: u32) -> Result<()> {
         ..bench.setting
     };
     let megabytes = (LENGTH * STREAMS as usize) >> 20;
-    setting.tell_each(
-        "stream per MB: tun+esp AES-GCM",
-        least,
-        u32::try_from(megabytes)?,
-    );
+    let what = format!("stream per MB: {} {}", chain.name, cipher.name);
+    setting.tell_each(&what, least, u32::try_from(megabytes)?);
     bench.clear()
 }
 

@@ -7,10 +7,9 @@
 
 use crate::{
     measure::{Clock, Setting},
-    message::{Flow, Sa},
+    message::Flow,
     module::Module,
     packets::{Bench, CHAINS, CIPHERS, OUT, PORT},
-    socket::Socket,
 };
 use anyhow::{Context, Result};
 use std::net::Ipv4Addr;
@@ -88,17 +87,9 @@ pub(crate) fn run(clock: Clock, count: usize, largest: u32) -> Result<()> {
 fn measure(bench: &Bench, module: Module, layout: Layout, size: u32) -> Result<()> {
     bench.set_up(&CHAINS[0], &CIPHERS[0], &OUT)?;
     bench.a.run("ip route add default via 10.0.0.2")?;
-    let mut socket = bench.a.within(|| Socket::to(module))?;
-    // That of the group, which eroutes name, or that of the state.
-    let spi = OUT.spi + u32::from(module != Module::Klips);
-    let sa = Sa::between(spi, OUT.src.parse()?, OUT.dst.parse()?);
-    socket.request(&module.clear_eroutes())?;
     let what = format!("packet among eroutes: {}", layout.name());
-    for number in 0..size {
-        socket
-            .request(&module.add_flow(&layout.flow(number), &sa))
-            .with_context(|| format!("{what}: {number}"))?;
-    }
+    let flows = (0..size).map(|number| layout.flow(number));
+    let mut socket = bench.make_eroutes(flows).with_context(|| what.clone())?;
     let host = bench.host()?;
     let mut numbers = (0..size).cycle().step_by(STRIDE as usize);
     let took = bench.rounds(|count| {

@@ -9,8 +9,10 @@
 
 use crate::{
     measure::{self, Clock, Setting},
+    message::{Flow, Sa},
     module::Module,
     netlink,
+    socket::Socket as Requests,
 };
 use anyhow::{Context, Result, ensure};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -58,7 +60,7 @@ impl Layer {
 
 /// SAs in a group, inside to outside.
 pub(crate) struct Chain {
-    name: &'static str,
+    pub(crate) name: &'static str,
     layers: &'static [Layer],
 }
 
@@ -112,7 +114,7 @@ impl Chain {
 
 /// Algorithms, as `ipsec spi` and as `ip xfrm state` is told of them.
 pub(crate) struct Cipher {
-    name: &'static str,
+    pub(crate) name: &'static str,
     ipsec_esp: &'static str,
     ipsec_ah: &'static str,
     xfrm_esp: &'static str,
@@ -437,6 +439,22 @@ impl Bench {
             Module::Klips => set_up_klips(&self.a, chain, cipher, direction),
             _ => set_up_xfrm(&self.a, chain, cipher, direction),
         }
+    }
+
+    /// Has eroutes for these packets take the place of the one that was set up for what leaves, to the same
+    /// group.
+    pub(crate) fn make_eroutes(&self, flows: impl Iterator<Item = Flow>) -> Result<Requests> {
+        let mut socket = self.a.within(|| Requests::to(self.module))?;
+        // That of the group, which eroutes name, or that of the state.
+        let spi = OUT.spi + u32::from(self.module != Module::Klips);
+        let sa = Sa::between(spi, OUT.src.parse()?, OUT.dst.parse()?);
+        socket.request(&self.module.clear_eroutes())?;
+        for (number, flow) in flows.enumerate() {
+            socket
+                .request(&self.module.add_flow(&flow, &sa))
+                .with_context(|| format!("eroute {number}"))?;
+        }
+        Ok(socket)
     }
 
     /// Sets the other end up for both directions, so that it takes what `a` sends, and answers.

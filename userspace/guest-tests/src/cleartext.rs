@@ -16,7 +16,10 @@ use crate::{
         KeySocket, add, bytes_of, flush, group, in_own_network, naming, proc_net, ungroup, update,
     },
     tests,
-    wire::{Capture, Family, Flood, Gateways, Space, V4, V6, address, eventually, join},
+    wire::{
+        Capture, FAMILIES, Family, Flood, Gateways, Space, address, eventually, in_each_family,
+        join,
+    },
 };
 use anyhow::{Context, Result, ensure};
 use klips::{
@@ -45,23 +48,12 @@ pub fn all() -> Vec<Test> {
     ]
 }
 
-/// Of what is outside, and of what is inside.
-const FAMILIES: [(Family, Family); 4] = [(V4, V4), (V4, V6), (V6, V4), (V6, V6)];
-
 /// The port of what is to be protected.
 const PORT: u16 = 9;
 /// How long a state of things lasts.
 const WHILE: Duration = Duration::from_millis(30);
 /// How often each is brought about.
 const OFTEN: usize = 5;
-
-fn in_each_family(work: impl Fn(Family, Family) -> Result<()> + Sync) -> Result<()> {
-    for (outer, inner) in FAMILIES {
-        in_own_network(|| work(outer, inner))
-            .with_context(|| format!("{} bits in {}", inner.bits, outer.bits))?;
-    }
-    Ok(())
-}
 
 /// A tunnel, ESP and AH to an address, with SPIs from one on.
 pub fn chain_to(dst: &str, spi: u32) -> [Said; 3] {

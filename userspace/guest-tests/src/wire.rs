@@ -2,6 +2,7 @@
 
 //! Network namespaces joined by wires, packets on them, and who else takes part: `ip xfrm`.
 
+use crate::support::in_own_network;
 use anyhow::{Context, Result, bail, ensure};
 use nix::{
     sys::signal::{Signal, kill},
@@ -26,6 +27,18 @@ pub use testnet::{Family, Space, V4, V6, address, join};
 
 /// How long what takes no time may take where processors are emulated.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Of what is outside, and of what is inside.
+pub const FAMILIES: [(Family, Family); 4] = [(V4, V4), (V4, V6), (V6, V4), (V6, V6)];
+
+/// Does something in a network of its own for each of these.
+pub fn in_each_family(work: impl Fn(Family, Family) -> Result<()> + Sync) -> Result<()> {
+    for (outer, inner) in FAMILIES {
+        in_own_network(|| work(outer, inner))
+            .with_context(|| format!("{} bits in {}", inner.bits, outer.bits))?;
+    }
+    Ok(())
+}
 
 /// Two gateways as [`make_gateways`] has them: `a` is klips's, and this thread's namespace; `b` is left
 /// to `ip xfrm`.

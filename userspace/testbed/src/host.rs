@@ -531,8 +531,7 @@ impl Post for TestHost {
     type Socket = Socket;
 
     fn draft(&self, len: usize) -> Result<Vec<u8>, OutOfMemory> {
-        let on_draft = self.on_draft.take();
-        if let Some(on_draft) = on_draft {
+        if let Some(on_draft) = self.on_draft.take() {
             on_draft(self);
         }
         // Full of what must not get out.
