@@ -531,8 +531,10 @@ impl<H: Host> Listeners<H> {
 
     /// Delivers a message to one socket, after all that was posted before.
     fn send_to(&mut self, host: &H, id: SocketId, message: &[u8]) {
-        let mut budget = usize::MAX;
-        self.tell_one(host, id, &mut budget);
+        if self.is_telling() {
+            let mut budget = usize::MAX;
+            self.tell_one(host, id, &mut budget);
+        }
         let Some(listener) = self.sockets.get_mut(id.0) else {
             return;
         };
