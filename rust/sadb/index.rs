@@ -132,7 +132,7 @@ impl Index {
             self.full *= 2;
         }
         self.len += 1;
-        (new > 0).then(|| new - self.full / 2)
+        Some(new - self.full / 2)
     }
 
     /// Takes the last bucket away.

@@ -348,7 +348,7 @@ impl Sadb {
     fn unlink_timer(
         &mut self,
         (due, before, after): (Option<NonZeroU64>, Option<Age>, Option<Age>),
-    ) -> Option<trie::Removed<Second>> {
+    ) -> Option<Boxed<Second>> {
         let at = due?;
         if let Some(sa) = after.and_then(|age| self.sas.get_mut(age)) {
             sa.due_before = before;
@@ -498,9 +498,9 @@ fn keepable(second: Option<u64>) -> Option<NonZeroU64> {
 
 /// An SA that was removed, with all the memory that nothing needs any more.
 pub struct Removed {
-    sa: trie::Removed<Sa>,
+    sa: Boxed<Sa>,
     _chunk: Option<Chunk>,
-    _second: Option<trie::Removed<Second>>,
+    _second: Option<Boxed<Second>>,
 }
 
 impl Deref for Removed {

@@ -7,7 +7,6 @@
 use super::{
     trie::{
         Key,
-        Removed,
         Trie, //
     },
     Age, //
@@ -78,7 +77,7 @@ impl Timers {
         at: NonZeroU64,
         head: Option<Age>,
         slot: Slot,
-    ) -> Option<Removed<Second>> {
+    ) -> Option<Boxed<Second>> {
         let key = Key::from(at);
         match (head, self.seconds.get_mut(key), slot) {
             (None, _, _) => return self.seconds.remove(key),

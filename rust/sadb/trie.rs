@@ -14,7 +14,6 @@ use crate::memory::{
 };
 use core::{
     num::NonZeroU64,
-    ops::Deref,
     slice, //
 };
 
@@ -64,17 +63,13 @@ trait Level: Sized {
     fn is_empty(&self) -> bool;
     fn get(&self, key: u64) -> Option<&Self::Value>;
     fn get_mut(&mut self, key: u64) -> Option<&mut Self::Value>;
-    /// Whether all nodes on the way to `key` are there.
-    fn is_reserved(&self, key: u64) -> bool;
     /// Makes the nodes on the way to `key`.
     fn reserve(&mut self, key: u64) -> Result<(), OutOfMemory>;
     /// Puts a value where nodes have been reserved and none is; hands it back otherwise.
     fn insert(&mut self, key: u64, value: Boxed<Self::Value>) -> Result<(), Boxed<Self::Value>>;
     /// Removes a value, and the nodes below this one that have become empty by that. Returns whether
     /// this one has, too.
-    fn remove(&mut self, key: u64) -> Option<(Removed<Self::Value>, bool)>;
-    /// Itself if it is a leaf; any other node is freed.
-    fn into_leaf(self) -> Option<Leaf<Self::Value>>;
+    fn remove(&mut self, key: u64) -> Option<(Boxed<Self::Value>, bool)>;
     /// The first leaf that has values at `key` or later: its part from the first of those on, and
     /// the key that comes after it.
     fn leaf_from(&self, key: u64) -> Option<(&[Slot<Self::Value>], u64)>;
@@ -92,20 +87,6 @@ trait Level: Sized {
 
 /// A place for a value.
 type Slot<T> = Option<Boxed<T>>;
-
-/// A value that was removed, with the leaf that has become empty by that, to be freed with it.
-pub(crate) struct Removed<T> {
-    value: Boxed<T>,
-    leaf: Option<Leaf<T>>,
-}
-
-impl<T> Deref for Removed<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.value
-    }
-}
 
 /// Whether nothing is left after what was at `index` was taken out.
 fn is_emptied<T>(slots: &[Option<T>; FANOUT], index: usize) -> bool {
@@ -136,10 +117,6 @@ impl<T> Level for Leaf<T> {
         self.0[Self::index(key)].as_deref_mut()
     }
 
-    fn is_reserved(&self, _age: u64) -> bool {
-        true
-    }
-
     fn reserve(&mut self, _age: u64) -> Result<(), OutOfMemory> {
         Ok(())
     }
@@ -154,15 +131,10 @@ impl<T> Level for Leaf<T> {
         }
     }
 
-    fn remove(&mut self, key: u64) -> Option<(Removed<T>, bool)> {
+    fn remove(&mut self, key: u64) -> Option<(Boxed<T>, bool)> {
         let index = Self::index(key);
         let value = self.0[index].take()?;
-        let emptied = is_emptied(&self.0, index);
-        Some((Removed { value, leaf: None }, emptied))
-    }
-
-    fn into_leaf(self) -> Option<Leaf<T>> {
-        Some(self)
+        Some((value, is_emptied(&self.0, index)))
     }
 
     fn leaf_from(&self, key: u64) -> Option<(&[Slot<T>], u64)> {
@@ -205,11 +177,6 @@ impl<L: Level> Level for Inner<L> {
         self.0[Self::index(key)].as_mut()?.get_mut(key)
     }
 
-    fn is_reserved(&self, key: u64) -> bool {
-        let child = self.0[Self::index(key)].as_ref();
-        child.is_some_and(|child| child.is_reserved(key))
-    }
-
     fn reserve(&mut self, key: u64) -> Result<(), OutOfMemory> {
         let child = &mut self.0[Self::index(key)];
         match child {
@@ -231,19 +198,14 @@ impl<L: Level> Level for Inner<L> {
         }
     }
 
-    fn remove(&mut self, key: u64) -> Option<(Removed<Self::Value>, bool)> {
+    fn remove(&mut self, key: u64) -> Option<(Boxed<Self::Value>, bool)> {
         let index = Self::index(key);
-        let (mut removed, mut emptied) = self.0[index].as_mut()?.remove(key)?;
+        let (value, mut emptied) = self.0[index].as_mut()?.remove(key)?;
         if emptied {
-            let leaf = self.0[index].take().and_then(L::into_leaf);
-            removed.leaf = removed.leaf.or(leaf);
+            self.0[index] = None;
             emptied = is_emptied(&self.0, index);
         }
-        Some((removed, emptied))
-    }
-
-    fn into_leaf(self) -> Option<Leaf<Self::Value>> {
-        None
+        Some((value, emptied))
     }
 
     fn leaf_from(&self, mut key: u64) -> Option<(&[Slot<Self::Value>], u64)> {
@@ -295,8 +257,6 @@ const fn places<L: Level>() -> u64 {
 /// Makes the nodes on the way to `key`, the root included.
 fn reserve<L: Level>(root: &mut Option<L>, key: u64) -> Result<(), OutOfMemory> {
     match root {
-        // So it is but for one in 64, and cheaper to find out.
-        Some(root) if root.is_reserved(key) => Ok(()),
         Some(root) => root.reserve(key),
         None => {
             let mut new = L::new()?;
@@ -307,13 +267,25 @@ fn reserve<L: Level>(root: &mut Option<L>, key: u64) -> Result<(), OutOfMemory> 
     }
 }
 
+/// Puts a value where nodes have been reserved and none is; hands it back otherwise.
+fn insert<L: Level>(
+    root: &mut Option<L>,
+    key: u64,
+    value: Boxed<L::Value>,
+) -> Result<(), Boxed<L::Value>> {
+    match root {
+        Some(root) => root.insert(key, value),
+        None => Err(value),
+    }
+}
+
 /// Removes the value at `key`, and the root if that is empty then.
-fn remove<L: Level>(root: &mut Option<L>, key: u64) -> Option<Removed<L::Value>> {
-    let (removed, emptied) = root.as_mut()?.remove(key)?;
+fn remove<L: Level>(root: &mut Option<L>, key: u64) -> Option<Boxed<L::Value>> {
+    let (value, emptied) = root.as_mut()?.remove(key)?;
     if emptied {
         *root = None;
     }
-    Some(removed)
+    Some(value)
 }
 
 /// A map from [`Key`] to `T`, in order of key.
@@ -357,12 +329,10 @@ impl<T> Trie<T> {
 
     /// Enters a value at a key that has been reserved and is not taken; hands it back otherwise.
     pub(crate) fn insert(&mut self, key: Key, value: Boxed<T>) -> Result<(), Boxed<T>> {
-        let key = key.number();
-        match (&mut self.shallow, &mut self.deep) {
-            (Some(root), _) if key < Self::DEEP => root.insert(key, value)?,
-            (_, Some(root)) if key >= Self::DEEP => root.insert(key, value)?,
-            _ => return Err(value),
-        }
+        match key.number() {
+            key if key < Self::DEEP => insert(&mut self.shallow, key, value),
+            key => insert(&mut self.deep, key, value),
+        }?;
         self.len += 1;
         Ok(())
     }
@@ -384,13 +354,13 @@ impl<T> Trie<T> {
     }
 
     /// Removes the value at `key`.
-    pub(crate) fn remove(&mut self, key: Key) -> Option<Removed<T>> {
-        let removed = match key.number() {
+    pub(crate) fn remove(&mut self, key: Key) -> Option<Boxed<T>> {
+        let value = match key.number() {
             key if key < Self::DEEP => remove(&mut self.shallow, key),
             key => remove(&mut self.deep, key),
         }?;
         self.len -= 1;
-        Some(removed)
+        Some(value)
     }
 
     /// Frees some of the first values. Returns whether there were any.

@@ -70,6 +70,16 @@ fn sa_past_its_soft_limit_is_dying_and_told_once() {
 }
 
 #[test]
+fn limits_a_second_apart_are_passed_one_after_the_other() {
+    let host = TestHost::new();
+    host.set_up(&limited(msg::ADD, esp(), 10, 11));
+    host.sleep(11);
+    assert_told(&host, &[expired(esp(), 1, 2, seconds(SOFT, 10))]);
+    host.sleep(1);
+    assert_told(&host, &[expired(esp(), 2, 2, seconds(HARD, 11))]);
+}
+
+#[test]
 fn sa_past_its_hard_limit_is_told_and_gone() {
     let host = TestHost::new();
     host.set_up(&limited(msg::ADD, esp(), 5, 20));

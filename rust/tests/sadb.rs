@@ -343,19 +343,22 @@ fn ages_go_on_after_all_was_removed() {
 
 #[test]
 fn what_was_removed_is_freed_a_leaf_at_a_time() {
-    let mut sadb = Sadb::new(KEY);
-    sadb.skip_to(Age::from_number((1 << 24) - 500).unwrap());
-    for index in 0..1000 {
-        insert(&mut sadb, nth(index));
+    // Where one node of the second level ends, and where the deep ones begin.
+    for middle in [1 << 12, 1 << 24] {
+        let mut sadb = Sadb::new(KEY);
+        sadb.skip_to(Age::from_number(middle - 500).unwrap());
+        for index in 0..1000 {
+            insert(&mut sadb, nth(index));
+        }
+        let mut removed = sadb.remove_all();
+        while !removed.is_empty() {
+            let before = removed.len();
+            assert!(removed.free_some());
+            assert!((1..=64).contains(&(before - removed.len())));
+        }
+        // Sixteen chunks of 64 buckets.
+        assert_eq!(steps_to_free(removed), 16);
     }
-    let mut removed = sadb.remove_all();
-    while !removed.is_empty() {
-        let before = removed.len();
-        assert!(removed.free_some());
-        assert!((1..=64).contains(&(before - removed.len())));
-    }
-    // Sixteen chunks of 64 buckets.
-    assert_eq!(steps_to_free(removed), 16);
 }
 
 /// In how many steps the rest of a table is freed that has no SAs any more.

@@ -173,7 +173,6 @@ impl<'a> Iterator for Extensions<'a> {
 #[derive(Clone, Copy, Default)]
 struct Read<'a> {
     sa: Option<Sa>,
-    src: Option<Address>,
     dst: Option<Address>,
     satype2: Option<SaType>,
     sa2: Option<Sa>,
@@ -320,12 +319,7 @@ impl<'a> Message<'a> {
 
     /// An address extension.
     pub fn address(&self, ext: Ext) -> Option<Address> {
-        match ext {
-            Ext::AddressSrc => self.read.src,
-            Ext::AddressDst => self.read.dst,
-            Ext::AddressDst2 => self.read.dst2,
-            _ => read_address(self.ext(ext)?).ok(),
-        }
+        read_address(self.ext(ext)?).ok()
     }
 
     /// A lifetime extension.
@@ -377,7 +371,7 @@ impl<'a> Message<'a> {
     /// The SAID that the message is about: SPI of the SA, protocol of the SA type, destination.
     pub fn said(&self) -> Option<Said> {
         Some(Said {
-            dst: self.address(Ext::AddressDst)?.socket.ip(),
+            dst: self.read.dst?.socket.ip(),
             spi: self.sa()?.spi,
             proto: self.header.known_satype()?.proto(),
         })
@@ -460,9 +454,9 @@ impl<'a> Read<'a> {
             Ext::LifetimeCurrent | Ext::LifetimeHard | Ext::LifetimeSoft => {
                 read_lifetime(bytes)?;
             }
-            Ext::AddressSrc => self.src = Some(read_address(bytes)?),
             Ext::AddressDst => self.dst = Some(read_address(bytes)?),
-            Ext::AddressProxy
+            Ext::AddressSrc
+            | Ext::AddressProxy
             | Ext::AddressSrcFlow
             | Ext::AddressDstFlow
             | Ext::AddressSrcMask
@@ -576,7 +570,7 @@ fn read_lifetime(bytes: &[u8]) -> Result<(Lifetime, LifetimeForm), Errno> {
 fn read_address(bytes: &[u8]) -> Result<Address, Errno> {
     let (address, sockaddr) = prefix::<wire::Address>(bytes)?;
     // The shortest sockaddr there is, before its family is looked at.
-    ensure(sockaddr.len() >= 2 * WORD)?;
+    ensure(sockaddr.len() >= size_of::<wire::SockAddrIn>())?;
     ensure(address.reserved.get() == 0)?;
     let (family, _) = prefix::<zerocopy::byteorder::native_endian::U16>(sockaddr)?;
     let socket = match family.get() {
@@ -588,8 +582,8 @@ fn read_address(bytes: &[u8]) -> Result<Address, Errno> {
             ))
         }
         family if family == Family::Inet6.number() => {
-            let (sin6, padding) = prefix::<wire::SockAddrIn6>(sockaddr)?;
-            ensure(padding.len() < WORD)?;
+            let (sin6, _) = prefix::<wire::SockAddrIn6>(sockaddr)?;
+            ensure(sockaddr.len() == size_of::<wire::SockAddrIn6>().next_multiple_of(WORD))?;
             SocketAddr::V6(SocketAddrV6::new(
                 Ipv6Addr::from(sin6.address),
                 sin6.port.get(),
