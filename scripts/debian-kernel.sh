@@ -46,7 +46,7 @@ project=${scripts%/*}
 readonly project
 # What guests load besides klips.ko: scripts/kernel.config has the same as modules.
 readonly modules=(xfrm_user xfrm_interface ah4 esp4 ipcomp xfrm4_tunnel ipip ah6 esp6 ipcomp6 xfrm6_tunnel
-	ip6_tunnel authenc ccm chacha20poly1305 cmac ctr deflate des_generic echainiv gcm crypto_null seqiv xcbc
+	ip6_tunnel authenc ccm chacha chacha20poly1305 cmac ctr deflate des_generic echainiv gcm crypto_null seqiv xcbc
 	dummy veth)
 
 # --- Packages ----------------------------------------------------------------
@@ -62,6 +62,11 @@ choose_series() {
 	done
 }
 
+# Whether all modules that guests load now were kept.
+has_modules() { # PACKAGES
+	printf '%s\n' "${modules[@]}" | cmp -s - "$1/wanted"
+}
+
 # Sets: kernel, packages.  Fails if the cache does not have it.
 find_packages() {
 	local found
@@ -69,13 +74,14 @@ find_packages() {
 		kernel=$(uname -r)
 		packages=$debian/$kernel
 		# Another build of the same release is another kernel.
-		[[ -d $packages/modules && $(uname -v) == *" $(<"$packages/version") "* ]]
+		has_modules "$packages" && [[ $(uname -v) == *" $(<"$packages/version") "* ]]
 		return
 	fi
-	found=("$debian/$series".*"$suffix"/modules)
-	[[ -d ${found[0]} ]] || return 1
-	packages=$(printf '%s\n' "${found[@]%/modules}" | sort -V | tail -n 1)
+	found=("$debian/$series".*"$suffix"/wanted)
+	[[ -f ${found[0]} ]] || return 1
+	packages=$(printf '%s\n' "${found[@]%/wanted}" | sort -V | tail -n 1)
 	kernel=${packages##*/}
+	has_modules "$packages"
 }
 
 # The kernels of this kind in the archive, the newest last.
@@ -130,6 +136,7 @@ fetch_packages() {
 	mv "$work/unpacked/usr/lib/modules/$release/vmlinuz" "$headers"/{Module.symvers,vmlinux} "$work/new"
 	mv "$headers/.config" "$work/new/config"
 	take_modules "$work/unpacked/usr" "$release" "$work/new/modules"
+	printf '%s\n' "${modules[@]}" >"$work/new/wanted"
 	dpkg-deb -f "$work/archives/linux-headers-$release"_*.deb Version >"$work/new/version"
 	rm -rf "${debian:?}/$release"
 	mv -T "$work/new" "$debian/$release"
