@@ -136,4 +136,5 @@ done
 step "report ($results)"
 mapfile -t facts < <(about)
 build/cargo-bench/release/bench-report "$raw"/{costs,stalls,packets,lookup,bulk,eroutes,memory-{xfrm-user,af-key,klips},tools,crowd,times,processors-{1,2,4}}.csv \
-	--again "$raw/again.csv" "${profiles[@]/#/--profile=$raw/profile/}" --logs build/log --out "$results" "${facts[@]}"
+	--again "$raw/again.csv" "${profiles[@]/#/--profile=$raw/profile/}" --module "$module" --module "$kernel/net/key/af_key.ko" \
+	--logs build/log --out "$results" "${facts[@]}"

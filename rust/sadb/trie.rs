@@ -244,10 +244,13 @@ impl<L: Level> Level for Inner<L> {
     }
 }
 
-/// Four levels: 2^24 insertions.
+/// Four levels.
 type Shallow<T> = Inner<Inner<Inner<Leaf<T>>>>;
-/// Eight levels: 2^48 insertions.
+/// Eight levels.
 type Deep<T> = Inner<Inner<Inner<Inner<Shallow<T>>>>>;
+
+// So many SAs can be added to a table, and so many until each takes twice the steps.
+const _: () = assert!(places::<Deep<()>>() == 1 << 48 && places::<Shallow<()>>() == 1 << 24);
 
 /// How many keys a trie has places for.
 const fn places<L: Level>() -> u64 {

@@ -9,6 +9,7 @@ mod figures;
 mod harness;
 mod limits;
 mod markdown;
+mod parts;
 mod plot;
 mod profile;
 mod report;
@@ -17,6 +18,7 @@ mod sections;
 use anyhow::{Context, Result};
 use clap::Parser;
 use figures::Figures;
+use parts::Module;
 use profile::Profile;
 use report::{Holds, Report};
 use std::{fs, path::PathBuf};
@@ -33,6 +35,9 @@ struct Cli {
     /// A directory with what "vm profile" counted, named after what was done
     #[arg(long)]
     profile: Vec<PathBuf>,
+    /// The file of a module
+    #[arg(long)]
+    module: Vec<PathBuf>,
     /// Where "make test" leaves its logs
     #[arg(long)]
     logs: PathBuf,
@@ -50,6 +55,8 @@ fn main() -> Result<()> {
     let again = Figures::read(cli.again.as_slice())?;
     let profiles = cli.profile.iter().map(|directory| Profile::read(directory));
     let profiles = profiles.collect::<Result<Vec<_>>>()?;
+    let modules = cli.module.iter().map(|path| Module::read(path));
+    let modules = modules.collect::<Result<Vec<_>>>()?;
     fs::create_dir_all(&cli.out).with_context(|| cli.out.display().to_string())?;
 
     figures.write(&cli.out.join("figures.csv"))?;
@@ -62,6 +69,7 @@ fn main() -> Result<()> {
         figures: &figures,
         again: &again,
         profiles: &profiles,
+        modules: &modules,
         logs: &cli.logs,
         about: &cli.about,
         plots: &plots.map(|(name, title, _)| (name, title)),

@@ -8,6 +8,7 @@ use crate::{
     figures::{AF_KEY, Figures, GATEWAYS, INSTRUCTIONS, KLIPS, NANOSECONDS},
     harness, limits,
     markdown::{Table, number, percent},
+    parts::{self, Module},
     profile::{self, Profile},
     sections,
 };
@@ -24,6 +25,8 @@ pub struct Report<'a> {
     pub again: &'a Figures,
     /// Where the instructions of some requests went.
     pub profiles: &'a [Profile],
+    /// The files of the modules, klips first.
+    pub modules: &'a [Module],
     /// Where the logs of the tests are.
     pub logs: &'a Path,
     /// What the reader should know about this run.
@@ -126,6 +129,16 @@ impl Display for Report<'_> {
         section(f, "klips to af_key, by time", "", &table)?;
         let table = sections::loading(self.figures);
         section(f, "Loading and starting", LOADING, &table)?;
+        let table = parts::kinds(self.modules);
+        section(f, "What the modules are made of", PARTS, &table)?;
+        if let Some(module) = self.modules.first() {
+            section(
+                f,
+                "Where klips's code comes from",
+                CODE,
+                &parts::code(module),
+            )?;
+        }
         section(f, "The harness", HARNESS, &harness::table(self.logs))?;
         self.repeatability(f)
     }
@@ -286,6 +299,15 @@ The time from the start to the end of `insmod` and `rmmod`, less that of `true`.
 the kernel's other parts, so its count is mostly time in which nothing is executed. Starting a
 program includes its end.";
 
+const PARTS: &str = "\
+By the sections of their files.";
+
+const CODE: &str = "\
+By the folder of `rust/` of each function. `af_key` has no counterpart to `flows` (eroutes and inflows as policies,
+swaps that keep packets safe), to groups, interfaces and undoing in `change`, nor to the table in `sadb`: the states of
+xfrm are its own. \"C\" is what only macros and inline functions of the kernel's headers can do, with the routes of
+interfaces.";
+
 const HARNESS: &str = "\
 From the logs of the last `make test` on this machine.";
 
@@ -309,6 +331,7 @@ mod tests {
                 figures: &all,
                 again,
                 profiles: &[],
+                modules: &[],
                 logs: Path::new("/nonexistent"),
                 about: &["a line".to_owned()],
                 plots: &[("plot", "A plot")],
