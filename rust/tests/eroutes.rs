@@ -912,6 +912,35 @@ fn a_group_with_one_inflow_in_two_of_its_tunnels_is_taken_apart_all_the_same() {
 }
 
 #[test]
+fn an_inflow_stays_open_for_the_longest_chain_there_can_be() {
+    let host = local_host();
+    let [older, newer] = [3, 4].map(|first| -> Vec<Said> {
+        (0..5)
+            .flat_map(|n| ["tun", "esp"].map(|proto| format!("{proto}.{first}{n}0@{SRC}")))
+            .map(|text| said(&text))
+            .collect()
+    });
+    for chain in [&older, &newer] {
+        for said in chain {
+            add_incoming(&host, *said);
+        }
+        for two in chain.windows(2) {
+            host.set_up(&pair(two[0], two[1]));
+        }
+        host.set_up(&add_flow(chain[0], flag::IN, &back()));
+    }
+    let open = both(&format!(
+        "allow{}",
+        " esp/tunnel reqid 0xc0000002".repeat(5)
+    ));
+    assert_eq!(engine(&host)[10..], open);
+    host.set_up(&delete(newer[9]));
+    assert_eq!(engine(&host)[5..], open);
+    host.set_up(&delete(older[9]));
+    assert_eq!(engine(&host), both("block"));
+}
+
+#[test]
 fn an_inflow_without_sas_goes_when_protection_is_not_wanted_any_more() {
     // With the eroute the other way.
     let host = host_with_inflow();

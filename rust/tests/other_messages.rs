@@ -690,17 +690,21 @@ fn failed_acquire(satype: u8) -> Vec<u8> {
 
 #[test]
 fn acquire_with_an_error_is_told_to_who_has_registered() {
-    let host = TestHost::new();
-    refused(&host, &failed_acquire(3), Errno::EPROTONOSUPPORT);
-    write_b(&host, &register(3)).unwrap();
-    host.drain();
-    assert_eq!(host.write(&failed_acquire(3)), Ok(()));
-    assert_eq!(host.read(A), [[0; 0]; 0]);
-    assert_eq!(host.read(B), [failed_acquire(3)]);
-    refused(&host, &failed_acquire(2), Errno::EPROTONOSUPPORT);
-    host.close(B);
-    host.drain();
-    assert_eq!(host.write(&failed_acquire(3)), Err(Errno::EPROTONOSUPPORT));
+    for satype in 1..=11 {
+        let host = TestHost::new();
+        let failed = failed_acquire(satype);
+        refused(&host, &failed, Errno::EPROTONOSUPPORT);
+        write_b(&host, &register(satype)).unwrap();
+        host.drain();
+        assert_eq!(host.write(&failed), Ok(()));
+        assert_eq!(host.read(A), [[0; 0]; 0]);
+        assert_eq!(host.read(B), [failed.clone()]);
+        let other = failed_acquire(satype % 11 + 1);
+        refused(&host, &other, Errno::EPROTONOSUPPORT);
+        host.close(B);
+        host.drain();
+        assert_eq!(host.write(&failed), Err(Errno::EPROTONOSUPPORT));
+    }
 }
 
 #[test]
