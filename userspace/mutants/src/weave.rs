@@ -11,8 +11,8 @@ use std::{
     ops::Range,
 };
 use syn::{
-    Arm, ExprBinary, ExprMatch, ExprStruct, ExprUnary, ImplItemConst, ImplItemFn, ItemConst,
-    ItemFn, ItemStatic, Signature, TraitItemConst, TraitItemFn, TypeArray,
+    Arm, ExprBinary, ExprMatch, ExprRepeat, ExprStruct, ExprUnary, ImplItemConst, ImplItemFn,
+    ItemConst, ItemFn, ItemStatic, Signature, TraitItemConst, TraitItemFn, TypeArray,
     spanned::Spanned,
     visit::{self, Visit},
 };
@@ -160,6 +160,11 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     fn visit_item_static(&mut self, _: &'ast ItemStatic) {}
 
     fn visit_type_array(&mut self, _: &'ast TypeArray) {}
+
+    fn visit_expr_repeat(&mut self, node: &'ast ExprRepeat) {
+        // How often is a constant, too.
+        self.visit_expr(&node.expr);
+    }
 
     fn visit_item_fn(&mut self, node: &'ast ItemFn) {
         self.function(&node.sig, node.span());
