@@ -40,15 +40,20 @@ impl Links for Groups {
 impl Groups {
     /// Reads the list.
     pub(crate) fn read(system: &mut impl System) -> Result<Self, Failure> {
+        Ok(Self::of(listing::chains(system)?))
+    }
+
+    /// Of the lines of the list.
+    pub(crate) fn of(chains: impl IntoIterator<Item = Vec<Entry>>) -> Self {
         let mut groups = Groups {
             sas: Vec::new(),
             by_said: HashMap::new(),
             unreadable: Vec::new(),
         };
-        for chain in listing::chains(system)? {
+        for chain in chains {
             groups.insert(chain);
         }
-        Ok(groups)
+        groups
     }
 
     /// Adds a line of the list. Late KLIPS has one for each SA, with those outside of it, so that

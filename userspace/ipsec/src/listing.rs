@@ -78,27 +78,36 @@ pub(crate) struct SaRow {
 }
 
 impl SaRow {
-    fn parse(line: &str) -> Option<Self> {
-        let mut words = line.split_ascii_whitespace();
-        let said = Entry::parse(words.next()?).said()?;
-        let transform = words.next()?.trim_end_matches(':');
-        let field = |name: &str| {
-            let mut fields = line.split_ascii_whitespace();
-            fields.find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
-        };
-        let encapsulation = field("natencap");
-        let port = |name| field(name).and_then(|port| port.parse().ok()).unwrap_or(0);
+    /// What a line says: the name of its SA, its transform, and its fields by name.
+    pub(crate) fn of<'a>(
+        entry: &Entry,
+        transform: &str,
+        text: impl Fn(&str) -> Option<&'a str>,
+        number: impl Fn(&str) -> Option<u64>,
+    ) -> Option<Self> {
+        let said = entry.said()?;
+        let encapsulation = text("natencap");
+        let port = |name| number(name).and_then(|port| u16::try_from(port).ok());
+        let ports = || (port("natsport").unwrap_or(0), port("natdport").unwrap_or(0));
         Some(SaRow {
             said,
-            src: field("src").and_then(|src| src.parse().ok()),
+            src: text("src").and_then(|src| src.parse().ok()),
             // A tunnel has no algorithms in its name, and nothing else that tells.
             is_made: said.proto == Proto::Tun || transform.contains('_'),
-            udp: match encapsulation {
-                Some("nonesp") => Some((port("natsport"), port("natdport"))),
-                _ => None,
-            },
+            udp: (encapsulation == Some("nonesp")).then(ports),
             has_nonike: encapsulation == Some("nonike"),
         })
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split_ascii_whitespace();
+        let (name, transform) = (words.next()?, words.next()?);
+        let field = |name: &str| {
+            let mut fields = words.clone();
+            fields.find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+        };
+        let number = |name: &str| field(name)?.parse().ok();
+        Self::of(&Entry::parse(name), transform, field, number)
     }
 }
 

@@ -112,13 +112,13 @@ pub(crate) struct Path {
 impl Sas {
     /// Reads the lists.
     pub(crate) fn read(system: &mut impl System) -> Result<Self, Failure> {
-        Ok(Sas {
-            groups: Groups::read(system)?,
-            rows: listing::sas(system)?
-                .into_iter()
-                .map(|row| (row.said, row))
-                .collect(),
-        })
+        Ok(Self::of(Groups::read(system)?, listing::sas(system)?))
+    }
+
+    /// Of what the lists say.
+    pub(crate) fn of(groups: Groups, rows: impl IntoIterator<Item = SaRow>) -> Self {
+        let rows = rows.into_iter().map(|row| (row.said, row)).collect();
+        Sas { groups, rows }
     }
 
     /// The chain that an SA is in, inside to outside.

@@ -14,6 +14,7 @@ use crate::{
         table::{self, Row},
     },
     failure::Failure,
+    groups::Groups,
     json::{self, Flow},
     list::List,
     listing,
@@ -95,11 +96,13 @@ impl Picture {
     /// Looks.
     pub(super) fn read(system: &mut impl System) -> Result<Self, Failure> {
         let rows = table::rows(system)?;
-        let ways = Ways::read(system)?;
         let chains = listing::chains(system)?;
-        let lines = Sas::read(system)?.into_iter();
+        let lines = Sas::read(system)?;
+        let groups = Groups::of(chains.iter().cloned());
+        let ways = Ways::of(groups, lines.iter().filter_map(Line::row));
         let lines = Lines(
             lines
+                .into_iter()
                 .map(|line| (line.entry().text().to_owned(), line))
                 .collect(),
         );

@@ -18,7 +18,8 @@ use crate::{
     entry::Entry,
     failure::Failure,
     json::Sa,
-    list, listing,
+    list,
+    listing::{self, SaRow},
     system::{ProcFile, System},
 };
 use serde::{Serialize, Serializer};
@@ -146,6 +147,12 @@ impl Line {
     /// What it does to packets.
     pub(crate) fn transform(&self) -> &str {
         &self.transform
+    }
+
+    /// How it sends packets, if its name can be read.
+    pub(crate) fn row(&self) -> Option<SaRow> {
+        let text = |name: &str| Some(self.text(name)).filter(|text| !text.is_empty());
+        SaRow::of(&self.entry, &self.transform, text, |name| self.number(name))
     }
 
     /// A field that is a text; empty if there is no such field.
