@@ -214,7 +214,8 @@ end (out), or from the wire to the socket that gets them (in). The other end's o
 The least of nine rounds.";
 
 const LOOK_UPS: &str = "\
-Forwarded packets, each to another destination, all through one group.";
+Forwarded packets, each to another destination: all through one group, or each through one of its own (\"a tunnel
+each\").";
 
 const STREAMS: &str = "\
 Both ends' work: one end is set up by klips or `ip xfrm`, the other by `ip xfrm` in any case. Several streams, each

@@ -39,14 +39,14 @@ impl Module {
         }
     }
 
-    /// An eroute, and the state that it needs.
-    pub(crate) fn add_eroute(self, sa: &Sa) -> Requests {
+    /// An eroute through an SA that has no state yet, and that state.
+    pub(crate) fn add_eroute(self, flow: &Flow, sa: &Sa) -> Requests {
         let state = match self {
             Module::Klips => None,
             Module::AfKey => Some(message::add_in_tunnel_mode(sa)),
             Module::XfrmUser => Some(netlink::add_state_in_tunnel_mode(sa)),
         };
-        let flow = self.add_flow(&Flow::of(sa), sa);
+        let flow = self.add_flow(flow, sa);
         state.into_iter().chain([flow]).collect()
     }
 
@@ -108,6 +108,14 @@ impl Module {
     }
 }
 
+impl Table {
+    /// An eroute of its own through the SA with this number, and the state that it needs.
+    pub(crate) fn add_eroute(&self, number: u32) -> Requests {
+        let sa = self.sa(number);
+        self.module.add_eroute(&Flow::of(&sa), &sa)
+    }
+}
+
 /// Measures requests about [`COUNT`] SAs from a number on.
 fn measure(
     table: &Table,
@@ -133,9 +141,10 @@ fn once(table: &Table, message: &[u8]) -> Result<u64> {
 pub(crate) fn eroutes(table: &Table, size: u32) -> Result<()> {
     let (module, setting) = (table.module, table.setting(size, 0));
     let sa = |number| table.sa(number);
+    let add = |number| table.add_eroute(number);
     let spare = size + 2 * COUNT;
     table.request(0..spare + 1, |number| module.prepare(&sa(number)))?;
-    let took = table.request(0..size, |number| module.add_eroute(&sa(number)))?;
+    let took = table.request(0..size, add)?;
     setting.tell_each("ADDFLOW while filling", took, size);
     // xfrm has kept the networks of policies that there were before until one takes another's place,
     // and has workers free them then.
@@ -143,9 +152,7 @@ pub(crate) fn eroutes(table: &Table, size: u32) -> Result<()> {
         module.replace_eroute(&sa(number), &sa(spare))
     })?;
     thread::sleep(SETTLE);
-    measure(table, setting, "ADDFLOW", size, |number| {
-        module.add_eroute(&sa(number))
-    })?;
+    measure(table, setting, "ADDFLOW", size, add)?;
     measure(table, setting, "REPLACE", size, |number| {
         module.replace_eroute(&sa(number), &sa(number + COUNT))
     })?;
@@ -157,7 +164,7 @@ pub(crate) fn eroutes(table: &Table, size: u32) -> Result<()> {
         setting,
         "SAs and X_GRPSA and ADDFLOW",
         spare + 1,
-        |number| [module.prepare(&sa(number)), module.add_eroute(&sa(number))].concat(),
+        |number| [module.prepare(&sa(number)), add(number)].concat(),
     )?;
     let took = once(table, &module.clear_eroutes())?;
     setting.tell_each("DELFLOW of all per eroute", took, size + COUNT);
@@ -208,7 +215,7 @@ pub(crate) fn memory(table: &Table) -> Result<()> {
     let before = settled()?;
     table.request(numbers.clone(), |number| module.prepare(&sa(number)))?;
     let prepared = Memory::now()?;
-    table.request(numbers, |number| module.add_eroute(&sa(number)))?;
+    table.request(numbers, |number| table.add_eroute(number))?;
     Memory::now()?.tell_since(&prepared, setting, "eroute and state");
     Memory::now()?.tell_since(&before, setting, "eroute and SAs");
     Ok(())

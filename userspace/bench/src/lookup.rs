@@ -3,7 +3,7 @@
 //! What it takes to find the eroute of a packet among many, beside the same policies by netlink.
 //!
 //! Packets are forwarded, for those of a socket are looked up once, and each has another destination.
-//! All go through the same group.
+//! All go through the same group, or each through one of its own.
 
 use crate::{
     measure::{Clock, Setting},
@@ -32,6 +32,8 @@ enum Layout {
     Nested,
     /// Hosts of one network of 16 bits, and as many again from a network in the other's.
     Hosts,
+    /// Networks of 24 bits, each with a tunnel of its own.
+    Tunnels,
 }
 
 impl Layout {
@@ -40,13 +42,14 @@ impl Layout {
             Layout::Disjoint => "disjoint",
             Layout::Nested => "nested",
             Layout::Hosts => "hosts of a /16",
+            Layout::Tunnels => "a tunnel each",
         }
     }
 
     /// The destination of packets that the eroute with this number takes.
     fn destination(self, number: u32) -> Ipv4Addr {
         Ipv4Addr::from_bits(match self {
-            Layout::Disjoint => FIRST + (number << 8) + 1,
+            Layout::Disjoint | Layout::Tunnels => FIRST + (number << 8) + 1,
             Layout::Nested => FIRST + ((number / 16) << 16) + 1,
             Layout::Hosts => FIRST + (number & 0xffff),
         })
@@ -55,7 +58,7 @@ impl Layout {
     /// The packets of the eroute with this number.
     fn flow(self, number: u32) -> Flow {
         let (bits, from) = match self {
-            Layout::Disjoint => (24, 16),
+            Layout::Disjoint | Layout::Tunnels => (24, 16),
             Layout::Nested => (17 + number % 16, 16),
             Layout::Hosts => (32, 16 + (number >> 16)),
         };
@@ -71,7 +74,12 @@ impl Layout {
 pub(crate) fn run(clock: Clock, count: usize, largest: u32) -> Result<()> {
     for module in [Module::XfrmUser, Module::Klips] {
         module.load()?;
-        for layout in [Layout::Disjoint, Layout::Nested, Layout::Hosts] {
+        for layout in [
+            Layout::Disjoint,
+            Layout::Nested,
+            Layout::Hosts,
+            Layout::Tunnels,
+        ] {
             for size in SIZES.into_iter().filter(|size| *size <= largest) {
                 // What xfrm has made of the networks of other policies does not go with these.
                 let bench = Bench::new(clock, module, count)?;
@@ -89,7 +97,11 @@ fn measure(bench: &Bench, module: Module, layout: Layout, size: u32) -> Result<(
     bench.a.run("ip route add default via 10.0.0.2")?;
     let what = format!("packet among eroutes: {}", layout.name());
     let flows = (0..size).map(|number| layout.flow(number));
-    let mut socket = bench.make_eroutes(flows).with_context(|| what.clone())?;
+    let mut socket = match layout {
+        Layout::Tunnels => bench.make_tunnels(flows),
+        _ => bench.make_eroutes(flows),
+    }
+    .with_context(|| what.clone())?;
     let host = bench.host()?;
     let mut numbers = (0..size).cycle().step_by(STRIDE as usize);
     let took = bench.rounds(|count| {

@@ -457,6 +457,24 @@ impl Bench {
         Ok(socket)
     }
 
+    /// The same, each to a group of its own.
+    pub(crate) fn make_tunnels(&self, flows: impl Iterator<Item = Flow>) -> Result<Requests> {
+        /// Of the first.
+        const SPI: u32 = 0x10000;
+        let mut socket = self.a.within(|| Requests::to(self.module))?;
+        socket.request(&self.module.clear_eroutes())?;
+        for (flow, spi) in flows.zip(SPI..) {
+            let sa = Sa::between(spi, OUT.src.parse()?, OUT.dst.parse()?);
+            let prepared = self.module.prepare(&sa);
+            for message in prepared.iter().chain(&self.module.add_eroute(&flow, &sa)) {
+                socket
+                    .request(message)
+                    .with_context(|| format!("tunnel {spi:#x}"))?;
+            }
+        }
+        Ok(socket)
+    }
+
     /// Sets the other end up for both directions, so that it takes what `a` sends, and answers.
     pub(crate) fn set_up_peer(&self, chain: &Chain, cipher: &Cipher) -> Result<()> {
         for (direction, dir) in [(OUT, "in"), (IN, "out")] {

@@ -4,7 +4,7 @@
 
 use crate::{
     measure::Clock,
-    message::{self, Gateways, Sa},
+    message::{self, Flow, Gateways, Sa},
     module::Module,
     program,
     socket::Socket,
@@ -94,7 +94,7 @@ pub(crate) fn run(module: Module, sas: u32, what: What) -> Result<()> {
             What::List => drop(reader.read(GROUPS)?),
             What::Eroute => {
                 let [sa] = take(&table, sas, number)?;
-                for message in module.add_eroute(&sa) {
+                for message in module.add_eroute(&Flow::of(&sa), &sa) {
                     socket.request(&message)?;
                 }
             }
