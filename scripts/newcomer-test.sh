@@ -64,7 +64,7 @@ timed() {
 	inside sh -c "cd /root/klips && $*" >"$work/output" 2>&1 </dev/null || status=$?
 	printf '# %s: %d min %d s\n' "$*" $(((SECONDS - start) / 60)) $(((SECONDS - start) % 60))
 	if ((status)); then
-		grep -E '^(FAILED|not ok)' "$work/output" || true
+		grep -E 'FAILED|^not ok' "$work/output" || true
 		tail -n 60 "$work/output"
 	fi
 	return "$status"

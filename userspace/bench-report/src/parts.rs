@@ -75,12 +75,15 @@ fn kind_of(name: &str, flags: SectionFlags) -> &'static str {
     }
 }
 
-/// The folder or file of `rust/` that a function comes from. A generic one is of the first that its name has; what the
-/// compiler makes of Rust's own libraries for the module has none.
+/// The folder or file of `rust/` that a function comes from. A generic one is of the first that its
+/// name has; what the compiler makes of Rust's own libraries for the module has none.
 fn part_of(symbol: &str) -> String {
-    let name = format!("{:#}", rustc_demangle::demangle(symbol));
+    let Ok(name) = rustc_demangle::try_demangle(symbol) else {
+        return "C".to_owned();
+    };
+    let name = format!("{name:#}");
     let Some((_, path)) = name.split_once(CRATE) else {
-        return if name == symbol { "C" } else { "Rust's own" }.to_owned();
+        return "Rust's own".to_owned();
     };
     let end = path.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let folder = path.get(..end.unwrap_or(path.len())).unwrap_or_default();
@@ -137,6 +140,7 @@ mod tests {
     fn functions_are_of_the_folder_that_their_name_begins_with() {
         for (symbol, part) in [
             ("klips_socket_send", "C"),
+            ("klips_socket_send.llvm.123", "C"),
             ("_RNvNtNtCs5Ff7orgGTLx_5klips4post5about8describe", "`post`"),
             (
                 "_RNvNtNtCs5Ff7orgGTLx_5klips10klips_core6crypto5names",

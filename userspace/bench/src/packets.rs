@@ -444,32 +444,33 @@ impl Bench {
     /// Has eroutes for these packets take the place of the one that was set up for what leaves, to the same
     /// group.
     pub(crate) fn make_eroutes(&self, flows: impl Iterator<Item = Flow>) -> Result<Requests> {
-        let mut socket = self.a.within(|| Requests::to(self.module))?;
         // That of the group, which eroutes name, or that of the state.
         let spi = OUT.spi + u32::from(self.module != Module::Klips);
         let sa = Sa::between(spi, OUT.src.parse()?, OUT.dst.parse()?);
-        socket.request(&self.module.clear_eroutes())?;
-        for (number, flow) in flows.enumerate() {
-            socket
-                .request(&self.module.add_flow(&flow, &sa))
-                .with_context(|| format!("eroute {number}"))?;
-        }
-        Ok(socket)
+        self.replace_eroutes(flows.map(|flow| vec![self.module.add_flow(&flow, &sa)]))
     }
 
     /// The same, each to a group of its own.
     pub(crate) fn make_tunnels(&self, flows: impl Iterator<Item = Flow>) -> Result<Requests> {
         /// Of the first.
         const SPI: u32 = 0x10000;
+        let (src, dst) = (OUT.src.parse()?, OUT.dst.parse()?);
+        self.replace_eroutes(flows.zip(SPI..).map(|(flow, spi)| {
+            let sa = Sa::between(spi, src, dst);
+            let (prepare, add) = (self.module.prepare(&sa), self.module.add_eroute(&flow, &sa));
+            [prepare, add].concat()
+        }))
+    }
+
+    /// Has eroutes, each made by some requests, take the place of those that there are.
+    fn replace_eroutes(&self, eroutes: impl Iterator<Item = Vec<Vec<u8>>>) -> Result<Requests> {
         let mut socket = self.a.within(|| Requests::to(self.module))?;
         socket.request(&self.module.clear_eroutes())?;
-        for (flow, spi) in flows.zip(SPI..) {
-            let sa = Sa::between(spi, OUT.src.parse()?, OUT.dst.parse()?);
-            let prepared = self.module.prepare(&sa);
-            for message in prepared.iter().chain(&self.module.add_eroute(&flow, &sa)) {
+        for (number, requests) in eroutes.enumerate() {
+            for request in requests {
                 socket
-                    .request(message)
-                    .with_context(|| format!("tunnel {spi:#x}"))?;
+                    .request(&request)
+                    .with_context(|| format!("eroute {number}"))?;
             }
         }
         Ok(socket)
