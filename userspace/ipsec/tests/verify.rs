@@ -47,6 +47,8 @@ const OWN: &str = "src 10.0.1.0/24 dst 10.0.2.0/24
 \tdir out priority 16780000 ptype main 
 \ttmpl src 10.0.0.1 dst 10.0.0.2
 \t\tproto esp reqid 2147483650 mode tunnel
+src 10.0.1.1/32 dst 10.0.2.2/32 proto udp sport 500 
+\tdir out priority 16777215 ptype main 
 src 0.0.0.0/0 dst 0.0.0.0/0 
 \tsocket in priority 0 ptype main 
 ";
@@ -166,7 +168,7 @@ fn each_is_found_alone() {
     for rest in [
         "src 10.0.0.0/16 dst 10.0.2.0/24 \n\tdir out priority 375423 ptype main ",
         "src 10.0.1.7/32 dst 0.0.0.0/0 proto tcp dport 80 \n\tdir out action block ptype main ",
-        "src 10.0.2.0/24 dst 10.0.1.0/24 \n\tdir fwd priority 10 ptype main ",
+        "src 10.0.2.0/24 dst 10.0.1.0/24 \n\tdir fwd priority 16777214 ptype main ",
     ] {
         found(rest, &|machine| {
             _ = machine
