@@ -130,7 +130,7 @@ impl Design {
             _ => NO_INTERFACE,
         };
         let mut shapes = [None; MAX_STATES];
-        for (shape, layer) in shapes.iter_mut().zip(layers.iter()) {
+        for (depth, (shape, layer)) in shapes.iter_mut().zip(layers.iter()).enumerate() {
             let link = chain.get(layer.member);
             let own = link.map_or(REQID_FREE, |link| reqid_of(link.age));
             *shape = Some(Shape {
@@ -144,6 +144,7 @@ impl Design {
                     _ => own,
                 },
                 if_id,
+                is_outer: inbound && layer.mode == Mode::Tunnel && depth > 0,
             });
         }
         Ok(Design {

@@ -118,12 +118,67 @@ pub struct Shape {
     pub reqid: u32,
     /// Of which interface's packets it is.
     pub if_id: u32,
+    /// Whether it is a tunnel that comes in and has others of its chain inside.
+    pub is_outer: bool,
 }
 
 impl Shape {
-    /// Whether it is that of a tunnel that comes in without an inflow.
-    const fn is_free(&self) -> bool {
-        self.reqid == REQID_FREE
+    /// The policies that have to be there with it.
+    const fn common(&self) -> Option<Common> {
+        if self.reqid == REQID_FREE {
+            Some(Common::Free)
+        } else if self.is_outer {
+            Some(Common::Between)
+        } else {
+            None
+        }
+    }
+}
+
+/// What policies are for that no eroute and no inflow has. They are there while there are such states,
+/// for each packet in clear would be held against them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Common {
+    /// They let in what comes out of tunnels without an inflow.
+    Free,
+    /// They let ESP, AH and IPComp go on from one tunnel to the next: where the kernel has xfrm
+    /// interfaces, it asks for that (`xfrmi_input`). What comes out in the end is held against the
+    /// inflow, as ever.
+    Between,
+}
+
+/// How many states there are with which there have to be such policies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct CommonCounts {
+    free: usize,
+    between: usize,
+}
+
+impl CommonCounts {
+    const fn of(&self, common: Common) -> usize {
+        match common {
+            Common::Free => self.free,
+            Common::Between => self.between,
+        }
+    }
+
+    fn of_mut(&mut self, common: Common) -> &mut usize {
+        match common {
+            Common::Free => &mut self.free,
+            Common::Between => &mut self.between,
+        }
+    }
+
+    fn add(&mut self, shape: &Shape) {
+        if let Some(common) = shape.common() {
+            *self.of_mut(common) += 1;
+        }
+    }
+
+    fn remove(&mut self, shape: &Shape) {
+        if let Some(common) = shape.common() {
+            *self.of_mut(common) -= 1;
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     },
     design::Wanted,
     Carrier,
+    Common,
     Eroute,
     Floor,
     Flows,
@@ -120,7 +121,7 @@ pub struct Plan<E: Engine> {
     pub(super) eroutes: Vector<(u64, Verdict<E::Policy>)>,
     pub(super) inflows: Vector<(u64, Verdict<E::Policy>)>,
     /// What comes to those that there are, for which there is room.
-    pub(super) catch_all: Vector<Placed<E::Policy>>,
+    pub(super) common: Vector<(Common, Placed<E::Policy>)>,
     /// The interface that changes, and what it is known by from then on; 0 if it is not used.
     pub(super) interface: Option<(Interface, u32)>,
     pub(super) eroute: Option<NewEroute<E::Policy>>,
@@ -196,7 +197,7 @@ impl<E: Engine> Plan<E> {
             }
             then(&placed.policy)
         };
-        for placed in &self.catch_all {
+        for (_, placed) in &self.common {
             claim(placed)?;
         }
         if let Some(new) = &self.eroute {
@@ -262,15 +263,15 @@ impl<E: Engine> Plan<E> {
             match (node, flows.live.get_mut(&age)) {
                 (_, Some(old)) => {
                     engine.state_swap(&old.state, &live.state, carry);
-                    flows.free_len -= usize::from(old.shape.is_free());
-                    flows.free_len += usize::from(live.shape.is_free());
+                    flows.common_len.remove(&old.shape);
+                    flows.common_len.add(&live.shape);
                     *old = live;
                 }
                 (Some(node), None) => {
                     if !self.has_states {
                         engine.state_insert(&live.state);
                     }
-                    flows.free_len += usize::from(live.shape.is_free());
+                    flows.common_len.add(&live.shape);
                     flows.live.insert(node, age, live);
                     flows.live_len += 1;
                 }
@@ -278,14 +279,14 @@ impl<E: Engine> Plan<E> {
             }
         }
 
-        if !self.catch_all.is_empty() {
-            mem::swap(&mut flows.catch_all, &mut self.catch_all);
-            for placed in mem::take(&mut self.catch_all) {
-                memory::push_reserved(&mut flows.catch_all, placed);
+        if !self.common.is_empty() {
+            mem::swap(&mut flows.common, &mut self.common);
+            for policy in mem::take(&mut self.common) {
+                memory::push_reserved(&mut flows.common, policy);
             }
         }
         if let Some((interface, 0)) = interface {
-            flows.forget_catch_all(engine, interface.if_id());
+            flows.forget_common_of(engine, interface.if_id());
         }
         for (number, verdict) in eroutes {
             if let Some(eroute) = flows.eroutes.get_mut(&number) {
@@ -303,7 +304,7 @@ impl<E: Engine> Plan<E> {
         if let Some(eroute) = eroute {
             eroute.commit(engine, flows);
         }
-        flows.end_catch_all(engine);
+        flows.end_common(engine);
     }
 }
 

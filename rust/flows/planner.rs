@@ -23,6 +23,7 @@ use super::{
     },
     reqid_of_inflow,
     reqid_of_trap,
+    Common,
     Eroute,
     Floor,
     Flows,
@@ -110,7 +111,7 @@ impl<'a, E: Engine> Planner<'a, E> {
             has_states: false,
             eroutes: Vector::new(),
             inflows: Vector::new(),
-            catch_all: Vector::new(),
+            common: Vector::new(),
             interface: None,
             eroute: None,
             inflow: None,
@@ -640,59 +641,56 @@ impl<'a, E: Engine> Planner<'a, E> {
         self.out_policies(eroute.selector, eroute.said, does, Some(&eroute.out))
     }
 
-    /// Makes the policies that let in what comes out of tunnels without an inflow, once there are
-    /// such tunnels.
+    /// Makes the policies that are there with states but belong to none, where they are missing.
     #[inline(never)]
-    fn catch_all(&mut self) -> Result<(), Refusal> {
+    fn common(&mut self) -> Result<(), Refusal> {
         for renewal in 0..self.plan.states.len() {
-            let Some(shape) = self.plan.states.get(renewal).map(|it| it.live.shape) else {
+            let shape = self.plan.states.get(renewal).map(|it| it.live.shape);
+            let Some((shape, common)) = shape.and_then(|it| Some((it, it.common()?))) else {
                 continue;
             };
-            let mut there = self.flows.catch_all.iter().chain(&self.plan.catch_all);
-            let is_there = there.any(|placed| placed.if_id == shape.if_id);
-            if !shape.is_free() || is_there {
-                continue;
+            let mut there = self.flows.common.iter().chain(&self.plan.common);
+            if !there.any(|(of, placed)| *of == common && placed.if_id == shape.if_id) {
+                self.common_of(common, shape.if_id)?;
             }
-            self.catch_all_of(shape.if_id)?;
         }
-        if !self.plan.catch_all.is_empty() {
-            memory::reserve(&mut self.plan.catch_all, self.flows.catch_all.len())?;
+        if !self.plan.common.is_empty() {
+            memory::reserve(&mut self.plan.common, self.flows.common.len())?;
         }
         Ok(())
     }
 
     #[inline(never)]
-    fn catch_all_of(&mut self, if_id: u32) -> Result<(), Refusal> {
+    fn common_of(&mut self, common: Common, if_id: u32) -> Result<(), Refusal> {
+        // CAST: the number that IP has for it.
+        let [esp, ah, comp] =
+            [Transform::Esp, Transform::Ah, Transform::Comp].map(|transform| transform as u8);
+        let (directions, protos, reqid, priority): (&[_], &[_], _, _) = match common {
+            Common::Free => {
+                let both = &[Direction::In, Direction::Forward];
+                (both, &[0], REQID_FREE, PRIORITY_LAST)
+            }
+            // Inflows would be asked first, and want all of the chain already.
+            Common::Between => (&[Direction::In], &[esp, ah, comp], 0, PRIORITY_FIRST),
+        };
         for family in [Family::Inet, Family::Inet6] {
             let any = family.unspecified();
             let network = Network::of(any, 0).ok_or(Errno::EINVAL)?;
-            let selector = Selector {
-                src: network,
-                dst: network,
-                proto: 0,
-                sport: 0,
-                dport: 0,
-            };
-            let mut templates = Templates::NONE;
-            for transform in [
-                Transform::Esp,
-                Transform::Esp,
-                Transform::Ah,
-                Transform::Comp,
-            ] {
-                let _ = templates.push(Template {
-                    transform,
-                    mode: Mode::Tunnel,
-                    reqid: REQID_FREE,
-                    src: any,
-                    dst: any,
-                    optional: true,
-                });
-            }
-            for direction in [Direction::In, Direction::Forward] {
+            let templates = any_tunnels(any, reqid);
+            for (&direction, &proto) in directions
+                .iter()
+                .flat_map(|direction| protos.iter().map(move |proto| (direction, proto)))
+            {
+                let selector = Selector {
+                    src: network,
+                    dst: network,
+                    proto,
+                    sport: 0,
+                    dport: 0,
+                };
                 let policy = self.engine.policy_new(&PolicySpec {
                     if_id,
-                    priority: PRIORITY_LAST,
+                    priority,
                     ..policy_spec(direction, selector, Action::Allow, &templates)
                 })?;
                 let placed = Placed {
@@ -702,7 +700,7 @@ impl<'a, E: Engine> Planner<'a, E> {
                     is_new: true,
                     opens: false,
                 };
-                memory::push(&mut self.plan.catch_all, placed)?;
+                memory::push(&mut self.plan.common, (common, placed))?;
             }
         }
         Ok(())
@@ -712,7 +710,7 @@ impl<'a, E: Engine> Planner<'a, E> {
     /// comes before.
     #[inline(never)]
     pub fn finish(mut self) -> Result<Boxed<Plan<E>>, Refusal> {
-        self.catch_all()?;
+        self.common()?;
         let mut plan = self.plan;
         if let Err(errno) = plan.claim(self.engine) {
             return Err(errno.into());
@@ -737,6 +735,32 @@ fn judge<P>(
         }
         Some(wanted) => Ok(Verdict::Replace(make(&wanted.0)?, *wanted)),
     }
+}
+
+/// What a policy asks for that lets in what comes out of one tunnel, or of two, one in the other.
+///
+/// xfrm goes through the states of a packet, outer to inner, and through the templates from the last
+/// on; one that does not fit is passed over. So each pair of different protocols is there in both
+/// orders, and ESP and AH in themselves.
+fn any_tunnels(any: IpAddr, reqid: u32) -> Templates {
+    let mut templates = Templates::NONE;
+    for transform in [
+        Transform::Ah,
+        Transform::Esp,
+        Transform::Comp,
+        Transform::Ah,
+        Transform::Esp,
+    ] {
+        let _ = templates.push(Template {
+            transform,
+            mode: Mode::Tunnel,
+            reqid,
+            src: any,
+            dst: any,
+            optional: true,
+        });
+    }
+    templates
 }
 
 /// What a policy asks for whose packets are to wait: a state that there is not.

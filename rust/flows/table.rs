@@ -14,6 +14,8 @@ use super::{
         NewHold, //
     },
     Carrier,
+    Common,
+    CommonCounts,
     Eroute,
     Inflow,
     Live,
@@ -78,10 +80,10 @@ pub struct Flows<E: Engine> {
     pub(super) live: Map<Age, Live<E::State>>,
     /// How many these are.
     pub(super) live_len: usize,
-    /// How many of them are of tunnels without an inflow.
-    pub(super) free_len: usize,
-    /// The policies that let in what comes out of tunnels without an inflow.
-    pub(super) catch_all: Vector<Placed<E::Policy>>,
+    /// How many of them there are policies for that no one of them has.
+    pub(super) common_len: CommonCounts,
+    /// These policies.
+    pub(super) common: Vector<(Common, Placed<E::Policy>)>,
     /// What goes past eroutes and inflows.
     pub(super) bypasses: Map<Bypass, bypass::Installed<E::Policy>>,
     /// The packets for which SAs have been asked.
@@ -111,8 +113,8 @@ impl<E: Engine> Flows<E> {
             by_inflow: Map::new(),
             live: Map::new(),
             live_len: 0,
-            free_len: 0,
-            catch_all: Vector::new(),
+            common_len: CommonCounts::default(),
+            common: Vector::new(),
             bypasses: Map::new(),
             holds: Holds::new(),
             interfaces: Interfaces::NONE,
@@ -344,11 +346,11 @@ impl<E: Engine> Flows<E> {
         for sa in sadb.chain(sa) {
             if let Some(live) = self.live.remove(&sa.age()) {
                 self.live_len -= 1;
-                self.free_len -= usize::from(live.shape.is_free());
+                self.common_len.remove(&live.shape);
                 engine.state_delete(&live.state);
             }
         }
-        self.end_catch_all(engine);
+        self.end_common(engine);
     }
 
     /// Has the state of an SA behind NAT use its ports.
@@ -372,8 +374,8 @@ impl<E: Engine> Flows<E> {
         }
         let states = RemovedStates(core::mem::replace(&mut self.live, Map::new()));
         self.live_len = 0;
-        self.free_len = 0;
-        self.end_catch_all(engine);
+        self.common_len = CommonCounts::default();
+        self.end_common(engine);
         let mut next = Age::FIRST;
         while let Some(age) = self.carriers.at_or_after(&next) {
             self.uncarry(engine, sadb, age);
@@ -555,13 +557,14 @@ impl<E: Engine> Flows<E> {
             Ok(is_restored) => done.restored += usize::from(is_restored),
             Err(_) => done.has_all = false,
         };
+        if position == 0 {
+            let policies = self.common.iter().map(|(_, placed)| &placed.policy);
+            policies.for_each(&mut restore_one);
+        }
         let mut restore = |policies: &[Placed<E::Policy>], others: &[E::Policy]| {
             let policies = policies.iter().map(|placed| &placed.policy);
             policies.chain(others).for_each(&mut restore_one);
         };
-        if position == 0 {
-            restore(&self.catch_all, &[]);
-        }
         let mut position = position;
         for _ in 0..count {
             let eroute = self.eroutes.at_or_after(&position);
@@ -587,35 +590,36 @@ impl<E: Engine> Flows<E> {
         done
     }
 
-    /// Takes out what lets in what comes out of tunnels at an interface.
-    pub(super) fn forget_catch_all(&mut self, engine: &E, if_id: u32) {
+    /// Takes some of the common policies out.
+    fn forget_common(&mut self, engine: &E, is_one: impl Fn(Common, &Placed<E::Policy>) -> bool) {
         let mut place = 0;
-        while let Some(placed) = self.catch_all.get(place) {
-            if placed.if_id != if_id {
+        while let Some((common, placed)) = self.common.get(place) {
+            if !is_one(*common, placed) {
                 place += 1;
                 continue;
             }
-            let last = self.catch_all.len() - 1;
-            self.catch_all.swap(place, last);
-            if let Some(placed) = self.catch_all.pop() {
+            let last = self.common.len() - 1;
+            self.common.swap(place, last);
+            if let Some((_, placed)) = self.common.pop() {
                 engine.policy_delete(&placed.policy);
             }
         }
     }
 
-    /// Takes out what lets in what comes out of tunnels without an inflow once there are none: each
-    /// packet in clear would be held against it.
-    pub(super) fn end_catch_all(&mut self, engine: &E) {
-        if self.free_len == 0 {
-            self.end(engine);
-        }
+    /// Takes those of an interface out.
+    pub(super) fn forget_common_of(&mut self, engine: &E, if_id: u32) {
+        self.forget_common(engine, |_, placed| placed.if_id == if_id);
+    }
+
+    /// Takes those out that there are no more states for.
+    pub(super) fn end_common(&mut self, engine: &E) {
+        let counts = self.common_len;
+        self.forget_common(engine, |common, _| counts.of(common) == 0);
     }
 
     /// Takes out what [`Flows::clear_some`] leaves of a namespace that ends.
     pub fn end(&mut self, engine: &E) {
-        while let Some(placed) = self.catch_all.pop() {
-            engine.policy_delete(&placed.policy);
-        }
+        self.forget_common(engine, |_, _| true);
     }
 
     /// Checks that all tables say the same; for tests.
@@ -694,16 +698,19 @@ impl<E: Engine> Flows<E> {
         let next = |bypass: &Bypass| self.bypass_after(bypass);
         let found = core::iter::successors(next(&Bypass::LEAST), next);
         assert_eq!(found.count(), past.len(), "a bypass that nobody wants");
-        let (mut states, mut free) = (0, 0);
+        let (mut states, mut counts) = (0, CommonCounts::default());
         let mut next = Age::FIRST;
         while let Some(age) = self.live.at_or_after(&next) {
             assert!(sadb.get(age).is_some(), "a state of no SA");
             states += 1;
-            free += usize::from(self.live.get(&age).is_some_and(|live| live.shape.is_free()));
+            counts.add(&self.live.get(&age).expect("just found").shape);
             next = age.next();
         }
-        assert_eq!((states, free), (self.live_len, self.free_len));
-        assert_eq!(self.catch_all.is_empty(), free == 0);
+        assert_eq!((states, counts), (self.live_len, self.common_len));
+        for common in [Common::Free, Common::Between] {
+            let is_there = self.common.iter().any(|(of, _)| *of == common);
+            assert_eq!(is_there, counts.of(common) > 0);
+        }
     }
 }
 

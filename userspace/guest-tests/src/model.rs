@@ -107,7 +107,15 @@ fn xfrm_lines() -> Result<Vec<Line<u32>>> {
                 return Some(Some((line, vec![reqid(&words)?])));
             }
             let (src, dst) = (after(&words, "src")?, after(&words, "dst")?);
-            let mut line = policy_line(&after(&words, "dir")?, &src, &dst);
+            let selector = words.split(|word| *word == "dir").next()?;
+            let proto = match after(selector, "proto").as_deref() {
+                None => 0,
+                Some("esp") => 50,
+                Some("ah") => 51,
+                Some("comp") => 108,
+                Some(number) => number.parse().ok()?,
+            };
+            let mut line = policy_line(&after(&words, "dir")?, &src, &dst, proto);
             if after(&words, "action").as_deref() == Some("block") {
                 // It may have templates, of when it did not.
                 return Some(Some((line + " block", Vec::new())));

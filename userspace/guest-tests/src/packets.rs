@@ -36,6 +36,7 @@ pub fn all() -> Vec<Test> {
         a7_an_inflow_lets_in_what_has_all_of_its_transforms,
         a8_new_keys_lose_no_packets,
         a9_a_tunnel_without_an_inflow_lets_anything_in,
+        two_tunnels_of_a_group_come_in_one_out_of_the_other,
         a10_packets_are_forwarded,
         a11_nothing_leaves_in_clear_for_what_an_ungrouped_sa_takes,
         a_connected_socket_goes_by_the_eroute_as_it_is_now,
@@ -707,6 +708,54 @@ fn a9_a_tunnel_without_an_inflow_lets_anything_in() -> Result<()> {
     // What is in clear is nobody's.
     gateways.b.run("ip xfrm policy flush")?;
     expect_pings(&gateways.b, from, to, 3)
+}
+
+/// Where the kernel has xfrm interfaces it looks at what goes on from one tunnel to the next as well.
+fn two_tunnels_of_a_group_come_in_one_out_of_the_other() -> Result<()> {
+    if std::fs::read_to_string("/proc/modules")?.contains("xfrm_interface ") {
+        quiet("rmmod xfrm_interface")?;
+    }
+    for has_interfaces in [false, true] {
+        if has_interfaces {
+            quiet("modprobe xfrm_interface")?;
+        }
+        for names in [
+            ["tun.313", "esp.315", "tun.323", "ah.326"],
+            ["tun.313", "ah.316", "tun.323", "esp.325"],
+            ["tun.313", "comp.314", "tun.323", "esp.325"],
+        ] {
+            let sas = names.map(|name| said(&format!("{name}@10.0.0.1")));
+            in_own_network(|| two_tunnels(&sas))
+                .with_context(|| format!("{names:?}, xfrm interfaces: {has_interfaces}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn two_tunnels(sas: &[Said; 4]) -> Result<()> {
+    let gateways = Gateways::new()?;
+    let (to, from) = V4.inner;
+    make_inbound(sas)?;
+    join_up(sas)?;
+    send_through(&gateways, V4, (from, to), sas)?;
+    expect_pings(&gateways.b, from, to, 3).context("without an inflow")?;
+    inflow(from, to, &sas[0])?;
+    expect_pings(&gateways.b, from, to, 3).context("with an inflow")?;
+    gateways.a.counters()?.expect(&[])?;
+    // Either of them alone is not enough, unless the other does no more than compress; none is not.
+    let (inner, outer) = sas.split_at(2);
+    switch_to(&gateways, V4, (from, to), inner)?;
+    expect_pings(&gateways.b, from, to, 0).context("the inner one alone")?;
+    let answered = if sas[1].proto == Proto::Comp { 3 } else { 0 };
+    switch_to(&gateways, V4, (from, to), outer)?;
+    expect_pings(&gateways.b, from, to, answered).context("the outer one alone")?;
+    gateways.b.run("ip xfrm policy flush")?;
+    expect_pings(&gateways.b, from, to, 0).context("in clear")?;
+    let dropped = 9 - u64::from(answered);
+    gateways
+        .a
+        .counters()?
+        .expect(&[("XfrmInTmplMismatch", dropped)])
 }
 
 fn a10_packets_are_forwarded() -> Result<()> {

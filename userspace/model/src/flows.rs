@@ -38,6 +38,8 @@ pub enum Reqid {
     Inflow(u64),
     /// Of tunnels that come in and have no inflow.
     Free,
+    /// 0, which stands for any.
+    Any,
     /// Of the nth eroute that waits for SAs.
     Waiting(u64),
 }
@@ -49,6 +51,8 @@ pub struct Shape {
     transform: &'static str,
     is_tunnel: bool,
     reqid: Reqid,
+    /// Whether it is a tunnel of what comes in, with others of its chain inside.
+    is_outer: bool,
 }
 
 impl Shape {
@@ -146,8 +150,12 @@ pub fn state_line(transform: &str, spi: u32, (src, dst): (IpAddr, IpAddr), mode:
 }
 
 /// How a policy's line begins.
-pub fn policy_line(direction: &str, src: &str, dst: &str) -> String {
-    format!("{direction} {src} > {dst}")
+pub fn policy_line(direction: &str, src: &str, dst: &str, proto: u8) -> String {
+    let proto = match proto {
+        0 => String::new(),
+        proto => format!(" proto {proto}"),
+    };
+    format!("{direction} {src} > {dst}{proto}")
 }
 
 /// What a policy's line says of each of its templates.
@@ -210,7 +218,8 @@ impl Model {
         }
         let comes_in = self.comes_in(chain) && !is_bare(&transforms);
         let inflow = self.governing(chain);
-        let layer = |(index, transform, is_tunnel): (usize, &'static str, bool)| {
+        let layer = |(depth, layer): (usize, (usize, &'static str, bool))| {
+            let (index, transform, is_tunnel) = layer;
             let reqid = match (comes_in, inflow) {
                 (true, Some(number)) => Reqid::Inflow(number),
                 (true, None) if is_tunnel => Reqid::Free,
@@ -220,10 +229,13 @@ impl Model {
                 transform,
                 is_tunnel,
                 reqid,
+                is_outer: comes_in && is_tunnel && depth > 0,
             };
             (index, shape)
         };
-        Ok(Some(transforms.into_iter().map(layer).collect()))
+        Ok(Some(
+            transforms.into_iter().enumerate().map(layer).collect(),
+        ))
     }
 
     fn comes_in(&self, chain: &[Sa]) -> bool {
@@ -475,7 +487,7 @@ impl Model {
             Reqid::Own(age) => format!("own {:?}", rank(&ages, *age)),
             // That of one that is gone is like no other.
             Reqid::Inflow(number) => format!("inflow {:?}", rank(&numbers, *number)),
-            Reqid::Free | Reqid::Waiting(_) => format!("{reqid:?}"),
+            Reqid::Free | Reqid::Any | Reqid::Waiting(_) => format!("{reqid:?}"),
         };
         let live = |sa: &Sa| {
             let shape = sa.live.as_ref();
@@ -540,19 +552,26 @@ impl Model {
                 lines.push(policy(direction, inflow.flow.ends(), does));
             }
         }
-        // What comes out of tunnels without an inflow is let in while there are such.
-        let mut live = self.chains.iter().flatten().filter_map(|sa| sa.live);
-        if live.any(|shape| shape.reqid == Reqid::Free) {
+        // What comes out of tunnels without an inflow is let in while there are such; and so is what
+        // goes on from one tunnel of a chain to another inside of it.
+        let live = || self.chains.iter().flatten().filter_map(|sa| sa.live);
+        let is_free = |shape: Shape| shape.reqid == Reqid::Free;
+        let mut common = Vec::new();
+        if live().any(is_free) {
+            common.extend([("in", 0, Reqid::Free), ("fwd", 0, Reqid::Free)]);
+        }
+        if live().any(|shape| shape.is_outer && !is_free(shape)) {
+            common.extend([50, 51, 108].map(|proto| ("in", proto, Reqid::Any)));
+        }
+        for (direction, proto, reqid) in common {
             for any in ["0.0.0.0", "::"] {
                 let any = crate::wire::ip(any);
-                let transforms = ["esp", "esp", "ah", "comp"];
-                let text = |transform| template_text(transform, "tunnel", (any, any), true);
-                let does = (transforms.map(text).to_vec(), vec![Reqid::Free; 4]);
                 let network = format!("{any}/0");
-                for direction in ["in", "fwd"] {
-                    let ends = (network.clone(), network.clone());
-                    lines.push(policy(direction, ends, Some(does.clone())));
+                let mut line = policy_line(direction, &network, &network, proto) + " allow";
+                for transform in ["ah", "esp", "comp", "ah", "esp"] {
+                    line += &template_text(transform, "tunnel", (any, any), true);
                 }
+                lines.push((line, vec![reqid; 5]));
             }
         }
         lines
@@ -621,7 +640,7 @@ fn policy(
     (src, dst): (String, String),
     does: Option<(Vec<String>, Vec<Reqid>)>,
 ) -> Line<Reqid> {
-    let begin = policy_line(direction, &src, &dst);
+    let begin = policy_line(direction, &src, &dst, 0);
     match does {
         Some((texts, reqids)) => (format!("{begin} allow{}", texts.concat()), reqids),
         None => (format!("{begin} block"), Vec::new()),

@@ -204,7 +204,7 @@ impl Twin {
                 Direction::Forward => "fwd",
             };
             let (src, dst) = (spec.selector.src.to_string(), spec.selector.dst.to_string());
-            let mut line = policy_line(direction, &src, &dst);
+            let mut line = policy_line(direction, &src, &dst, spec.selector.proto);
             if spec.action == Action::Block {
                 return (line + " block", Vec::new());
             }
