@@ -45,6 +45,7 @@ check_packages() {
 	need_command perl
 	need_command xz xz-utils
 	need_command kmod
+	need_command pgrep procps
 	need_command qemu-system-x86_64 qemu-system-x86
 	need_command busybox busybox-static
 	need_command ip iproute2

@@ -28,7 +28,7 @@ root=$work/root
 
 finish() {
 	local status=$1
-	umount --recursive "$root/dev" "$root/proc" 2>/dev/null || true
+	umount --recursive "$root" 2>/dev/null || true
 	rm -rf --one-file-system "$work"
 	finish_checks "$status"
 }
@@ -49,6 +49,8 @@ make_root() {
 		--include=ca-certificates "$codename" "$root" "$archive"
 	cp --remove-destination /etc/resolv.conf "$root/etc/resolv.conf"
 	cp -r /usr/local/share/ca-certificates/. "$root/usr/local/share/ca-certificates/"
+	# As everybody's root is, a place where something is mounted: else nobody can unshare(1) there.
+	mount --bind "$root" "$root"
 	mount --rbind /dev "$root/dev"
 	mount -t proc proc "$root/proc"
 	inside update-ca-certificates >/dev/null
