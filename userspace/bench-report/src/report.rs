@@ -287,9 +287,11 @@ const PROCESSORS: &str = "\
 As many threads as the guest has processors, each emulated by a thread of QEMU. Each thread adds,
 gets and deletes SAs, in a network namespace of its own or all in one, or they only get; or one does
 and the others only get SAs or read `/proc/net/ipsec_spigrp`. In one namespace each is told of the
-others' requests, so there is more work to do. Requests (or lines) a second, of the best of some
-short intervals; they depend on what else the machine does. A guest with more processors than its
-machine shows only that nothing collapses.";
+others' requests, so there is more work to do. Then one thread has packets forwarded through tun+esp, and
+another keeps klips busy: it reads `/proc/net/ipsec_spi` with 10,000 SAs, or gives the eroute a new group and
+removes the old one again and again, without and with somebody who reads what is told of it. Requests (lines,
+packets) a second, of the best of some short intervals; they depend on what else the machine does. A guest
+with more processors than its machine shows only that nothing collapses.";
 
 const TIMES: &str = "\
 The same without counting instructions. The times are those of an emulator, unless the machine has

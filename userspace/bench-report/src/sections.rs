@@ -266,6 +266,12 @@ pub fn processors(figures: &Figures) -> Table {
         "GET beside a writer",
         "writer beside /proc",
         "/proc lines beside a writer",
+        "packets",
+        "packets beside a reader of /proc",
+        "/proc lines beside packets",
+        "packets beside a rekeying daemon",
+        "new keys beside packets",
+        "packets beside that and a listener",
     ] {
         let values = cpus.iter().map(|cpus| {
             let same = |figure: &&crate::figures::Figure| {

@@ -22,6 +22,7 @@ mod stall;
 mod suite;
 mod table;
 mod tools;
+mod traffic;
 mod workload;
 
 use anyhow::Result;
@@ -110,7 +111,7 @@ enum Task {
         #[arg(long, value_enum)]
         clock: Clock,
     },
-    /// How much work klips does with all the processors that there are
+    /// How much work klips does with all the processors that there are, and packets beside it
     Parallel,
     /// Do one thing again and again, for a profiler
     Repeat {

@@ -8,6 +8,7 @@ use crate::{
     module::Module,
     socket::Socket,
     table::Table,
+    traffic,
     workload::{GROUPS, ListReader},
 };
 use anyhow::{Result, anyhow};
@@ -44,7 +45,8 @@ enum Work {
     List,
 }
 
-/// Does all cases, and writes how many requests (of the list: lines) a second came of them.
+/// Does all cases, and writes how many requests (of the list: lines) a second came of them; then the same
+/// of packets.
 pub(crate) fn run() -> Result<()> {
     println!("{COLUMNS}");
     let cpus = u32::try_from(thread::available_parallelism()?.get())?;
@@ -95,7 +97,7 @@ pub(crate) fn run() -> Result<()> {
             setting.tell(reader, "1/s", others);
         }
     }
-    Ok(())
+    traffic::run(cpus)
 }
 
 /// Lets a thread do each of the works, all at once. Returns each one's rate per second.

@@ -148,7 +148,7 @@ impl Socket {
     }
 
     /// Reads all that there is to read.
-    fn drain(&mut self) -> Result<()> {
+    pub(crate) fn drain(&mut self) -> Result<()> {
         loop {
             match net::recv(&self.fd, &mut *self.input, RecvFlags::DONTWAIT) {
                 // Messages were lost, which are of no interest.
