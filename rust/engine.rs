@@ -12,6 +12,7 @@ use crate::klips_core::{
         Algorithms,
         PolicySpec,
         StateSpec,
+        Templates,
         Usage, //
     }, //
 };
@@ -109,6 +110,9 @@ pub trait Engine {
 
     /// Makes a policy, and does not insert it.
     fn policy_new(&self, spec: &PolicySpec) -> Result<Self::Policy, Errno>;
+
+    /// Whether a policy asks for just these templates.
+    fn policy_has(&self, policy: &Self::Policy, templates: &Templates) -> bool;
 
     /// Inserts a policy. EEXIST if there is one of the same direction and selector; ENOMEM.
     fn policy_insert(&self, policy: &Self::Policy) -> Result<(), Errno>;

@@ -247,14 +247,19 @@ pub(super) fn served_by<E: Engine>(
 }
 
 /// Whether an inflow has a chain that gives just what its policies ask for.
-pub(super) fn is_still_served<E: Engine>(flows: &Flows<E>, sadb: &Sadb, number: u64) -> bool {
+pub(super) fn is_still_served<E: Engine>(
+    engine: &E,
+    flows: &Flows<E>,
+    sadb: &Sadb,
+    number: u64,
+) -> bool {
     let Some(inflow) = flows.inflows.get(&number) else {
         return false;
     };
     let mut next = 0;
     while let Some((place, age)) = flows.carrying(number, next) {
         let wanted = served_by(flows, sadb, number, age, None);
-        if wanted.is_some_and(|(templates, _)| templates == inflow.both.templates) {
+        if wanted.is_some_and(|(templates, _)| inflow.both.is_open_by(engine, &templates)) {
             return true;
         }
         next = place + 1;

@@ -243,8 +243,6 @@ impl<P> Placed<P> {
 /// Policies in the engine, and what they do there.
 struct Installed<P> {
     policies: Vector<Placed<P>>,
-    /// What they ask for.
-    templates: Templates,
     action: Action,
     floor: Floor,
 }
@@ -253,6 +251,15 @@ impl<P> Installed<P> {
     /// Whether packets get through.
     fn is_open(&self) -> bool {
         self.action == Action::Allow
+    }
+
+    /// Whether packets get through for which all of these states vouch, or that go through them.
+    fn is_open_by(&self, engine: &impl Engine<Policy = P>, templates: &Templates) -> bool {
+        let mut policies = self.policies.iter();
+        self.is_open()
+            && policies.any(|placed| {
+                placed.if_id == templates.if_id() && engine.policy_has(&placed.policy, templates)
+            })
     }
 
     /// Whether there is a policy for the packets of an interface.

@@ -13,7 +13,6 @@ use super::{
         Bypass,
         NewBypass, //
     },
-    design::Wanted,
     Carrier,
     Common,
     Eroute,
@@ -62,7 +61,7 @@ pub(super) enum Verdict<P> {
     Drop,
     /// They are open, and ask for what they are to ask for.
     Stay(Protection),
-    Replace(Vector<Placed<P>>, Wanted),
+    Replace(Vector<Placed<P>>, Protection),
     /// They drop, or do what they did, for the packets of other interfaces.
     Move(Vector<Placed<P>>, Action),
 }
@@ -339,9 +338,8 @@ impl<P> Verdict<P> {
         match self {
             Verdict::Drop => (),
             Verdict::Stay(protection) => installed.floor.raise(protection),
-            Verdict::Replace(policies, (templates, protection)) => {
+            Verdict::Replace(policies, protection) => {
                 installed.replace(engine, policies);
-                installed.templates = templates;
                 installed.action = Action::Allow;
                 installed.floor.raise(protection);
             }

@@ -348,7 +348,8 @@ impl<'a, E: Engine> Planner<'a, E> {
             if Some(number) == self.replaced {
                 continue;
             }
-            let mut verdict = judge(&eroute.out, eroute.out.floor, wanted, |templates| {
+            let engine = self.engine;
+            let mut verdict = judge(engine, &eroute.out, eroute.out.floor, wanted, |templates| {
                 let open = (Action::Allow, templates);
                 self.out_policies(eroute.selector, said, open, Some(&eroute.out))
             })?;
@@ -372,7 +373,7 @@ impl<'a, E: Engine> Planner<'a, E> {
             inflow.both.floor
         };
         let (engine, selector, there) = (self.engine, inflow.selector, Some(&inflow.both));
-        let verdict = judge(&inflow.both, floor, wanted, |templates| {
+        let verdict = judge(engine, &inflow.both, floor, wanted, |templates| {
             both_policies(engine, selector, (Action::Allow, templates), there)
         })?;
         Ok(memory::push(&mut self.plan.inflows, (number, verdict))?)
@@ -447,20 +448,9 @@ impl<'a, E: Engine> Planner<'a, E> {
         let mut floor = Floor::default();
         let (mut templates, mut action) = (Templates::NONE, Action::Block);
         if said.proto == Proto::Int {
+            let shunt = Shunt::of(&said).ok_or(Errno::EINVAL)?;
             let number = number.unwrap_or(self.flows.next);
-            let waits_for = match Shunt::of(&said).ok_or(Errno::EINVAL)? {
-                Shunt::Drop | Shunt::Reject => None,
-                Shunt::Pass => {
-                    action = Action::Allow;
-                    None
-                }
-                Shunt::Hold => Some(REQID_HOLD),
-                Shunt::Trap | Shunt::TrapSubnet => Some(reqid_of_trap(number)),
-            };
-            if let Some(reqid) = waits_for {
-                templates = waiting(&selector, reqid);
-                action = Action::Allow;
-            }
+            (action, templates) = shunted(shunt, &selector, number);
         } else if let Some(sa) = self.sadb.find(&said) {
             if sa.inext().is_some() {
                 // One state can't be in two modes, and only from the inside on is a chain whole.
@@ -486,7 +476,6 @@ impl<'a, E: Engine> Planner<'a, E> {
         let there = there.map(|eroute| &eroute.out);
         let out = Installed {
             policies: self.out_policies(selector, said, (action, &templates), there)?,
-            templates,
             action,
             floor,
         };
@@ -565,7 +554,6 @@ impl<'a, E: Engine> Planner<'a, E> {
                 Some(FirstInflow {
                     both: Installed {
                         policies: both_policies(self.engine, selector, (action, &templates), None)?,
-                        templates,
                         action,
                         floor,
                     },
@@ -609,11 +597,11 @@ impl<'a, E: Engine> Planner<'a, E> {
         let mut next = 0;
         while let Some((number, eroute)) = flows.at_or_after(next) {
             next = number + 1;
-            let verdict = if eroute.said.proto == Proto::Int {
-                let does = (eroute.out.action, &eroute.out.templates);
-                let there = Some(&eroute.out);
+            let verdict = if let Some(shunt) = Shunt::of(&eroute.said) {
+                let (action, templates) = shunted(shunt, &eroute.selector, number);
+                let (does, there) = ((action, &templates), Some(&eroute.out));
                 let policies = self.out_policies(eroute.selector, eroute.said, does, there)?;
-                Verdict::Move(policies, eroute.out.action)
+                Verdict::Move(policies, action)
             } else {
                 let judged = sadb.find(&eroute.said).and_then(|sa| first_live(sa.age()));
                 if judged.is_some() || !self.is_lost(&eroute.out) {
@@ -721,6 +709,7 @@ impl<'a, E: Engine> Planner<'a, E> {
 
 /// What becomes of policies that are to have such templates, or none.
 fn judge<P>(
+    engine: &impl Engine<Policy = P>,
     installed: &Installed<P>,
     floor: Floor,
     wanted: Option<&Wanted>,
@@ -728,12 +717,10 @@ fn judge<P>(
 ) -> Result<Verdict<P>, Refusal> {
     match wanted.filter(|(_, protection)| floor.admits(*protection)) {
         None => Ok(Verdict::Drop),
-        Some((templates, protection))
-            if installed.is_open() && *templates == installed.templates =>
-        {
+        Some((templates, protection)) if installed.is_open_by(engine, templates) => {
             Ok(Verdict::Stay(*protection))
         }
-        Some(wanted) => Ok(Verdict::Replace(make(&wanted.0)?, *wanted)),
+        Some((templates, protection)) => Ok(Verdict::Replace(make(templates)?, *protection)),
     }
 }
 
@@ -761,6 +748,17 @@ fn any_tunnels(any: IpAddr, reqid: u32) -> Templates {
         });
     }
     templates
+}
+
+/// What the policies do of an eroute without SAs, by its number.
+fn shunted(shunt: Shunt, selector: &Selector, number: u64) -> (Action, Templates) {
+    let reqid = match shunt {
+        Shunt::Drop | Shunt::Reject => return (Action::Block, Templates::NONE),
+        Shunt::Pass => return (Action::Allow, Templates::NONE),
+        Shunt::Hold => REQID_HOLD,
+        Shunt::Trap | Shunt::TrapSubnet => reqid_of_trap(number),
+    };
+    (Action::Allow, waiting(selector, reqid))
 }
 
 /// What a policy asks for whose packets are to wait: a state that there is not.
@@ -832,6 +830,7 @@ fn both_policies<E: Engine>(
             let spec = PolicySpec {
                 if_id: NO_INTERFACE,
                 action: Action::Block,
+                templates: Templates::NONE,
                 ..spec
             };
             memory::push(&mut policies, placed(engine, spec, there)?)?;

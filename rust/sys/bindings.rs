@@ -328,6 +328,11 @@ unsafe extern "C" {
         old: *mut klips_xfrm_policy,
         new: *mut klips_xfrm_policy,
     );
+    pub(super) fn klips_xfrm_policy_has(
+        policy: *const klips_xfrm_policy,
+        templates: *const klips_xfrm_template,
+        count: u8_,
+    ) -> bool;
     pub(super) fn klips_xfrm_policy_block(policy: *mut klips_xfrm_policy);
     pub(super) fn klips_xfrm_policy_open(policy: *mut klips_xfrm_policy);
     pub(super) fn klips_xfrm_policy_restore(policy: *mut klips_xfrm_policy) -> ffi::c_int;

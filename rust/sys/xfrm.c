@@ -521,6 +521,24 @@ struct klips_xfrm_policy *klips_xfrm_policy_new(struct net *net,
 	return NULL;
 }
 
+bool klips_xfrm_policy_has(const struct klips_xfrm_policy *policy,
+			   const struct klips_xfrm_template *templates, u8 count)
+{
+	const struct xfrm_policy *xp = policy->xp;
+	struct xfrm_tmpl tmpl;
+	unsigned int i;
+
+	if (xp->xfrm_nr != count)
+		return false;
+	for (i = 0; i < xp->xfrm_nr; i++) {
+		memset(&tmpl, 0, sizeof(tmpl));
+		klips_set_template(&tmpl, &templates[i]);
+		if (memcmp(&xp->xfrm_vec[i], &tmpl, sizeof(tmpl)))
+			return false;
+	}
+	return true;
+}
+
 void klips_xfrm_policy_put(struct klips_xfrm_policy *policy)
 {
 	klips_policy_free(policy->xp);

@@ -23,6 +23,7 @@ use super::bindings::{
     klips_xfrm_policy as RawPolicy,
     klips_xfrm_policy_block,
     klips_xfrm_policy_delete,
+    klips_xfrm_policy_has,
     klips_xfrm_policy_insert,
     klips_xfrm_policy_new,
     klips_xfrm_policy_open,
@@ -92,6 +93,7 @@ use crate::{
             PolicySpec,
             StateSpec,
             Template,
+            Templates,
             Usage, //
         }, //
     }, //
@@ -283,15 +285,19 @@ impl From<&Template> for RawTemplate {
     }
 }
 
+fn raw_templates(templates: &Templates) -> [RawTemplate; TEMPLATES] {
+    let mut raw = [RawTemplate::NONE; TEMPLATES];
+    for (place, template) in raw.iter_mut().zip(templates.iter()) {
+        *place = template.into();
+    }
+    raw
+}
+
 impl From<&PolicySpec> for RawFlow {
     fn from(spec: &PolicySpec) -> Self {
         let selector = &spec.selector;
-        let mut templates = [RawTemplate::NONE; TEMPLATES];
-        for (place, template) in templates.iter_mut().zip(spec.templates.iter()) {
-            *place = template.into();
-        }
         RawFlow {
-            templates,
+            templates: raw_templates(&spec.templates),
             src: raw_address(selector.src.address()),
             dst: raw_address(selector.dst.address()),
             priority: spec.priority,
@@ -638,6 +644,15 @@ impl Engine for Xfrm {
         let (family, address) = (raw_family(own), raw_address(own));
         // SAFETY: The namespace is valid by the type invariant, and the address has 16 bytes.
         unsafe { klips_interface_is_end(self.net.as_ptr(), ifindex, family, address.as_ptr()) }
+    }
+
+    fn policy_has(&self, policy: &XfrmPolicy, templates: &Templates) -> bool {
+        let raw = raw_templates(templates);
+        // CAST: there are few.
+        let count = templates.len() as u8;
+        // SAFETY: A policy is valid by its invariant, and nobody changes it as the caller has `hold`'s
+        // guard; `raw` has as many templates, which are only read meanwhile.
+        unsafe { klips_xfrm_policy_has(policy.0.as_ptr(), raw.as_ptr(), count) }
     }
 
     fn policy_block(&self, policy: &XfrmPolicy) {

@@ -492,6 +492,8 @@ fn many_states_that_others_take_out_at_once_are_all_told() -> Result<()> {
         )?;
     }
     let socket = KeySocket::open()?;
+    // Room for all of it: nothing is lost, however late this reads.
+    rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket.0, 1 << 22)?;
     own.run("ip xfrm state flush")?;
     let all = told_in_time(&socket, MANY)?;
     ensure!(all == vec![DELETED; MANY], "{} messages", all.len());

@@ -15,7 +15,7 @@ use klips::{
         selector::{PRIORITY_BASE, Packet, Selector},
         xfrm::{
             Action, Algorithms, Direction, Encapsulation, Health, Limit, PolicySpec, StateSpec,
-            Template, Usage,
+            Template, Templates, Usage,
         },
     },
     memory,
@@ -853,6 +853,14 @@ impl Engine for TestEngine {
         let tables = self.tables.borrow();
         let mut interfaces = tables.interfaces.values();
         interfaces.any(|(is, addresses)| *is == ifindex && addresses.contains(&own))
+    }
+
+    fn policy_has(&self, policy: &Handle, templates: &Templates) -> bool {
+        assert!(self.held.get(), "policy_has without the lock of others");
+        let tables = self.tables.borrow();
+        let spec = &tables.policies[&policy.number].spec;
+        // For whose states they are is not theirs.
+        spec.templates.iter().eq(templates.iter())
     }
 
     fn policy_block(&self, policy: &Handle) {
