@@ -14,9 +14,14 @@ use crate::{
         Engine,
         Mapping, //
     },
-    flows::NewHold,
+    flows::{
+        NewHold,
+        ToldMapping, //
+    },
     klips_core::pfkey::SaType,
     memory::{
+        self,
+        Boxed,
         OutOfMemory,
         Vector, //
     },
@@ -32,6 +37,7 @@ use crate::{
     },
     sadb::Age, //
 };
+use core::net::SocketAddr;
 
 /// Those who negotiate: all that is asked for is ESP.
 const NEGOTIATORS: Audience = Audience::Registered(SaType::Esp as u8);
@@ -112,7 +118,7 @@ struct Map(Mapping);
 
 impl<H: Host> Change<H> for Map {
     const AUDIENCE: Audience = NEGOTIATORS;
-    type Plan = Option<(Age, Mapping, u64, Draft)>;
+    type Plan = Option<(Age, Boxed<ToldMapping>, Draft)>;
     type Removed = ();
 
     #[inline(never)]
@@ -124,13 +130,17 @@ impl<H: Host> Change<H> for Map {
         };
         let seq = state.seq.wrapping_add(1);
         let message = about::mapping_of(host, seq, &sa.spec, (mapping.src, mapping.sport))?;
-        Ok(Some((sa.age(), mapping, now, message)))
+        let told = memory::boxed(|| ToldMapping {
+            from: SocketAddr::new(mapping.src, mapping.sport),
+            at: now,
+        })?;
+        Ok(Some((sa.age(), told, message)))
     }
 
     #[inline(never)]
     fn commit(plan: Self::Plan, _host: &H, state: &mut State<H>) -> Done<()> {
-        let answer = plan.map(|(age, mapping, now, message)| {
-            state.flows.set_mapped(age, &mapping, now);
+        let answer = plan.map(|(age, told, message)| {
+            state.flows.set_mapped(age, told);
             state.seq = state.seq.wrapping_add(1);
             message
         });

@@ -54,7 +54,10 @@ use crate::{
             Templates, //
         }, //
     },
-    memory::Vector,
+    memory::{
+        Boxed,
+        Vector, //
+    },
     sadb::Age,
 };
 use core::net::{
@@ -188,12 +191,11 @@ pub struct Live<S> {
     pub state: S,
     /// How it works.
     pub shape: Shape,
-    /// What was told of where its packets come from.
-    pub mapping: Option<ToldMapping>,
+    /// What was told of where its packets come from, in memory of its own: few are behind NAT.
+    pub mapping: Option<Boxed<ToldMapping>>,
 }
 
 /// That it was told from where packets of an SA behind NAT come.
-#[derive(Clone, Copy)]
 pub struct ToldMapping {
     /// Address and port.
     pub from: SocketAddr,

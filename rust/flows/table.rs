@@ -43,6 +43,7 @@ use crate::{
         xfrm::Usage, //
     },
     memory::{
+        Boxed,
         Map,
         OutOfMemory,
         Vector, //
@@ -257,18 +258,16 @@ impl<E: Engine> Flows<E> {
         let from = SocketAddr::new(mapping.src, mapping.sport);
         let is_told = live
             .mapping
+            .as_ref()
             .is_some_and(|it| it.from == from || it.at == now);
         let is_new = design::is_encapsulated(&sa.spec, &live.shape) && !is_known && !is_told;
         is_new.then_some(sa)
     }
 
     /// It was told from where packets of an SA come.
-    pub fn set_mapped(&mut self, age: Age, mapping: &Mapping, now: u64) {
+    pub fn set_mapped(&mut self, age: Age, told: Boxed<ToldMapping>) {
         if let Some(live) = self.live.get_mut(&age) {
-            live.mapping = Some(ToldMapping {
-                from: SocketAddr::new(mapping.src, mapping.sport),
-                at: now,
-            });
+            live.mapping = Some(told);
         }
     }
 
