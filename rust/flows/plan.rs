@@ -53,10 +53,6 @@ use core::mem;
 type NamedNode = Node<(Said, u64), ()>;
 
 /// What becomes of the policies of an eroute or inflow.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one of it at a time, on the stack"
-)]
 pub(super) enum Verdict<P> {
     Drop,
     /// They are open, and ask for what they are to ask for.
