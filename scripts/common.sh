@@ -10,6 +10,14 @@ series=${SERIES:-7.3}
 readonly codename=trixie
 readonly suite=$codename-backports
 
+# What the kernel, the module and the tools in the guest are built for: ARCH names another than this
+# machine's. How the kernel's makefiles call it, and the image that they make.
+readonly arch=${ARCH:-x86_64}
+case $arch in
+x86_64) kernel_image=arch/x86/boot/bzImage ;;
+arm64) kernel_image=arch/arm64/boot/Image ;;
+esac
+
 readonly llvm=19
 readonly min_rust=1.85.0 min_bindgen=0.71.1
 # Built from crates.io where the distribution's bindgen is older than min_bindgen.
@@ -170,6 +178,7 @@ lock() {
 
 unlock() { exec {lock_fd}>&-; }
 
+[[ ${kernel_image:-} ]] || die "ARCH: klips is tested on x86_64 and arm64, not on $arch."
 [[ " ${known_series[*]} " == *" $series "* ]] || die "SERIES: klips knows Linux $(known_kernels), not $series." \
 	"For the source of another, set KERNEL_SRC; for one that is built, KDIR."
 

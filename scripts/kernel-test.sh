@@ -30,8 +30,9 @@ make_tree() {
 		.RECIPEPREFIX := >
 		objects := $(foreach i,1 2 3 4,$(foreach j,0 1 2 3 4 5 6 7 8 9,$(O)/part/$i$j.o))
 		here := $(CURDIR)
+		image := $(if $(filter arm64,$(ARCH)),arch/arm64/boot/Image,arch/x86/boot/bzImage)
 
-		.PHONY: allnoconfig rustavailable bzImage modules modules_prepare
+		.PHONY: allnoconfig rustavailable $(notdir $(image)) modules modules_prepare
 		allnoconfig:
 		> @grep -v "^CONFIG_$$(cat $(here)/unknown)=" $(KCONFIG_ALLCONFIG) >$(O)/.config
 		> @mkdir -p $(O)/part
@@ -40,9 +41,9 @@ make_tree() {
 		> @mkdir -p $(O)/rust
 		> @touch $(O)/rust/libkernel.rmeta
 
-		bzImage: $(objects)
-		> @mkdir -p $(O)/arch/x86/boot $(O)/scripts $(O)/rust
-		> @touch $(addprefix $(O)/,vmlinux arch/x86/boot/bzImage Module.symvers scripts/module.lds rust/libkernel.rmeta)
+		$(notdir $(image)): $(objects)
+		> @mkdir -p $(dir $(O)/$(image)) $(O)/scripts $(O)/rust
+		> @touch $(addprefix $(O)/,vmlinux $(image) Module.symvers scripts/module.lds rust/libkernel.rmeta)
 		modules:
 
 		$(objects):
@@ -300,6 +301,17 @@ only_in_older() {
 		builds 7.3 && fails has "$configuration" "PROC_SYSCTL"
 }
 
+# A kernel for another architecture is one of its own, with what only that has.
+for_arm64() {
+	local output configuration
+	(
+		export ARCH=arm64
+		builds 7.3 && has "$configuration" "CONFIG_SERIAL_AMBA_PL011=y" && fails has "$configuration" "X86_X2APIC" &&
+			has "$("$kernel" path)" "-arm64-main-"
+	) && fails "$kernel" path &&
+		builds 7.3 && has "$configuration" "CONFIG_X86_X2APIC=y" && fails has "$configuration" "SERIAL_AMBA"
+}
+
 # Preparing builds no kernel, and building goes on from there.
 prepare_first() {
 	local output
@@ -347,6 +359,9 @@ check "but not without Rust" refuses "Kconfig did not accept" 7.4 RUST
 check "wants all that it knows of a known one" refuses "CONFIG_DUMMY is n, wanted y" 7.3 DUMMY
 check "refuses a source that is not what SERIES says" refuses_other_series
 check "refuses a SERIES that it does not know" has "$(SERIES=6.9 "$kernel" help 2>&1 || true)" "klips knows Linux 7.2 and 7.3, not 6.9"
+check "builds for arm64, and that apart" for_arm64
+check "refuses an ARCH that it does not know" has "$(ARCH=mips "$kernel" help 2>&1 || true)" "x86_64 and arm64, not on mips"
+check "has none of Debian's kernels for arm64" has "$(ARCH=arm64 "$kernel" path --config debian 2>&1 || true)" "only those for x86_64"
 check "prepares without building" prepare_first
 # Mounts take root, at least in a namespace of its own.
 own=(unshare --mount)

@@ -35,6 +35,7 @@ usage: scripts/kernel.sh COMMAND [--config NAME] [-- ARGUMENT...]
                  for which scripts/debian-kernel.sh has its own build, path, make and fetch
 
 environment:
+  ARCH            x86_64, or arm64, for which it is built with the same LLVM; x86_64 if not set
   SERIES          which Linux: $(known_kernels); $series if not set
   KERNEL_SRC      a Linux tree to use instead of Debian's source; it is not written to.  One that is newer
                   than these is tried.
@@ -71,6 +72,7 @@ find_tools() {
 	bindgen_version=$(version_of "$bindgen")
 	make_args=("LLVM=-$llvm" "RUSTC=$rustc" "RUST_LIB_SRC=$library_source" "BINDGEN=$bindgen"
 		"CLIPPY_DRIVER=$clippy_driver" "RUSTFMT=$rustfmt")
+	[[ $arch == x86_64 ]] || make_args+=("ARCH=$arch")
 }
 
 # make with these tools and none of the caller's settings: the kernel's makefiles obey many
@@ -146,7 +148,7 @@ use_own_source() {
 	esac
 	series=${version%.*}
 	# The kernel's own test of whether a tree can be built from elsewhere.
-	if [[ -f $source/.config || -d $source/include/config || -d $source/arch/x86/include/generated ]]; then
+	if [[ -f $source/.config || -d $source/include/config || -d $source/${kernel_image%/boot/*}/include/generated ]]; then
 		die "KERNEL_SRC: $source was configured or built in place; Linux then refuses to build from it elsewhere." \
 			"Clean it yourself (make -C $source mrproper, which removes its .config), or use another tree."
 	fi
@@ -180,10 +182,11 @@ fragment_files() {
 fragment() {
 	local files
 	mapfile -t files < <(fragment_files)
-	awk -v "series=$series" '
+	awk -v "series=$series" -v "arch=$arch" '
 		{ name = "" }
-		match($0, /^[a-z0-9.]+: /) {
-			if (substr($0, 1, RLENGTH - 2) != series) next
+		match($0, /^[a-z0-9_.]+: /) {
+			only = substr($0, 1, RLENGTH - 2)
+			if (only != series && only != arch) next
 			$0 = substr($0, RLENGTH + 1)
 		}
 		/^CONFIG_[A-Za-z0-9_]+=/ { name = substr($0, 1, index($0, "=") - 1) }
@@ -196,14 +199,15 @@ fragment() {
 
 # Sets: build.  Everything that makes a difference to the kernel is in the key.
 find_build() {
-	local key
+	local key name=$config
+	[[ $arch == x86_64 ]] || name=$arch-$config
 	key=$({
 		printf '%s\n' "$format $source_id $clang_text"
 		"$rustc" -vV
 		printf '%s\n' "$bindgen_version"
 		fragment
 	} | sha256sum | head -c 12)
-	build=$cache/kernel/$source_id-$config-$key
+	build=$cache/kernel/$source_id-$name-$key
 }
 
 is_of_today() { # STAMP
@@ -264,14 +268,14 @@ compile() {
 # The build directory's path is in many generated files, so it cannot be built aside and
 # renamed.  Instead one process at a time builds, and the stamp comes last.
 build_kernel() {
-	local start=$SECONDS file targets=(bzImage modules) steps
+	local start=$SECONDS file targets=("${kernel_image##*/}" modules) steps
 	is_complete && return
 	lock "${build##*/}" "the $config kernel"
 	is_complete && return
 	steps=$(estimate steps 1800)
 	begin_build "building the $config kernel, about $(estimate minutes 10) minutes on two processors"
 	configure_and_compile
-	for file in vmlinux arch/x86/boot/bzImage Module.symvers scripts/module.lds rust/libkernel.rmeta; do
+	for file in vmlinux "$kernel_image" Module.symvers scripts/module.lds rust/libkernel.rmeta; do
 		[[ -e $build/$file ]] || die "the build made no $file; the log is $build/klips.log"
 	done
 	printf '%s\n' "$source" >"$build/.complete.new"
@@ -401,6 +405,7 @@ main() {
 	done
 	config=${chosen:-main}
 	if [[ $config == debian* && $command != clean ]]; then
+		[[ $arch == x86_64 ]] || die "of Debian's own kernels, only those for x86_64 are tested, not for $arch."
 		exec "$scripts/debian-kernel.sh" "$command" "$config" "${arguments[@]}"
 	fi
 	[[ $config == main || $command == clean || -f $scripts/kernel-$config.config ]] ||
