@@ -93,13 +93,15 @@ impl Job<'_> {
 
 /// A file system under construction.
 pub struct Image {
+    /// Where programs and libraries come from, if not from this machine's own.
+    root: Option<PathBuf>,
     archive: Archive,
     environment: String,
 }
 
 impl Image {
-    /// Begins with what every guest has.
-    pub fn new() -> Result<Self> {
+    /// Begins with what every guest has; `root` is where its programs are found, if not here.
+    pub fn new(root: Option<&Path>) -> Result<Self> {
         let mut archive = Archive::default();
         for (path, minor) in [("dev/console", 1), ("dev/null", 3)] {
             let major = if path == "dev/console" { 5 } else { 1 };
@@ -113,7 +115,7 @@ impl Image {
         }
         archive.add("init", Node::File(0o755, INIT.as_bytes().to_vec()))?;
 
-        let busybox = find_program("busybox", "busybox-static")?;
+        let busybox = find_program_in(root, "busybox", "busybox-static")?;
         let content = read(&busybox)?;
         ensure!(
             libraries::interpreter(&content).is_none(),
@@ -121,10 +123,12 @@ impl Image {
             busybox.display()
         );
         archive.add("bin/busybox", Node::File(0o755, content))?;
-        let output = Command::new(&busybox)
+        // One of another architecture does not run here, but Debian builds the same into each.
+        let own = find_program("busybox", "busybox-static")?;
+        let output = Command::new(&own)
             .arg("--list-full")
             .output()
-            .with_context(|| busybox.display().to_string())?;
+            .with_context(|| own.display().to_string())?;
         for applet in String::from_utf8_lossy(&output.stdout).lines() {
             if applet.contains('/') && !archive.contains(applet) {
                 archive.add(applet, Node::Symlink("/bin/busybox".to_owned()))?;
@@ -136,6 +140,7 @@ impl Image {
             busybox.display()
         );
         Ok(Self {
+            root: root.map(Path::to_owned),
             archive,
             environment: String::new(),
         })
@@ -221,10 +226,18 @@ impl Image {
         let content = read(file)?;
         let mode = fs::metadata(file)?.permissions().mode() & 0o777;
         self.archive.add(guest, Node::File(mode, content))?;
-        for library in libraries::needed(file)? {
+        let libraries = match &self.root {
+            Some(root) => libraries::needed_in(root, file)?,
+            None => libraries::needed(file)?,
+        };
+        for library in libraries {
             let path = library.to_str().context("library path is not UTF-8")?;
             if !self.archive.contains(path) {
-                self.archive.add(path, Node::File(0o755, read(&library)?))?;
+                let source = match &self.root {
+                    Some(root) => root.join(path.trim_start_matches('/')),
+                    None => library.clone(),
+                };
+                self.archive.add(path, Node::File(0o755, read(&source)?))?;
             }
         }
         Ok(())
@@ -236,7 +249,7 @@ impl Image {
     /// `ping` before any path: scripts name them `/usr/sbin/ip` and `/usr/bin/ping`.
     pub fn network_tools(&mut self) -> Result<()> {
         for (name, package, directory) in NETWORK_TOOLS {
-            let file = find_program(name, package)?;
+            let file = find_program_in(self.root.as_deref(), name, package)?;
             self.share(&file, &format!("{directory}/{name}"))?;
         }
         Ok(())
@@ -270,7 +283,8 @@ struct BuiltWith {
     files: Vec<PathBuf>,
 }
 
-/// Finds the modules that were built with the kernel image at `DIRECTORY/arch/x86/boot/bzImage`.
+/// Finds the modules that were built with the kernel image at `DIRECTORY/arch/x86/boot/bzImage`, or at
+/// `DIRECTORY/arch/arm64/boot/Image`.
 ///
 /// Modules of the same name in different folders would be one file in the guest: that is an error.
 /// An image that is not in a build directory has none.
@@ -278,7 +292,7 @@ fn built_with(kernel: &Path) -> Result<BuiltWith> {
     let kernel = fs::canonicalize(kernel).with_context(|| kernel.display().to_string())?;
     let directory = kernel
         .parent()
-        .filter(|boot| boot.ends_with("arch/x86/boot"))
+        .filter(|boot| boot.ends_with("arch/x86/boot") || boot.ends_with("arch/arm64/boot"))
         .and_then(|boot| boot.ancestors().nth(3))
         .filter(|directory| directory.join("modules.order").is_file());
     let Some(directory) = directory else {
@@ -309,16 +323,27 @@ fn built_with(kernel: &Path) -> Result<BuiltWith> {
 /// Finds out which Linux release a kernel image is, which names its module directory.
 pub fn kernel_release(kernel: &Path) -> Result<String> {
     release_of(&read(kernel)?)
-        .with_context(|| format!("{} is not an x86 bzImage", kernel.display()))
+        .with_context(|| format!("{} is no kernel for x86 or arm64", kernel.display()))
 }
 
-/// The boot protocol's header says where the version text is.
+/// x86's header says where the version text is; arm64's does not, but its image is not compressed.
 fn release_of(image: &[u8]) -> Option<String> {
-    if image.get(0x202..0x206)? != b"HdrS" {
+    const BANNER: &[u8] = b"Linux version ";
+    if image.get(0x202..0x206)? == b"HdrS" {
+        let offset: [u8; 2] = image.get(0x20e..0x210)?.try_into().ok()?;
+        return release_at(image.get(usize::from(u16::from_le_bytes(offset)) + 0x200..)?);
+    }
+    if image.get(0x38..0x3c)? != b"ARM\x64" {
         return None;
     }
-    let offset: [u8; 2] = image.get(0x20e..0x210)?.try_into().ok()?;
-    let text = image.get(usize::from(u16::from_le_bytes(offset)) + 0x200..)?;
+    let mut windows = image.windows(BANNER.len()).enumerate();
+    // There are formats of that text, too.
+    windows.find_map(|(at, window)| {
+        (window == BANNER).then(|| release_at(&image[at + BANNER.len()..]))?
+    })
+}
+
+fn release_at(text: &[u8]) -> Option<String> {
     let release = text.split(|&byte| byte == b' ' || byte == 0).next()?;
     let release = std::str::from_utf8(release).ok()?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-+~".contains(c);
@@ -352,6 +377,18 @@ fn module_release(content: &[u8]) -> Option<String> {
 
 /// Finds a program in `PATH` or where a system administrator's programs are.
 pub fn find_program(name: &str, package: &str) -> Result<PathBuf> {
+    find_program_in(None, name, package)
+}
+
+/// The same below `root`, if there is one, where the file systems of packages were unpacked.
+fn find_program_in(root: Option<&Path>, name: &str, package: &str) -> Result<PathBuf> {
+    if let Some(root) = root {
+        return ["usr/bin", "usr/sbin"]
+            .map(|directory| root.join(directory).join(name))
+            .into_iter()
+            .find(|file| file.is_file())
+            .with_context(|| format!("{name} of {package} is not in {}", root.display()));
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
@@ -383,6 +420,7 @@ mod tests {
 
     fn bare() -> Image {
         Image {
+            root: None,
             archive: Archive::default(),
             environment: String::new(),
         }
@@ -404,6 +442,13 @@ mod tests {
         image[0x20e..0x210].copy_from_slice(&0xffff_u16.to_le_bytes());
         assert_eq!(release_of(&image), None);
         assert_eq!(release_of(b"\x7fELF"), None);
+
+        let mut image = vec![0; 0x400];
+        image[0x38..0x3c].copy_from_slice(b"ARM\x64");
+        image[0x210..0x224].copy_from_slice(b"Linux version %s %s\n");
+        assert_eq!(release_of(&image), None);
+        image[0x310..0x32e].copy_from_slice(b"Linux version 7.3.4-klips (a@b");
+        assert_eq!(release_of(&image).as_deref(), Some("7.3.4-klips"));
     }
 
     #[test]

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which shared libraries a program needs, as the system's own loader sees it.
+//! Which shared libraries a program needs, as the system's own loader sees it; or, for a program of
+//! another architecture, as the program says.
 
 use anyhow::{Context, Result, bail};
+use elf::{ElfBytes, abi::DT_NEEDED, endian::AnyEndian};
 use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
 };
+
+/// Where Debian has the libraries for arm64.
+const LIBRARIES: &str = "/usr/lib/aarch64-linux-gnu";
 
 /// Program header type of the path of the loader.
 const PT_INTERP: u32 = 3;
@@ -38,6 +43,45 @@ pub fn needed(path: &Path) -> Result<Vec<PathBuf>> {
     libraries.sort();
     libraries.dedup();
     Ok(libraries)
+}
+
+/// Returns the same for a program whose loader does not run here, of the libraries below `root`.
+pub fn needed_in(root: &Path, path: &Path) -> Result<Vec<PathBuf>> {
+    let content = fs::read(path).with_context(|| path.display().to_string())?;
+    let Some(loader) = interpreter(&content) else {
+        return Ok(Vec::new());
+    };
+    let mut libraries = Vec::new();
+    let mut names = names(&content).with_context(|| path.display().to_string())?;
+    while let Some(name) = names.pop() {
+        // The loader is a library, too.
+        if loader.ends_with(&format!("/{name}")) {
+            continue;
+        }
+        let library = Path::new(LIBRARIES).join(&name);
+        if !libraries.contains(&library) {
+            let file = root.join(library.strip_prefix("/")?);
+            let content = fs::read(&file)
+                .with_context(|| format!("{}: a library is missing: {name}", path.display()))?;
+            names.extend(self::names(&content).with_context(|| file.display().to_string())?);
+            libraries.push(library);
+        }
+    }
+    libraries.push(PathBuf::from(loader));
+    Ok(libraries)
+}
+
+/// Returns the names of the libraries that a program or a library itself asks for.
+fn names(content: &[u8]) -> Result<Vec<String>> {
+    let elf = ElfBytes::<AnyEndian>::minimal_parse(content)?;
+    let common = elf.find_common_data()?;
+    let (Some(dynamic), Some(strings)) = (common.dynamic, common.dynsyms_strs) else {
+        return Ok(Vec::new());
+    };
+    let needed = dynamic.iter().filter(|entry| entry.d_tag == DT_NEEDED);
+    needed
+        .map(|entry| Ok(strings.get(usize::try_from(entry.d_val())?)?.to_owned()))
+        .collect()
 }
 
 /// Returns the loader a 64-bit little-endian ELF program asks for.
@@ -125,6 +169,42 @@ mod tests {
             }
             None => assert!(libraries.is_empty()),
         }
+    }
+
+    #[test]
+    fn a_program_says_itself_what_it_needs() {
+        let own = std::env::current_exe().unwrap();
+        let said = names(&fs::read(&own).unwrap()).unwrap();
+        let libraries = needed(&own).unwrap();
+        for name in said {
+            let mut found = libraries.iter();
+            assert!(found.any(|path| path.ends_with(&name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn libraries_of_another_root_bring_theirs() {
+        let root = tempfile::tempdir().unwrap();
+        let libraries = root.path().join(LIBRARIES.trim_start_matches('/'));
+        fs::create_dir_all(&libraries).unwrap();
+        let own = std::env::current_exe().unwrap();
+        let missing = needed_in(root.path(), &own).unwrap_err().to_string();
+        assert!(missing.contains("a library is missing"), "{missing}");
+
+        let expected = needed(&own).unwrap();
+        for library in &expected {
+            fs::copy(library, libraries.join(library.file_name().unwrap())).unwrap();
+        }
+        let file_names = |paths: &[PathBuf]| {
+            let mut names: Vec<_> = paths.iter().map(|path| path.file_name().unwrap()).collect();
+            names.sort();
+            names
+                .into_iter()
+                .map(|name| name.to_owned())
+                .collect::<Vec<_>>()
+        };
+        let found = needed_in(root.path(), &own).unwrap();
+        assert_eq!(file_names(&found), file_names(&expected));
     }
 
     #[test]

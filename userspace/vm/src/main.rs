@@ -71,9 +71,13 @@ enum Task {
 
 #[derive(Args, Clone)]
 struct MachineArgs {
-    /// The kernel image (bzImage)
+    /// The kernel image: a bzImage, or for arm64 an Image
     #[arg(long)]
     kernel: PathBuf,
+    /// Where the guest's programs and libraries are, unpacked from packages of another architecture
+    /// [default: as installed on this machine]
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
     /// The kind of computer to emulate
     #[arg(long, value_enum, default_value = "microvm")]
     machine: Board,
@@ -235,6 +239,7 @@ impl MachineArgs {
         let mut machine = Machine {
             board: self.machine,
             kernel: self.kernel.clone(),
+            root: self.root.clone(),
             memory: self.memory,
             cpus: self.cpus,
             loader: self.loader.clone(),
@@ -253,7 +258,7 @@ impl MachineArgs {
 
 impl GuestArgs {
     fn image(&self, release: &str) -> Result<Image> {
-        let mut image = Image::new()?;
+        let mut image = Image::new(self.machine.root.as_deref())?;
         image.modules(&self.machine.kernel, release, self.module.as_deref())?;
         image.network_tools()?;
         for module in &self.extra_module {

@@ -23,12 +23,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Kernel parameters every guest gets: all of its messages on the serial port, none of them
-/// dropped; an end instead of a hang when it panics; no waiting for entropy; no panic when the
-/// machine is too busy for a timer's interrupts to come in time; none of the mitigations whose boot
-/// messages contain `WARNING:`.
-const PARAMETERS: &str = "console=ttyS0 loglevel=7 printk.time=1 printk.devkmsg=on oops=panic \
-                          panic=-1 reboot=t no_timer_check random.trust_cpu=on mitigations=off";
+/// Kernel parameters every guest gets: all of its messages on the serial port, which the [`Board`]
+/// names, none of them dropped; an end instead of a hang when it panics; no waiting for entropy; none
+/// of the mitigations whose boot messages contain `WARNING:`.
+const PARAMETERS: &str = "loglevel=7 printk.time=1 printk.devkmsg=on oops=panic \
+                          panic=-1 random.trust_cpu=on mitigations=off";
 
 /// What a guest starts with, in its directory.
 const INITRAMFS: &str = "initramfs.cpio";
@@ -80,6 +79,8 @@ pub enum Board {
     Microvm,
     /// An ordinary PC, for kernels of distributions.
     Q35,
+    /// QEMU's own computer for arm64, described to the kernel by a device tree.
+    Virt,
 }
 
 impl Board {
@@ -88,13 +89,31 @@ impl Board {
         match self {
             Self::Microvm => "microvm,acpi=off",
             Self::Q35 => "q35",
+            Self::Virt => "virt",
+        }
+    }
+
+    /// The program that emulates it, and its Debian package.
+    fn qemu(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Microvm | Self::Q35 => ("qemu-system-x86_64", "qemu-system-x86"),
+            Self::Virt => ("qemu-system-aarch64", "qemu-system-arm"),
+        }
+    }
+
+    /// Kernel parameters: the serial port, and for a PC how it restarts, and no panic when the machine
+    /// is too busy for a timer's interrupts to come in time.
+    fn parameters(self) -> &'static str {
+        match self {
+            Self::Microvm | Self::Q35 => "console=ttyS0 reboot=t no_timer_check",
+            Self::Virt => "console=ttyAMA0",
         }
     }
 
     /// QEMU's name for what holds the virtio ports.
     fn ports(self) -> &'static str {
         match self {
-            Self::Microvm => "virtio-serial-device",
+            Self::Microvm | Self::Virt => "virtio-serial-device",
             Self::Q35 => "virtio-serial-pci",
         }
     }
@@ -107,6 +126,8 @@ pub struct Machine {
     pub board: Board,
     /// The kernel image.
     pub kernel: PathBuf,
+    /// Where the guest's programs and their libraries are, if not where this machine's are.
+    pub root: Option<PathBuf>,
     /// Memory in MiB.
     pub memory: u32,
     /// Number of processors.
@@ -192,7 +213,7 @@ impl Machine {
         }
         self.accel = Accel::Tcg;
         let device = File::options().read(true).write(true).open("/dev/kvm");
-        if device.is_ok() {
+        if device.is_ok() && self.board != Board::Virt {
             let trial = Self {
                 accel: Accel::Kvm,
                 ..self.clone()
@@ -200,7 +221,7 @@ impl Machine {
             let directory = tempfile::tempdir()?;
             let limits = (PROBE_LIMIT, PROBE_LIMIT);
             let boot = trial.watch(
-                Image::new()?,
+                Image::new(self.root.as_deref())?,
                 &Job::Probe,
                 directory.path(),
                 limits,
@@ -232,7 +253,7 @@ impl Machine {
         image.write(&Job::Shell, &directory.path().join(INITRAMFS))?;
         let mut command = self.command(directory.path())?;
         command.args(["-serial", "mon:stdio"]);
-        command.status().context("qemu-system-x86_64")
+        command.status().context(self.board.qemu().0)
     }
 
     fn watch(
@@ -277,7 +298,7 @@ impl Machine {
             .stderr(File::create(&said)?);
 
         let start = Instant::now();
-        let mut qemu = Qemu(command.spawn().context("qemu-system-x86_64")?);
+        let mut qemu = Qemu(command.spawn().context(self.board.qemu().0)?);
         let mut answered = None;
         let mut done = None;
         let end = loop {
@@ -339,7 +360,8 @@ impl Machine {
     /// The part of the command line that all guests share.  QEMU runs in `directory`, so that
     /// no path in its options needs quoting.
     fn command(&self, directory: &Path) -> Result<Command> {
-        let qemu = find_program("qemu-system-x86_64", "qemu-system-x86")?;
+        let (program, package) = self.board.qemu();
+        let qemu = find_program(program, package)?;
         // Where the system can do so, QEMU ends with us, whatever ends us.
         let mut command = match find_program("setpriv", "util-linux") {
             Ok(setpriv) => {
@@ -358,10 +380,11 @@ impl Machine {
             Accel::Auto | Accel::Tcg | Accel::Icount => "tcg,thread=single",
             Accel::TcgParallel => "tcg,thread=multi",
         };
-        let cpu = match self.accel {
+        let cpu = match (self.board, self.accel) {
+            (Board::Virt, _) => "max",
             // Without the features for which the kernel copies byte by byte in one instruction:
             // each byte would count as one.
-            Accel::Icount => "max,la57=off,erms=off,fsrm=off",
+            (_, Accel::Icount) => "max,la57=off,erms=off,fsrm=off",
             // With 57-bit addresses, an interrupt early in the boot makes KASAN report an error
             // that is none.
             _ => "max,la57=off",
@@ -402,8 +425,10 @@ impl Machine {
     }
 
     fn parameters(&self) -> String {
-        let mut parameters = PARAMETERS.to_owned();
+        let mut parameters = format!("{} {PARAMETERS}", self.board.parameters());
         let khz = match self.accel {
+            // It tells its timer's frequency.
+            _ if self.board == Board::Virt => None,
             Accel::Auto | Accel::Kvm => None,
             Accel::Tcg | Accel::TcgParallel => {
                 tsc_khz(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default())
@@ -414,7 +439,7 @@ impl Machine {
         if let Some(khz) = khz {
             parameters += &format!(" tsc_early_khz={khz} tsc=reliable");
         }
-        if self.accel == Accel::Icount {
+        if self.accel == Accel::Icount && self.board != Board::Virt {
             // The kernel finds out that timer's frequency in a loop of "pause" instructions, each
             // of which takes QEMU some microseconds here: most of the time of a boot.
             parameters += " nolapic_timer";

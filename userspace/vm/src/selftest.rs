@@ -220,7 +220,7 @@ const CASES: &[Case] = &[
 impl Case {
     /// Boots the guest; returns what it printed and the verdict on it.
     fn run(&self, bench: &Bench<'_>) -> Result<(Vec<u8>, Verdict)> {
-        let mut image = Image::new()?;
+        let mut image = Image::new(bench.machine.root.as_deref())?;
         if let Some(module) = self.module {
             let module = bench.broken.join(module).with_extension("ko");
             image.extra_module(&module, bench.release)?;
