@@ -12,6 +12,15 @@ CONFIG ?= main
 # More arguments for the harness: make test ARGS="...".
 ARGS ?=
 
+# What the kernel, the module and the tools are built for, if not this machine's x86_64: arm64.
+ifneq ($(filter-out x86_64,$(ARCH)),)
+export ARCH
+ifdef KDIR
+$(error for an arm64 kernel of your own, use make KDIR=... on arm64: ARCH is for kernels of the cache)
+endif
+architecture := -$(ARCH)
+endif
+
 ifdef KDIR
 variant := -kdir
 else
@@ -23,13 +32,27 @@ ifdef SERIES
 export SERIES
 variant := $(variant)-$(SERIES)
 endif
+variant := $(architecture)$(variant)
 endif
 module_dir := build/module$(variant)
 module := $(module_dir)/klips.ko
 # Modules for the tests, most of them broken on purpose.
 test_module_dir := build/test-modules$(variant)
-bin_dir := build/bin
+bin_dir := build/bin$(architecture)
 programs = bench guest-tests ipsec vm
+ifdef architecture
+# Cargo has the programs in a folder of their architecture, and "vm" runs here.
+programs := $(filter-out vm,$(programs))
+cargo_dir := build/cargo$(architecture)
+built := $(cargo_dir)/aarch64-unknown-linux-gnu/release
+cargo_setup = use_cargo; cross_cargo
+machine := --machine virt
+root = --root "$$(scripts/arm64-root.sh)"
+else
+cargo_dir := build/cargo
+built := $(cargo_dir)/release
+cargo_setup = use_cargo
+endif
 # Other names of the program ipsec: itself beside another of that name, and its commands.
 links := klips $(foreach tool,spigrp spi eroute tncfg manual look verify pf_key klipsdebug,$(tool) ipsec_$(tool))
 ifneq ($(filter debian debian-%,$(CONFIG)),)
@@ -46,8 +69,8 @@ endif
 kmake = scripts/kernel.sh make --config $(CONFIG) -- $(kbuild_flags)
 vm = . scripts/common.sh; use_cargo; export CARGO_TARGET_DIR='$(CURDIR)/build/cargo'; \
 	cargo run --quiet --release -p vm -- $@ \
-	--kernel "$$(scripts/kernel.sh path --config $(CONFIG))/arch/x86/boot/bzImage" \
-	--module $(module) --bin $(bin_dir) $(machine)
+	--kernel "$$(scripts/kernel.sh path --config $(CONFIG))/$$kernel_image" \
+	--module $(module) --bin $(bin_dir) $(machine) $(root)
 
 ifneq ($(and $(KDIR),$(filter test demo shell,$(MAKECMDGOALS))),)
 $(error the virtual machines run a kernel of the cache: KDIR is for "make module")
@@ -89,6 +112,8 @@ help:
 	@echo '  KDIR=DIR        build the module for the kernel built in DIR,'
 	@echo '                  such as /lib/modules/VERSION/build'
 	@echo '  SERIES=7.2      for the kernel of that series; 7.3 if not given'
+	@echo '  ARCH=arm64      kernel, module and tools for arm64, guests under qemu-system-aarch64:'
+	@echo '                  for test (of it, the part guests), demo, shell, kernel, module, tools'
 	@echo '  KERNEL_SRC=DIR  build the kernel from this tree (it is not written to)'
 	@echo '  CONFIG=NAME     use the kernel of this configuration: main, debug, kcsan, or as packaged:'
 	@echo '                  debian, debian-cloud, debian-rt'
@@ -122,12 +147,12 @@ compile:
 .PHONY: tools
 tools:
 	@echo '  TOOLS   $(bin_dir)'
-	@me=tools; . scripts/common.sh; use_cargo; export CARGO_TARGET_DIR='$(CURDIR)/build/cargo'; \
-		logged build/log/tools.log \
+	@me=tools; . scripts/common.sh; $(cargo_setup); export CARGO_TARGET_DIR='$(CURDIR)/$(cargo_dir)'; \
+		logged build/log/tools$(architecture).log \
 		cargo build --release $(addprefix --package=,$(programs))
 	@rm -rf $(bin_dir)
 	@mkdir -p $(bin_dir)
-	@find build/cargo/release -maxdepth 1 -type f -executable ! -name vm ! -name '*.so' \
+	@find $(built) -maxdepth 1 -type f -executable ! -name vm ! -name '*.so' \
 		-exec cp --link -t $(bin_dir) {} +
 	@for name in $(links); do ln -s ipsec $(bin_dir)/$$name; done
 

@@ -167,6 +167,19 @@ use_cargo() {
 	PATH=/usr/bin:$PATH
 }
 
+# Has cargo build for arm64, with the compiler that the standard library unpacked there is for.
+cross_cargo() {
+	local root flags
+	root=$("$scripts/arm64-root.sh")
+	flags=("--sysroot=$root/usr" "-Clinker=clang-$llvm" -Clink-arg=--target=aarch64-linux-gnu
+		"-Clink-arg=--sysroot=$root" -Clink-arg=-fuse-ld=lld)
+	CARGO_ENCODED_RUSTFLAGS=$(
+		IFS=$'\x1f'
+		printf '%s' "${flags[*]}"
+	)
+	export CARGO_ENCODED_RUSTFLAGS RUSTC=$rustc CARGO_BUILD_TARGET=aarch64-unknown-linux-gnu
+}
+
 # lock NAME WHAT: held until unlock, or until this process and its children are gone.
 lock() {
 	mkdir -p "$cache/lock"

@@ -47,6 +47,7 @@ check_packages() {
 	need_command kmod
 	need_command pgrep procps
 	need_command qemu-system-x86_64 qemu-system-x86
+	[[ $arch != arm64 ]] || need_command qemu-system-aarch64 qemu-system-arm
 	need_command busybox busybox-static
 	need_command ip iproute2
 	need_command ping iputils-ping

@@ -5,7 +5,7 @@
 # the last line says "N passed, N failed"; the exit status is 0 only if nothing failed.
 #
 # "make test" runs this and says where things are; arguments are for "vm test".  PARTS is what is
-# run of: host, scripts, guests.
+# run of: host, scripts, guests.  With ARCH=arm64 it is the guests: the others are of this machine.
 
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -19,7 +19,13 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 exec {terminal}<&0 </dev/null
 
 : "${CONFIG:?run \"make test\" instead}" "${MODULE:?}" "${TEST_MODULES:?}" "${BIN:?}"
-readonly parts=" ${PARTS:-host scripts guests} "
+if [[ $arch == x86_64 ]]; then
+	parts=${PARTS:-host scripts guests}
+else
+	parts=${PARTS:-guests}
+	[[ $parts == guests ]] || die "ARCH=$arch is for the part guests: host and scripts test this machine's architecture."
+fi
+readonly parts=" $parts "
 for part in $parts; do
 	[[ $part == @(host|scripts|guests) ]] || die "there is no part \"$part\"." "The parts are: host, scripts, guests."
 done
@@ -77,7 +83,7 @@ guest_tests() {
 	local log=$logs/guest-tests.log status=0 ok bad
 	rm -rf "$logs/guest"
 	cargo run --release --quiet -p vm -- test \
-		--kernel "$1/arch/x86/boot/bzImage" --module "$MODULE" --bin "$BIN" \
+		--kernel "$1/$kernel_image" --module "$MODULE" --bin "$BIN" \
 		--broken "$TEST_MODULES" --keys --out "$logs/guest" \
 		--extra-module "$TEST_MODULES/grab15.ko" --extra-module "$TEST_MODULES/reserves.ko" \
 		"${@:2}" 2>&1 | tee "$log" || status=$?
@@ -126,6 +132,7 @@ if [[ $parts == *' guests '* ]]; then
 	# They need more of everything.
 	debug | kcsan) set -- --memory 2048 --timeout 14400 "$@" ;;
 	esac
+	[[ $arch == x86_64 ]] || set -- --root "$(scripts/arm64-root.sh)" "$@"
 	guest_tests "$kernel" "$@"
 	capture_tests
 fi
