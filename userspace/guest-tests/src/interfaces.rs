@@ -569,7 +569,7 @@ fn nothing_leaves_in_clear_when_an_interface_is_taken_out_of_use() -> Result<()>
     let (here, there) = V4.inner;
     both_ways(&gateways, V4)?;
     let mut flood = a.start(&format!(
-        "ping -n -q -i 0.002 -c 5000 -W 1 -I {here} {there}"
+        "ping -n -q -i 0.002 -w 600 -W 1 -I {here} {there}"
     ))?;
     for _ in 0..3 {
         attach(a, 0, "w0", V4).and_then(|()| route_to(a, "ipsec0", V4))?;
