@@ -279,10 +279,10 @@ int klips_xfrm_policy_insert(struct klips_xfrm_policy *policy);
  * somebody else has removed the old, it is for klips_xfrm_policies_changed to do.
  */
 void klips_xfrm_policy_replace(struct klips_xfrm_policy *old, struct klips_xfrm_policy *new);
-/* Have it block, or let through what its templates say, from now on, be it inserted or not. */
 /* Whether it asks for just these. */
 bool klips_xfrm_policy_has(const struct klips_xfrm_policy *policy,
 			   const struct klips_xfrm_template *templates, u8 count);
+/* Have it block, or let through what its templates say, from now on, be it inserted or not. */
 void klips_xfrm_policy_block(struct klips_xfrm_policy *policy);
 void klips_xfrm_policy_open(struct klips_xfrm_policy *policy);
 /*

@@ -2,6 +2,8 @@
 
 //! The tables: eroutes by number, selector and SA, inflows by selector and SA, states by SA.
 
+#[cfg(any(test, feature = "check"))]
+use super::reqid_of_inflow;
 use super::{
     bypass::{
         self,
@@ -623,7 +625,8 @@ impl<E: Engine> Flows<E> {
 
     /// Checks that all tables say the same; for tests.
     #[cfg(any(test, feature = "check"))]
-    pub fn check(&self, sadb: &Sadb) {
+    pub fn check(&self, engine: &E, sadb: &Sadb) {
+        let _hold = engine.hold();
         let mut count = 0;
         let mut next = 0;
         while let Some((number, eroute)) = self.at_or_after(next) {
@@ -632,8 +635,17 @@ impl<E: Engine> Flows<E> {
             assert!(number < self.next);
             if eroute.is_open() && eroute.said.proto != Proto::Int {
                 let sa = sadb.find(&eroute.said).expect("an SA that is there");
-                let mut chain = sadb.outwards(sa);
-                assert!(chain.any(|sa| self.live(sa.age()).is_some()));
+                let links: Vec<_> = sadb.outwards(sa).map(design::Member::of).collect();
+                let shape = |link: &design::Member<'_>| Some(self.live(link.age)?.shape);
+                let if_id = links.iter().find_map(shape).expect("a state").if_id;
+                let inflow = links.iter().find_map(|link| self.carriers.get(&link.age));
+                let inflow = inflow.map(|carrier| reqid_of_inflow(carrier.inflow));
+                let design = design::Design::of(&links, inflow, |_| if_id);
+                let design = design.ok().expect("a chain that can be used");
+                for (layer, wanted) in design.iter() {
+                    assert_eq!(shape(&links[layer.member]), Some(*wanted));
+                }
+                assert!(eroute.out.is_open_by(engine, &design.outbound().0));
             }
             count += 1;
             next = number + 1;

@@ -295,7 +295,7 @@ impl TestHost {
     pub fn check(&self) {
         let state = self.state();
         state.sadb.check();
-        state.flows.check(&state.sadb);
+        state.flows.check(&self.engine, &state.sadb);
         state.listeners.check();
         assert_eq!(self.in_use.get(), state.flows.is_in_use());
     }
