@@ -543,6 +543,20 @@ pub fn flood_while(
     Ok(())
 }
 
+/// Has a namespace's table of states grow before it matters: xfrm drops a packet that looks for a state at
+/// that very moment (`xfrm_state_find` in net/xfrm/xfrm_state.c, -EAGAIN).
+fn make_room_for_states(space: &Space) -> Result<()> {
+    let (src, dst) = ("192.0.2.1", "192.0.2.2");
+    let mut spi = 0x9000;
+    while space.state_buckets()? < 32 {
+        ensure!(spi < 0x9100, "256 states in fewer than 32 buckets");
+        add_state(space, (src, dst), (Proto::Esp, spi, false))?;
+        spi += 1;
+    }
+    space.run(&format!("ip xfrm state deleteall src {src} dst {dst}"))?;
+    Ok(())
+}
+
 /// The same, whatever becomes of the packets. Returns how many were sent and how many lost, of which the
 /// last may have been on its way when the flood ended.
 pub fn flood_during(
@@ -551,6 +565,8 @@ pub fn flood_during(
     to: &str,
     work: impl FnOnce() -> Result<()>,
 ) -> Result<(u32, u32)> {
+    make_room_for_states(&gateways.a)?;
+    make_room_for_states(&gateways.b)?;
     let flood = gateways
         .a
         .start(&format!("ping -n -q -f -W 2 -w 600 -I {from} {to}"))?;

@@ -114,6 +114,16 @@ impl Space {
             .parse()?)
     }
 
+    /// How many buckets xfrm's table of states has there.
+    pub fn state_buckets(&self) -> Result<u32> {
+        let text = self.run("ip -s xfrm state count")?;
+        let (_, after) = text
+            .split_once("buckets count ")
+            .with_context(|| format!("no buckets in {text}"))?;
+        let digits = after.split(|c: char| !c.is_ascii_digit()).next();
+        Ok(digits.unwrap_or_default().parse()?)
+    }
+
     /// All states and policies there, as `ip xfrm` lists them.
     pub fn xfrm(&self) -> Result<String> {
         Ok(self.run("ip xfrm state")? + &self.run("ip xfrm policy")?)
