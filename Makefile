@@ -7,7 +7,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 # Which of the cached kernels: main, NAME for scripts/kernel-NAME.config, or one that Debian
-# built: debian, debian-cloud, debian-rt.
+# built: debian, debian-cloud, debian-rt (Debian 13's), debian-forky, debian-sid.
 CONFIG ?= main
 # More arguments for the harness: make test ARGS="...".
 ARGS ?=
@@ -116,7 +116,7 @@ help:
 	@echo '                  for test (of it, the part guests), demo, shell, kernel, module, tools'
 	@echo '  KERNEL_SRC=DIR  build the kernel from this tree (it is not written to)'
 	@echo '  CONFIG=NAME     use the kernel of this configuration: main, debug, kcsan, or as packaged:'
-	@echo '                  debian, debian-cloud, debian-rt'
+	@echo '                  debian, debian-cloud, debian-rt (Debian 13), debian-forky, debian-sid'
 	@echo '  PREFIX=DIR      install below DIR instead of /usr/local; DESTDIR=DIR for packages'
 	@echo '  INSTALL_IPSEC=1 install as PREFIX/sbin/ipsec, too'
 	@echo '  CLIPPY=1 W=1    more warnings from the module build; V=1 shows its commands'

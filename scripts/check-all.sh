@@ -5,7 +5,7 @@
 # pass over.  Takes hours.  Whatever happens, the last line says "N passed, N failed".
 #
 #   scripts/check-all.sh [PART...]   tests, older, model, asan, fuzz, mutants, debug, kcsan,
-#                                  stress, service, secure-boot, newcomer; all, in this order
+#                                  stress, packaged, service, secure-boot, newcomer; all, in this order
 
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -55,7 +55,7 @@ services() {
 }
 
 mkdir -p "$logs"
-(($# > 0)) || set -- tests older model asan fuzz mutants debug kcsan stress service secure-boot newcomer
+(($# > 0)) || set -- tests older model asan fuzz mutants debug kcsan stress packaged service secure-boot newcomer
 for name in "$@"; do
 	case $name in
 	tests) part "$name" '^guest: ' make test ;;
@@ -71,9 +71,14 @@ for name in "$@"; do
 	debug) part "$name" '^(guest: |# )' guests debug 'KLIPS_SEQUENCES=2000 KLIPS_CYCLES=1000' ;;
 	kcsan) part "$name" '^(guest: |# )' guests kcsan ;;
 	stress) part "$name" '^(guest: |# )' scripts/stress.sh ;;
+	packaged)
+		for kernel in debian{,-cloud,-rt,-forky,-sid}; do
+			part "$kernel" '^guest: ' make test CONFIG="$kernel" PARTS=guests
+		done
+		;;
 	service) part "$name" '^FAILED ' services ;;
 	secure-boot) part "$name" '^FAILED ' scripts/secure-boot-test.sh ;;
 	newcomer) part "$name" '^# ' scripts/newcomer-test.sh ;;
-	*) die "there is no part \"$name\"." "The parts are: tests, older, model, asan, fuzz, mutants, debug, kcsan, stress, service, secure-boot, newcomer." ;;
+	*) die "there is no part \"$name\"." "The parts are: tests, older, model, asan, fuzz, mutants, debug, kcsan, stress, packaged, service, secure-boot, newcomer." ;;
 	esac
 done

@@ -8,7 +8,7 @@
 readonly known_series=(7.2 7.3)
 series=${SERIES:-7.3}
 readonly codename=trixie
-readonly suite=$codename-backports
+suite=${SUITE:-$codename-backports}
 
 # What the kernel, the module and the tools in the guest are built for: ARCH names another than this
 # machine's. How the kernel's makefiles call it, and the image that they make.
@@ -42,6 +42,7 @@ readonly scripts
 readonly jobs=${JOBS:-$(nproc)}
 
 readonly cache=${XDG_CACHE_HOME:-$HOME/.cache}/klips
+sources=$cache/src${SUITE:+/$SUITE}
 readonly cached_bindgen=$cache/tools/bindgen-$bindgen_pinned/bin/bindgen
 readonly cached_mutants=$cache/tools/cargo-mutants-$mutants_pinned/bin/cargo-mutants
 readonly cached_virt_firmware=$cache/tools/virt-firmware-$virt_firmware_pinned

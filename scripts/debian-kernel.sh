@@ -4,7 +4,7 @@
 # Makes what building modules in Rust for Debian's own kernel needs.  Its headers package leaves
 # out what the Rust compiler wrote about the kernel's crates; the same compiler writes the same
 # once more, from the same source and configuration.  That compiler is this system's if this is
-# Debian 13, else that of a small Debian 13 in the cache.
+# the Debian that has the kernel, else that of a small one of these in the cache.
 #
 # The result is laid out like a build directory of scripts/kernel.sh, which calls this.
 
@@ -26,12 +26,14 @@ usage: scripts/debian-kernel.sh COMMAND [KERNEL [ARGUMENT...]]
   make    run make there with the kernel's own tools; it sees this folder and the cache only
   fetch   get the packages even if the cache has some: those of the newest kernel
 
-  KERNEL  debian (the default), debian-cloud or debian-rt
+  KERNEL  debian (the default), debian-cloud or debian-rt: Debian 13's, of its backports;
+          debian-forky, debian-sid: of testing and unstable, also with -cloud or -rt behind
 
 Where the running kernel is of that kind it is for that one, else for the newest in the cache.
 
 environment:
-  SERIES          which Linux: $(known_kernels); if not set, that of the running kernel, else $series
+  SERIES          which Linux: $(known_kernels); if not set, that of the running kernel, else $series,
+                  of testing and unstable the newest of these that they have
   XDG_CACHE_HOME  the cache is \$XDG_CACHE_HOME/klips, or ~/.cache/klips
   JOBS            parallel jobs, one per processor if not set
 
@@ -51,6 +53,31 @@ readonly modules=(xfrm_user xfrm_interface ah4 esp4 ipcomp xfrm4_tunnel ipip ah6
 
 # --- Packages ----------------------------------------------------------------
 
+# Sets: distribution, suite, sources, suffix, kept, and all_series, of which one will be taken.
+choose_distribution() {
+	local flavour=${config#debian} number=13
+	distribution=$codename
+	kept=$debian
+	all_series=("$series")
+	case $flavour in
+	-forky* | -sid*)
+		distribution=${flavour#-}
+		distribution=${distribution%%-*}
+		flavour=${flavour#-"$distribution"}
+		number=14
+		suite=$distribution
+		sources=$cache/src/$distribution
+		# Two of them may have kernels of the same name.
+		kept=$debian/$distribution
+		[[ ${SERIES:-} ]] || all_series=("${known_series[@]}")
+		;;
+	esac
+	case $config:$flavour in
+	debian*: | debian*:-cloud | debian*:-rt) suffix=+deb$number$flavour-amd64 ;;
+	*) die "there is no kernel \"$config\": debian, debian-forky or debian-sid, with -cloud or -rt behind if need be." ;;
+	esac
+}
+
 is_running() { [[ $(uname -r) == "$series".*"$suffix" ]]; }
 
 # Nobody who wants it for the running kernel has to say which that is.
@@ -58,8 +85,14 @@ choose_series() {
 	local known
 	[[ -z ${SERIES:-} ]] || return 0
 	for known in "${known_series[@]}"; do
-		[[ $(uname -r) != "$known".*"$suffix" ]] || series=$known
+		[[ $(uname -r) != "$known".*"$suffix" ]] || all_series=("$known")
 	done
+	series=${all_series[-1]}
+}
+
+series_of() { # RELEASE
+	local short=${1%%[+-]*}
+	printf '%s\n' "${short%.*}"
 }
 
 # Whether all modules that guests load now were kept.
@@ -69,24 +102,31 @@ has_modules() { # PACKAGES
 
 # Sets: kernel, packages.  Fails if the cache does not have it.
 find_packages() {
-	local found
+	local found known
 	if is_running; then
 		kernel=$(uname -r)
-		packages=$debian/$kernel
+		packages=$kept/$kernel
 		# Another build of the same release is another kernel.
 		has_modules "$packages" && [[ $(uname -v) == *" $(<"$packages/version") "* ]]
 		return
 	fi
-	found=("$debian/$series".*"$suffix"/wanted)
-	[[ -f ${found[0]} ]] || return 1
+	for known in "${all_series[@]}"; do
+		found+=("$kept/$known".*"$suffix"/wanted)
+	done
+	mapfile -t found < <(find "${found[@]}" 2>/dev/null)
+	((${#found[@]} > 0)) || return 1
 	packages=$(printf '%s\n' "${found[@]%/wanted}" | sort -V | tail -n 1)
 	kernel=${packages##*/}
+	series=$(series_of "$kernel")
 	has_modules "$packages"
 }
 
 # The kernels of this kind in the archive, the newest last.
 releases() {
-	of_suite apt-cache search --names-only "^linux-binary-${series}[.][0-9]+[+]${suffix#+}\$" |
+	local known
+	for known in "${all_series[@]}"; do
+		of_suite apt-cache search --names-only "^linux-binary-${known}[.][0-9]+[+]${suffix#+}\$"
+	done |
 		sed 's/^linux-binary-\([^ ]*\) .*/\1/' | sort -V
 }
 
@@ -111,7 +151,7 @@ take_modules() {
 # Downloads the running kernel or the newest one, and keeps of its packages what is needed.
 fetch_packages() {
 	local work release headers file
-	mkdir -p "$debian"
+	mkdir -p "$kept"
 	need_space "$debian" 500
 	rm -rf "$debian"/.packages.*
 	work=$(mktemp -d "$debian/.packages.XXXXXX")
@@ -120,7 +160,7 @@ fetch_packages() {
 	open_archive "$work"
 	read_suite
 	release=$(releases | tail -n 1)
-	[[ $release ]] || die "$suite of the system's Debian archive has no Linux $series for $config."
+	[[ $release ]] || die "$suite of the system's Debian archive has no Linux ${all_series[*]} for $config."
 	if is_running; then
 		releases | grep -Fx "$(uname -r)" >/dev/null ||
 			die "$suite does not have the running kernel any more." "Upgrade it and boot the new one: $release."
@@ -138,8 +178,8 @@ fetch_packages() {
 	take_modules "$work/unpacked/usr" "$release" "$work/new/modules"
 	printf '%s\n' "${modules[@]}" >"$work/new/wanted"
 	dpkg-deb -f "$work/archives/linux-headers-$release"_*.deb Version >"$work/new/version"
-	rm -rf "${debian:?}/$release"
-	mv -T "$work/new" "$debian/$release"
+	rm -rf "${kept:?}/$release"
+	mv -T "$work/new" "$kept/$release"
 	rm -rf "$work"
 	trap - EXIT
 }
@@ -158,9 +198,10 @@ find_source() { # [fetch]
 	local version
 	version=$(<"$packages/version")
 	source_id=${version//[^A-Za-z0-9.-]/-}
-	source=$cache/src/linux-$source_id
+	source=$sources/linux-$source_id
 	[[ -d $source ]] && return
 	[[ ${1:-} == fetch ]] || return 1
+	[[ $distribution == "$codename" ]] || local -x SUITE=$suite
 	SERIES=$series "$scripts/kernel.sh" fetch >/dev/null
 	[[ -d $source ]] || die "$suite does not have the source of Linux $kernel (version $version) any more." \
 		"Install its newest kernel and boot it, or scripts/debian-kernel.sh fetch $config."
@@ -168,7 +209,7 @@ find_source() { # [fetch]
 
 # --- Tools -------------------------------------------------------------------
 
-# Sets: rustc_text, bindgen_text, make_args, and root: the directory of a Debian 13, or nothing
+# Sets: rustc_text, bindgen_text, make_args, tools, and root: the directory of such a Debian, or nothing
 # if this system is one that has the tools the kernel was built with.
 find_tools() {
 	local missing cc
@@ -177,13 +218,15 @@ find_tools() {
 	cc=$(kernel_option "$packages/config" CC_VERSION_TEXT)
 	cc=${cc%% *}
 	make_args=(ARCH=x86 "CROSS_COMPILE=${cc%gcc*}" "CC=$cc")
+	tools=("${debian_kernel_packages[@]/#gcc-*-for-host/gcc-${cc##*-}-for-host}")
 	root=''
-	if [[ $(own_codename) == "$codename" ]]; then
-		missing=$(not_installed "${debian_kernel_packages[@]}")
-		[[ -z $missing ]] || die "missing: ${missing//$'\n'/, }" "scripts/deps.sh debian-kernel installs it."
-		has_the_tools && return
+	if [[ $(own_codename) == "$distribution" ]]; then
+		missing=$(not_installed "${tools[@]}")
+		[[ -z $missing || $distribution != "$codename" ]] ||
+			die "missing: ${missing//$'\n'/, }" "scripts/deps.sh debian-kernel installs it."
+		[[ -z $missing ]] && has_the_tools && return
 	fi
-	root=$debian/root-$(printf '%s\n' "$format" "$rustc_text" "$bindgen_text" "${debian_kernel_packages[@]}" |
+	root=$debian/root-$(printf '%s\n' "$format" "$rustc_text" "$bindgen_text" "${tools[@]}" |
 		sha256sum | head -c 12)
 }
 
@@ -212,29 +255,31 @@ in_place() {
 		in_place "$root" "$(id -u):$(id -g)" "$cache" "$project" "${clean[@]}" "$@"
 }
 
-# A small Debian 13 with the tools.
+# A small Debian with the tools.
 make_root() {
-	local final=$root work list
+	local final=$root work list script=()
 	[[ ! -d $final ]] || return 0
-	lock "${final##*/}" "the small Debian 13"
+	lock "${final##*/}" "the small Debian $distribution"
 	[[ ! -d $final ]] || return 0
-	need_root "making a Debian 13 in $final"
+	need_root "making a Debian $distribution in $final"
 	command -v debootstrap >/dev/null || die "debootstrap is missing." "scripts/deps.sh debian-kernel installs it."
 	need_space "$debian" 2500
 	work=$(mktemp -d "$debian/.work.XXXXXX")
 	# shellcheck disable=SC2064 # its value now
 	trap "rm -rf '$work'" EXIT
 	open_archive "$work"
-	say "making a small Debian 13 with the kernel's compilers (fetches 330 MB, takes 2 GB and three minutes)"
-	printf -v list '%s,' "${debian_kernel_packages[@]}"
+	say "making a small Debian $distribution with the kernel's compilers (fetches 330 MB, takes 2 GB and three minutes)"
+	printf -v list '%s,' "${tools[@]}"
+	# An older debootstrap does not know that one by name.
+	[[ $distribution == "$codename" ]] || script=(/usr/share/debootstrap/scripts/sid)
 	as_root rm -rf "$final.new"
 	logged_as read_debootstrap "$debian/root.log" as_root debootstrap --variant=minbase --keyring="$keyring" \
 		--include="${list%,}" \
-		"$codename" "$final.new" "$archive" || die "debootstrap failed; the log is $debian/root.log"
+		"$distribution" "$final.new" "$archive" "${script[@]}" || die "debootstrap failed; the log is $debian/root.log"
 	as_root find "$final.new/var/cache/apt/archives" "$final.new/var/lib/apt/lists" -type f -delete
 	root=$final.new
 	has_the_tools || die "Linux $kernel was built with $rustc_text and $bindgen_text;" \
-		"Debian 13 has $(in_place $rustc --version) and $(in_place bindgen --version) now." \
+		"$distribution has $(in_place $rustc --version) and $(in_place bindgen --version) now." \
 		"Only the very same compiler can make the same metadata again."
 	root=$final
 	as_root mv -T "$final.new" "$final"
@@ -310,7 +355,7 @@ prepare() {
 
 find_cached() {
 	local advice="scripts/debian-kernel.sh build $config"
-	find_packages || die "there is no Linux $series of $suite in the cache yet." "$advice"
+	find_packages || die "there is no Linux ${all_series[*]} of $suite in the cache yet." "$advice"
 	find_source || die "the source of Linux $kernel is not in the cache yet." "$advice"
 	find_tools
 	find_build
@@ -320,13 +365,7 @@ find_cached() {
 main() {
 	local command=${1:-help}
 	config=${2:-debian}
-	case $config in
-	debian) suffix=+deb13-amd64 ;;
-	debian-cloud) suffix=+deb13-cloud-amd64 ;;
-	debian-rt) suffix=+deb13-rt-amd64 ;;
-	*) die "there is no kernel \"$config\": debian, debian-cloud or debian-rt." ;;
-	esac
-
+	choose_distribution
 	choose_series
 	case $command in
 	build)

@@ -163,7 +163,7 @@ files() {
 	local headers whole crates
 	headers=$(packages "linux-headers-$release" "linux-headers-$release" "kernel-devel-$release" "linux-headers")
 	whole="$headers, or build that kernel"
-	crates="for Debian 13's own kernel, make CONFIG=debian module; else $(packages \
+	crates="for Debian's own kernels, make CONFIG=debian (debian-forky, debian-sid) module; else $(packages \
 		"no package has them" "linux-lib-rust-$release" "kernel-devel-$release" "linux-headers"), or build that kernel"
 	want_files "the kernel's generated headers" "$headers" include/config/auto.conf include/generated/autoconf.h \
 		include/generated/rustc_cfg

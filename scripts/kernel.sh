@@ -31,14 +31,15 @@ usage: scripts/kernel.sh COMMAND [--config NAME] [-- ARGUMENT...]
   distclean   remove the whole cache: kernels, sources, tools
 
   --config NAME  add scripts/kernel-NAME.config to scripts/kernel.config;
-                 or debian, debian-cloud, debian-rt: a kernel that Debian built,
-                 for which scripts/debian-kernel.sh has its own build, path, make and fetch
+                 or debian, debian-cloud, debian-rt (Debian 13), debian-forky, debian-sid:
+                 a kernel that Debian built, for which scripts/debian-kernel.sh has its own build, path, make and fetch
 
 environment:
   ARCH            x86_64, or arm64, for which it is built with the same LLVM; x86_64 if not set
   SERIES          which Linux: $(known_kernels); $series if not set
   KERNEL_SRC      a Linux tree to use instead of Debian's source; it is not written to.  One that is newer
                   than these is tried.
+  SUITE           where in Debian its source is; $suite if not set
   KDIR            for "make": the build directory of some other kernel
   XDG_CACHE_HOME  the cache is \$XDG_CACHE_HOME/klips, or ~/.cache/klips
   JOBS            parallel jobs, one per processor if not set
@@ -93,11 +94,11 @@ unpack_source() { # FILE DIR
 fetch_source() {
 	local advice="Or set KERNEL_SRC to the directory of an unpacked Linux."
 	local work file version dir status=0
-	mkdir -p "$cache/src"
+	mkdir -p "$sources"
 	need_space "$cache" $source_space
 	# What interrupted runs left; the lock is ours.
-	rm -rf "$cache"/src/.new.*
-	work=$(mktemp -d "$cache/src/.new.XXXXXX")
+	rm -rf "$sources"/.new.*
+	work=$(mktemp -d "$sources/.new.XXXXXX")
 	# shellcheck disable=SC2064 # its value now
 	trap "rm -rf '$work'" EXIT
 	mkdir "$work/tree"
@@ -109,7 +110,7 @@ fetch_source() {
 	file=$(find "$work/archives" -maxdepth 1 -name "${package}_*.deb")
 	version=$(dpkg-deb -f "$file" Version)
 	[[ $version == "$series".* ]] || die "$package is version $version, not $series.x." "$advice"
-	dir=$cache/src/linux-${version//[^A-Za-z0-9.-]/-}
+	dir=$sources/linux-${version//[^A-Za-z0-9.-]/-}
 	if [[ -d $dir ]]; then
 		say "Linux $version is in the cache already"
 	else
@@ -128,7 +129,7 @@ fetch_source() {
 }
 
 newest_source() {
-	local dirs=("$cache"/src/linux-"$series".*)
+	local dirs=("$sources"/linux-"$series".*)
 	[[ -d ${dirs[0]} ]] && printf '%s\n' "${dirs[@]}" | sort -V | tail -n 1
 }
 
@@ -323,7 +324,7 @@ find_foreign_tools() {
 	[[ $(kernel_option "$kconfig" RUST) == y ]] || die "KDIR: that kernel was built without Rust (CONFIG_RUST), it cannot load klips."
 	for file in Module.symvers rust/libkernel.rmeta; do
 		[[ -e $KDIR/$file ]] || die "KDIR: $KDIR has no $file, which modules in Rust need." \
-			"Debian's linux-headers packages leave it out: for Debian 13's kernel, use make CONFIG=debian module." \
+			"Debian's linux-headers packages leave it out: for Debian's own kernels, use make CONFIG=debian (debian-forky, debian-sid) module." \
 			"A tree of your own must be built, not only prepared."
 	done
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Boots a Debian 13 with systemd on Debian's own kernel in QEMU, with the tools installed as a
-# package, and looks whether klips.service does what it says.  Takes root.
+# package, and looks whether klips.service does what it says, and whether the other end of a
+# connection, in a network namespace, answers.  Takes root.
 #
 #   scripts/service-test.sh
 #
@@ -22,6 +23,8 @@ project=${scripts%/*}
 readonly want='tun0x113@192.0.2.2 esp0x115@192.0.2.2
 tun0x117@192.0.2.2'
 readonly want_eroutes='10.0.1.0/24 -> 10.0.2.0/24 => tun0x113@192.0.2.2'
+# What a small Debian takes besides.
+readonly packages=systemd-sysv,kmod,cpio,iproute2,iputils-ping
 # What ipsec.conf adds to that.
 readonly want_conn='tun0x201@192.0.2.1 esp0x203@192.0.2.1
 tun0x200@192.0.2.2 esp0x202@192.0.2.2'
@@ -47,6 +50,15 @@ is_up() {
 		return 1
 	}
 }
+# Pings the network behind the other end by way of ipsec0, whose routes go with it.
+pings() {
+	ip route replace 10.4.0.0/16 dev ipsec0 src 10.3.0.1 || return
+	ping -n -q -c 3 -i 0.2 -W 2 10.4.0.1
+}
+# The connection at its other end.
+there() { ip netns exec east klips manual --config /etc/klips/ipsec.conf "$1" c; }
+# How many packets that eroute took.
+counted() { awk '$2 == "10.3.0.0/16" { print $1 }' /proc/net/ipsec_eroute; }
 is_loaded() { grep -q '^klips ' /proc/modules; }
 
 # before UNIT UNIT: whether one was up before the other was.
@@ -73,15 +85,23 @@ inside() {
 	check "and connections after the address" before test-address.service klips-manual.service
 	check "the interface came up" is_up klips-tncfg
 	check "the interface before them" before klips-tncfg.service klips-manual.service
-	check "it is attached" has "$(cat /proc/net/ipsec_tncfg)" 'ipsec0 -> lo mtu='
+	check "it is attached" has "$(cat /proc/net/ipsec_tncfg)" 'ipsec0 -> w0 mtu='
+	check "the other end brings the connection up, too" there --up
+	check "it answers" pings
+	check "through the SAs" same "$(counted)" 3
+	check "the tables are right" klips verify
 	check "their packets were dropped meanwhile" same "$(eroutes /run/eroutes-before)" "$want_eroutes"$'\n'"$want_held"
 
 	check "starts anew" systemctl restart klips
 	settled
 	check "with the same SAs and groups" same "$(groups)" "$want"$'\n'"$want_conn"
 	check "and the same eroutes" same "$(eroutes)" "$want_eroutes"$'\n'"$want_up"
+	check "the other end does so, too" there --down
+	check "and is up again" there --up
+	check "and answers" pings
 
 	check "connections go down alone" systemctl stop klips-manual
+	check "nothing gets through then" fails pings
 	check "and their packets are dropped" same "$(groups) $(eroutes)" "$want $want_eroutes"$'\n'"$want_routed"
 	settled
 	sed -i 's/espauthkey=0x00/espauthkey=0x/' /etc/klips/ipsec.conf
@@ -130,14 +150,14 @@ make_base() {
 	open_archive "$work/archive"
 	say "making a small Debian 13 with systemd in $base"
 	rm -rf "$base.new"
-	logged_as read_debootstrap "$base.log" debootstrap --variant=minbase --keyring="$keyring" --include=systemd-sysv,kmod,cpio,iproute2 \
+	logged_as read_debootstrap "$base.log" debootstrap --variant=minbase --keyring="$keyring" --include="$packages" \
 		"$codename" "$base.new" "$archive"
 	find "$base.new/var/cache/apt/archives" "$base.new/var/lib/apt/lists" -type f -delete
 	mv -T "$base.new" "$base"
 }
 
 put_units() {
-	# A network that comes up in its turn; and what there was before.
+	# A network that comes up in its turn, with another host on it; and what there was before.
 	cat >"$root/etc/systemd/system/test-address.service" <<-'UNIT'
 		[Unit]
 		DefaultDependencies=no
@@ -148,7 +168,16 @@ put_units() {
 		Type=oneshot
 		RemainAfterExit=yes
 		ExecStart=/bin/sh -c 'cat /proc/net/ipsec_eroute >/run/eroutes-before'
-		ExecStart=ip addr add 192.0.2.1/24 dev lo
+		ExecStart=ip netns add east
+		ExecStart=ip link add w0 type veth peer name e0 netns east
+		ExecStart=ip -n east link set lo up
+		ExecStart=ip -n east link set e0 up
+		ExecStart=ip -n east addr add 192.0.2.2/24 dev e0
+		ExecStart=ip -n east addr add 10.4.0.1/32 dev lo
+		ExecStart=ip -n east route add 10.3.0.0/16 via 192.0.2.1 src 10.4.0.1
+		ExecStart=ip link set w0 up
+		ExecStart=ip addr add 10.3.0.1/32 dev lo
+		ExecStart=ip addr add 192.0.2.1/24 dev w0
 
 		[Install]
 		WantedBy=network-online.target
@@ -206,7 +235,7 @@ make_root() {
 		 espauthkey=0x000102030405060708090a0b0c0d0e0f10111213
 		 auto=manual
 	CONF
-	echo '--attach --virtual ipsec0 --physical lo' >"$root/etc/klips/tncfg.batch"
+	echo '--attach --virtual ipsec0 --physical w0' >"$root/etc/klips/tncfg.batch"
 	put_units
 	chroot "$root" systemctl enable klips test-address service-test
 	# There is nobody to log in.
@@ -229,7 +258,7 @@ outside() {
 	((EUID == 0)) || die "this takes root."
 	kernel=$("$scripts/kernel.sh" path --config debian)
 	module=$project/build/module-debian/klips.ko
-	base=$cache/debian/systemd-root
+	base=$cache/debian/systemd-$(sha256sum <<<"$packages" | head -c 12)
 	[[ -e $module && -x $project/build/bin/ipsec ]] ||
 		die "module and tools are not built." "make CONFIG=debian module tools"
 	work=$(mktemp -d "$cache/service-test.XXXXXX")
