@@ -28,7 +28,7 @@ readonly virt_firmware_pinned=26.10
 # The kernel is built with the distribution's compiler, not with whatever rustc is first
 # in PATH: the sources of its standard library must match it exactly.
 readonly rustc=/usr/bin/rustc
-# What building for Debian 13's own kernel needs there.
+# What building for Debian 13's own kernel needs there; other releases have another gcc.
 readonly debian_kernel_packages=(make gcc-14-for-host libc6-dev rustc rust-src bindgen flex bison bc
 	libelf-dev libssl-dev openssl pahole perl python3-minimal xz-utils)
 # AddressSanitizer of clang: not every rustc comes with one.

@@ -362,7 +362,7 @@ list() {
 	if newest_source >/dev/null && find_tools 2>/dev/null; then
 		find_source && find_build && current=$build
 	fi
-	for dir in "$cache"/src/linux-* "$cache"/tools/* "$cache"/debian/* "$cache"/kernel/*; do
+	for dir in "$cache"/src/{,*/}linux-* "$cache"/tools/* "$cache"/debian/* "$cache"/kernel/*; do
 		[[ -d $dir ]] || continue
 		state=
 		[[ $dir != "$cache/kernel/"* || -f $dir/.complete ]] || state='  (not complete)'

@@ -549,13 +549,13 @@ fn soft_limits_warn_and_hard_limits_remove_the_group() -> Result<()> {
     let socket = KeySocket::open()?;
     let sas @ [tun, esp, ah] = manual_sas();
     make(&[tun, ah])?;
+    let start = Instant::now();
     socket.ask(&Content {
         soft: limit(SOON),
         hard: limit(LATER),
         ..add(&esp)
     })?;
     socket.ask(&group(&sas))?;
-    let start = Instant::now();
     let bytes = wait_for(&socket, MsgType::Expire)?;
     let message = parse(&bytes)?;
     ensure!(message.said() == Some(esp) && message.header.pid == 0);
