@@ -133,6 +133,9 @@ inside() {
 	check "they are there again" same "$(groups)" "$want"$'\n'"$want_conn"
 
 	systemctl stop klips
+	# The other end's eroutes would keep the module.
+	there --down
+	there --unroute
 	rmmod klips
 	check "loads the module itself" systemctl start klips
 	settled
