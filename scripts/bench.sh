@@ -24,7 +24,7 @@ case $* in
 esac
 
 unset MAKEFLAGS MFLAGS MAKELEVEL # of the make that runs this
-readonly profiles=(refused get add delete pair four dump list eroute live live-group)
+readonly profiles=(refused get add delete pair four dump list eroute eroute-af-key live live-af-key live-group)
 readonly raw=build/bench results=userspace/bench/results
 readonly module=build/module-bench/klips.ko bin=build/bin
 export CARGO_TARGET_DIR=$PWD/build/cargo
@@ -49,17 +49,19 @@ measure() { # NAME ACCELERATOR PROCESSORS ARGUMENT...
 	return $status
 }
 
-# Counts the instructions that something takes, function by function.
+# Counts the instructions that something takes, function by function; with -af-key behind, by that.
 profile() { # WHAT
-	local sas=1000
+	local sas=1000 by=klips
 	# What changes an SA does so once: there have to be enough, for the guest runs at full speed
 	# until its instructions are counted.
 	case $1 in
-	delete | pair | four) sas=400000 ;;
+	delete | pair | four | eroute-af-key) sas=400000 ;;
 	eroute | live-group) sas=20000 ;;
 	esac
+	[[ $1 != *-af-key ]] || by=af-key
 	"${priority[@]}" "$CARGO_TARGET_DIR/release/vm" profile --kernel "$kernel/arch/x86/boot/bzImage" \
-		--timeout 1800 --out "$raw/profile/$1" --module "$module" --bin "$bin" -- bench repeat --sas $sas "$1"
+		--timeout 1800 --out "$raw/profile/$1" --module "$module" \
+		--extra-module "$kernel/net/key/af_key.ko" --bin "$bin" -- bench repeat --module "$by" --sas $sas "${1%-af-key}"
 }
 
 # A guest with a thread of QEMU for each processor now and then dies of an int3 while it boots.

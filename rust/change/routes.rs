@@ -10,7 +10,6 @@ use crate::{
         Bypass,
         Flows, //
     },
-    klips_core::interface::Interface,
     netns::Host, //
 };
 use core::net::IpAddr;
@@ -39,6 +38,6 @@ pub fn routes_changed<H: Host>(host: &H) {
 
 /// What the interface in use is known by whose physical one has an address.
 fn interface_of<E: Engine>(engine: &E, flows: &Flows<E>, own: IpAddr) -> Option<u32> {
-    let mut used = Interface::all().map(|interface| flows.interfaces.get(interface));
-    used.find(|ifindex| *ifindex != 0 && engine.is_end_of(*ifindex, own))
+    let mut used = flows.interfaces.in_use(None);
+    used.find_map(|(_, ifindex)| engine.is_end_of(ifindex, own).then_some(ifindex))
 }

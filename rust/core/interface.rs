@@ -68,12 +68,17 @@ impl fmt::Display for Interface {
 pub struct Interfaces {
     /// By number, what the kernel knows each by; 0 for one that is not in use.
     ifindex: [u32; INTERFACES],
+    /// A bit for each that is in use.
+    used: u64,
 }
+
+const _: () = assert!(INTERFACES == u64::BITS as usize, "a bit for each");
 
 impl Interfaces {
     /// None.
     pub const NONE: Self = Interfaces {
         ifindex: [0; INTERFACES],
+        used: 0,
     };
 
     /// What the kernel knows one by; 0 if it is not in use.
@@ -86,5 +91,32 @@ impl Interfaces {
         if let Some(place) = self.ifindex.get_mut(interface.number()) {
             *place = ifindex;
         }
+        self.used = with(self.used, interface, ifindex);
     }
+
+    /// Those in use, in order, each with its number in the kernel; as they are once one of them has
+    /// changed as [`Self::set`] does it.
+    pub fn in_use(
+        &self,
+        changed: Option<(Interface, u32)>,
+    ) -> impl Iterator<Item = (Interface, u32)> + '_ {
+        let mut rest = match changed {
+            Some((interface, ifindex)) => with(self.used, interface, ifindex),
+            None => self.used,
+        };
+        core::iter::from_fn(move || {
+            // CAST: at most 64.
+            let interface = (rest != 0).then(|| Interface(rest.trailing_zeros() as u8))?;
+            rest &= rest - 1;
+            let is_changed = changed.filter(|(changed, _)| *changed == interface);
+            let ifindex = is_changed.map_or_else(|| self.get(interface), |(_, ifindex)| ifindex);
+            Some((interface, ifindex))
+        })
+    }
+}
+
+/// Bits of those in use once one is known by a number in the kernel, or not with 0.
+fn with(used: u64, interface: Interface, ifindex: u32) -> u64 {
+    let bit = 1 << interface.0;
+    if ifindex == 0 { used & !bit } else { used | bit }
 }

@@ -253,13 +253,7 @@ impl<'a, E: Engine> Planner<'a, E> {
 
     /// The interfaces in use once all is done.
     fn interfaces(&self) -> impl Iterator<Item = (Interface, u32)> + '_ {
-        Interface::all().filter_map(|interface| {
-            let ifindex = match self.plan.interface {
-                Some((changed, ifindex)) if changed == interface => ifindex,
-                _ => self.flows.interfaces.get(interface),
-            };
-            (ifindex != 0).then_some((interface, ifindex))
-        })
+        self.flows.interfaces.in_use(self.plan.interface)
     }
 
     /// The `if_id` for a chain whose own end is at an address: that of the interface whose physical one

@@ -44,23 +44,25 @@ struct Count {
     count: u64,
 }
 
-/// What a profile of each kind is divided by: the function that begins once for each part, and
-/// what the part is called.
-fn part(name: &str) -> (&'static str, &'static str) {
+/// What a profile of each kind is divided by: the function that begins for each part, how often it
+/// does so, and what the part is called.
+fn part(name: &str) -> (&'static str, u32, &'static str) {
     let write = "__x64_sys_sendto";
     match name {
-        "refused" => (write, "refused message"),
-        "get" => (write, "GET"),
-        "add" => (write, "ADD"),
-        "delete" => (write, "DELETE"),
-        "pair" => (write, "X_GRPSA of a pair"),
-        "four" => (write, "X_GRPSA of four"),
-        "eroute" => (write, "X_ADDFLOW of a tunnel and ESP"),
-        "live" => (write, "ADD of an SA that has a state at once"),
-        "live-group" => (write, "X_GRPSA of such an SA and a tunnel"),
-        "dump" => ("__x64_sys_recvfrom", "SA of a DUMP"),
-        "list" => ("klips_listing_page", "page of /proc/net/ipsec_spigrp"),
-        _ => (write, "request"),
+        "refused" => (write, 1, "refused message"),
+        "get" => (write, 1, "GET"),
+        "add" => (write, 1, "ADD"),
+        "delete" => (write, 1, "DELETE"),
+        "pair" => (write, 1, "X_GRPSA of a pair"),
+        "four" => (write, 1, "X_GRPSA of four"),
+        "eroute" => (write, 1, "X_ADDFLOW of a tunnel and ESP"),
+        "eroute-af-key" => (write, 2, "ADD and SPDADD, `af_key`"),
+        "live" => (write, 1, "ADD of an SA that has a state at once"),
+        "live-af-key" => (write, 1, "ADD, `af_key`"),
+        "live-group" => (write, 1, "X_GRPSA of such an SA and a tunnel"),
+        "dump" => ("__x64_sys_recvfrom", 1, "SA of a DUMP"),
+        "list" => ("klips_listing_page", 1, "page of /proc/net/ipsec_spigrp"),
+        _ => (write, 1, "request"),
     }
 }
 
@@ -108,9 +110,10 @@ impl Profile {
 
     /// How many of these instructions one of what was done takes.
     fn each(&self, instructions: u64) -> Option<f64> {
-        let begun = *self.begun.get(part(&self.name).0)?;
+        let (function, times, _) = part(&self.name);
+        let begun = *self.begun.get(function)?;
         // CAST: far below what a f64 holds exactly.
-        Some(instructions as f64 / begun as f64)
+        Some(instructions as f64 * f64::from(times) / begun as f64)
     }
 
     fn total(&self) -> u64 {
@@ -139,7 +142,7 @@ impl Profile {
 
     /// What it is a profile of.
     pub fn title(&self) -> String {
-        format!("Instructions of one {}", part(&self.name).1)
+        format!("Instructions of one {}", part(&self.name).2)
     }
 
     /// The functions that execute most.
@@ -194,7 +197,7 @@ pub fn owners(profiles: &[Profile]) -> Table {
             profile.total(),
         ];
         let cells = counts.map(|count| number(profile.each(count)));
-        table.row(part(&profile.name).1, cells);
+        table.row(part(&profile.name).2, cells);
     }
     table
 }
@@ -289,13 +292,15 @@ mod tests {
 
     #[test]
     fn instructions_are_summed_by_their_owners() {
-        let text = owners(&[profile("get"), profile("list"), profile("refused")]).to_string();
+        let profiles = ["get", "list", "refused", "eroute-af-key"].map(profile);
+        let text = owners(&profiles).to_string();
         let rows: Vec<_> = text.lines().skip(2).collect();
         assert_eq!(
             rows,
             [
-                "| GET             |   3.00 |   4.00 |   2.00 |     13 |  22 |",
-                "| refused message |   3.00 |   4.00 |   2.00 |     13 |  22 |",
+                "| GET                      |   3.00 |   4.00 |   2.00 |     13 |  22 |",
+                "| refused message          |   3.00 |   4.00 |   2.00 |     13 |  22 |",
+                "| ADD and SPDADD, `af_key` |   6.00 |   8.00 |   4.00 |     26 |  44 |",
             ]
         );
     }
