@@ -118,5 +118,9 @@ impl Interfaces {
 /// Bits of those in use once one is known by a number in the kernel, or not with 0.
 fn with(used: u64, interface: Interface, ifindex: u32) -> u64 {
     let bit = 1 << interface.0;
-    if ifindex == 0 { used & !bit } else { used | bit }
+    if ifindex == 0 {
+        used & !bit
+    } else {
+        used | bit
+    }
 }

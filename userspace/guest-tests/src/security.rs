@@ -379,6 +379,7 @@ pub fn charge(group: &str) -> Result<String> {
         ensure!(begun.elapsed() < EVENTUALLY, "SAs do not expire");
         thread::sleep(Duration::from_millis(50));
     }
+    enter(group)?;
     let messages = charged(group)?.saturating_sub(before);
     let kept: usize = deaf
         .iter()
@@ -467,7 +468,8 @@ fn largest(n: u32) -> Vec<u8> {
 }
 
 /// Bytes of kernel memory that a control group is charged for. The kernel adds up what each processor
-/// has counted every two seconds, or when it is asked after they have counted much: 4 MiB are.
+/// has counted every two seconds, or when it is asked after they have counted much there: 4 MiB are, of
+/// a process in that group.
 fn charged(group: &str) -> Result<u64> {
     drop(black_box(vec![1_u8; 4 << 20]));
     let stat = fs::read_to_string(format!("{group}/memory.stat"))?;
