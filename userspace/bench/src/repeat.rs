@@ -4,7 +4,7 @@
 
 use crate::{
     measure::Clock,
-    message::{self, Flow, Gateways, Sa},
+    message::{self, Gateways, Sa},
     module::Module,
     program,
     socket::Socket,
@@ -47,6 +47,10 @@ pub(crate) enum What {
 /// How far from each other the SAs are that are read one after the other: a prime.
 const STRIDE: u32 = 7919;
 
+/// How many eroutes are there before: mainline needs nothing else for them, and what runs for the first
+/// time takes page faults.
+const EROUTES: u32 = 3000;
+
 /// Loads a module, fills its table, writes the kernel's symbols and the line "ready", and goes on
 /// until it is killed.
 pub(crate) fn run(module: Module, sas: u32, what: What) -> Result<()> {
@@ -57,7 +61,10 @@ pub(crate) fn run(module: Module, sas: u32, what: What) -> Result<()> {
         gateways: Gateways::Many,
     };
     match what {
-        What::Eroute => drop(table.request(0..sas, |number| module.prepare(&table.sa(number)))?),
+        What::Eroute => {
+            table.request(0..sas, |number| module.prepare(&table.sa(number)))?;
+            table.request(0..EROUTES, |number| table.add_eroute(number))?;
+        }
         What::Live | What::LiveGroup => drop(table.request(0..sas, |number| {
             let sa = table.sa(number);
             let tunnel = message::add_tunnel(&sa.inbound());
@@ -93,8 +100,8 @@ pub(crate) fn run(module: Module, sas: u32, what: What) -> Result<()> {
             What::Dump => drop(socket.dump()?),
             What::List => drop(reader.read(GROUPS)?),
             What::Eroute => {
-                let [sa] = take(&table, sas, number)?;
-                for message in module.add_eroute(&Flow::of(&sa), &sa) {
+                take::<1>(&table, sas, EROUTES + number)?;
+                for message in table.add_eroute(EROUTES + number) {
                     socket.request(&message)?;
                 }
             }
