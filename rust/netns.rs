@@ -153,9 +153,14 @@ impl<H: Host> State<H> {
 
     /// Logs a line if the mask of its part is on.
     pub(crate) fn trace(&self, host: &H, part: Part, line: fmt::Arguments<'_>) {
-        if self.debug.of(part) != 0 {
+        if self.traces(part) {
             host.log(line);
         }
+    }
+
+    /// Whether what a part does is told in the log.
+    pub(crate) fn traces(&self, part: Part) -> bool {
+        self.debug.of(part) != 0
     }
 }
 

@@ -91,17 +91,15 @@ impl<H: Host> Change<H> for AddEroute {
         state: &mut State<H>,
     ) -> Done<()> {
         state.carry_out(host, &mut plan);
-        let open = state.flows.find(&selector).is_some_and(|it| it.is_open());
-        state.trace(
-            host,
-            Part::Eroute,
-            format_args!(
+        if state.traces(Part::Eroute) {
+            let open = state.flows.find(&selector).is_some_and(|it| it.is_open());
+            host.log(format_args!(
                 "{} -> {}: an eroute to {said}{}",
                 selector.src_text(),
                 selector.dst_text(),
                 if open { "" } else { ", drops" },
-            ),
-        );
+            ));
+        }
         Done::told(answer)
     }
 }

@@ -109,10 +109,10 @@ impl fmt::Display for Network {
 /// Which packets an eroute is for. 0 stands for any protocol and any port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Selector {
+    /// Where they go; of the same family. It comes first, for that is what most eroutes differ in.
+    pub dst: Network,
     /// Where they come from.
     pub src: Network,
-    /// Where they go; of the same family.
-    pub dst: Network,
     /// IP protocol.
     pub proto: u8,
     /// Source port.
