@@ -3,6 +3,7 @@
  * States and policies of the kernel's xfrm, made of what Rust says: see include/klips_xfrm.h.
  */
 #include <linux/module.h>
+#include <linux/netlink.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/udp.h>
@@ -24,6 +25,23 @@ static_assert(IPPROTO_IPIP == 4 && IPPROTO_IPV6 == 41 && IPPROTO_ESP == 50 && IP
 static_assert(XFRM_POLICY_IN == 0 && XFRM_POLICY_OUT == 1 && XFRM_POLICY_FWD == 2);
 static_assert(XFRM_POLICY_ALLOW == 0 && XFRM_POLICY_BLOCK == 1);
 static_assert(KLIPS_XFRM_TEMPLATES < XFRM_MAX_DEPTH);
+
+/*
+ * Whether what klips does is told to anybody. Of the key managers that want to know, one is klips
+ * itself, which knows, and the other xfrm_user, which makes a message of it also where nobody listens.
+ * Who begins to listen later finds the states and policies as they are by then.
+ */
+static bool klips_is_heard(const struct net *net, unsigned int group)
+{
+	struct sock *sk;
+	bool heard;
+
+	rcu_read_lock();
+	sk = rcu_dereference(net->xfrm.nlsk);
+	heard = sk && netlink_has_listeners(sk, group);
+	rcu_read_unlock();
+	return heard;
+}
 
 static void klips_set_address(xfrm_address_t *to, const u8 *from)
 {
@@ -270,7 +288,8 @@ static void klips_tell_state(struct xfrm_state *x, u32 event)
 {
 	const struct km_event c = { .event = event };
 
-	km_state_notify(x, &c);
+	if (klips_is_heard(xs_net(x), XFRMNLGRP_SA))
+		km_state_notify(x, &c);
 }
 
 static void klips_link_state(struct xfrm_state *x)
@@ -549,7 +568,8 @@ static void klips_tell_policy(struct xfrm_policy *xp, u8 dir, u32 event)
 {
 	const struct km_event c = { .event = event };
 
-	km_policy_notify(xp, dir, &c);
+	if (klips_is_heard(xp_net(xp), XFRMNLGRP_POLICY))
+		km_policy_notify(xp, dir, &c);
 }
 
 /* Whether it has been inserted, and nobody else has removed it. */

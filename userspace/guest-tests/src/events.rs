@@ -12,7 +12,7 @@ use crate::{
     },
     support::{
         EVENTUALLY, KeySocket, add, expect_spigrp, group, in_first_network, in_own_network, make,
-        manual_sas, naming, parse, proc_net, said, update,
+        manual_sas, naming, parse, proc_net, said, ungroup, update,
     },
     tests,
     wire::{Gateways, Space, V4, V6, expect_pings, ping},
@@ -26,6 +26,7 @@ use klips::{
 use model::wire;
 use pfkey::Content;
 use std::{
+    io::{BufRead, BufReader},
     process::{Child, Command},
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -48,6 +49,7 @@ pub fn all() -> Vec<Test> {
         a17_eroutes_of_one_gateway_are_found_and_removed,
         a22_a_listener_for_acquires_is_in_nobodys_way,
         a22_a_state_of_somebody_else_is_left_alone,
+        who_listens_to_xfrm_is_told_what_klips_does,
     ]
 }
 
@@ -806,4 +808,55 @@ fn a22_a_state_of_somebody_else_is_left_alone() -> Result<()> {
     eroute(V4.inner.0, V4.inner.1, &sas[0])?;
     set_up_peer(&gateways, V4, V4.inner, &sas)?;
     expect_pings(&gateways.a, V4.inner.0, V4.inner.1, 3)
+}
+
+fn who_listens_to_xfrm_is_told_what_klips_does() -> Result<()> {
+    let own = Space::own()?;
+    let sas = manual_sas();
+    make_group(&sas)?;
+    let mut monitor = own.start("ip xfrm monitor SA policy")?;
+    eventually("it listens", || {
+        let sockets = own.within(|| proc_net("netlink"))?;
+        // Of NETLINK_XFRM, to any group.
+        Ok(sockets.lines().any(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            matches!(fields[..], [_, "6", _, groups, ..] if groups.contains(|c| c != '0'))
+        }))
+    })?;
+    let socket = KeySocket::open()?;
+    eroute(V4.inner.0, V4.inner.1, &sas[0])?;
+    socket.ask(&ungroup(&sas[1]))?;
+    socket.ask(&group(&sas))?;
+    ask(&wire::del_flow(&flow(V4.inner.0, V4.inner.1)))?;
+    ask(&wire::flush(0))?;
+    // It tells of each as it hears of it; nothing is left to be heard once this is.
+    own.run("ip xfrm policy add dir out src 192.0.2.1/32 dst 192.0.2.2/32 action block")?;
+    let mut told = Vec::new();
+    let output = monitor.stdout.take().context("no output")?;
+    for line in BufReader::new(output).lines() {
+        let line = line?;
+        if line.contains("192.0.2.1") {
+            break;
+        }
+        // The next lines say more of it.
+        if !line.starts_with(char::is_whitespace) {
+            told.push(line.trim_end().to_owned());
+        }
+    }
+    monitor.kill()?;
+    monitor.wait()?;
+    // The states stay, without a policy that lets packets go through them, until they are in a group
+    // again.
+    let expected = [
+        "src 10.0.0.1 dst 10.0.0.2",
+        "src 10.0.0.1 dst 10.0.0.2",
+        "src 10.1.0.1/32 dst 10.2.0.2/32",
+        "Updated src 10.1.0.1/32 dst 10.2.0.2/32",
+        "Updated src 10.1.0.1/32 dst 10.2.0.2/32",
+        "Deleted src 10.1.0.1/32 dst 10.2.0.2/32",
+        "Deleted src 10.0.0.1 dst 10.0.0.2",
+        "Deleted src 10.0.0.1 dst 10.0.0.2",
+    ];
+    ensure!(told == expected, "{told:#?}");
+    Ok(())
 }
