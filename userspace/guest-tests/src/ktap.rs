@@ -10,8 +10,6 @@ use std::{collections::BTreeMap, fs, process::ExitCode, str::FromStr, thread, ti
 pub struct Test {
     /// What it shows, in words joined by underscores.
     pub name: String,
-    /// Whether it is run whichever tests are asked for.
-    pub always: bool,
     own_namespace: bool,
     /// Whether it mostly waits, and so runs beside the others.
     waits: bool,
@@ -23,7 +21,6 @@ impl Test {
     pub fn new(name: impl Into<String>, run: impl FnOnce() -> Result<()> + Send + 'static) -> Self {
         Test {
             name: name.into(),
-            always: false,
             own_namespace: true,
             waits: false,
             run: Box::new(run),
@@ -38,13 +35,12 @@ impl Test {
         }
     }
 
-    /// A test in the first network namespace, on which those after it depend.
+    /// A test in the first network namespace, before or after all those with one of their own.
     pub fn step(
         name: impl Into<String>,
         run: impl FnOnce() -> Result<()> + Send + 'static,
     ) -> Self {
         Test {
-            always: true,
             own_namespace: false,
             ..Test::new(name, run)
         }
@@ -139,7 +135,7 @@ pub fn run(tests: Vec<Test>) -> ExitCode {
     let mut tests: Vec<Option<Test>> = tests.into_iter().map(Some).collect();
     let mut waiting: BTreeMap<usize, (String, Result<Running>)> = BTreeMap::new();
     for index in 0..tests.len() {
-        let at_ease = tests[index].as_ref().is_some_and(|test| !test.always);
+        let at_ease = tests[index].as_ref().is_some_and(|test| test.own_namespace);
         if at_ease && waiting.is_empty() {
             for (index, test) in tests.iter_mut().enumerate() {
                 if let Some(test) = test.take_if(|test| test.waits) {

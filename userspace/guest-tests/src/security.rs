@@ -230,7 +230,7 @@ fn sas_count_against_the_writer_and_messages_against_the_listener() -> Result<()
         fs::write(format!("{CGROUPS}/cgroup.subtree_control"), "+memory")?;
         fs::create_dir(&group)?;
         fs::create_dir(&small)?;
-        fs::write(format!("{small}/memory.max"), "24M")?;
+        fs::write(format!("{small}/memory.max"), "8M")?;
         let charge = helper::start_here(Helper::Charge, std::slice::from_ref(&group))?;
         let charged = helper::finish(charge)?;
         // What listeners don't read is nothing to those who write.
@@ -246,6 +246,7 @@ fn sas_count_against_the_writer_and_messages_against_the_listener() -> Result<()
         ensure!(kept > 100, "{kept} messages are kept");
         drop(listeners);
         // Nor does it harm anybody if there is not enough memory for those who listen.
+        fs::write(format!("{small}/memory.max"), "4M")?;
         let listen = helper::start_here(Helper::ListenInGroup, std::slice::from_ref(&small))?;
         let heard = write_until_heard(listen)?;
         Ok(format!("{charged}; {written}; {heard}"))
@@ -258,10 +259,10 @@ fn sas_count_against_the_writer_and_messages_against_the_listener() -> Result<()
 }
 
 /// How many listen and don't read. What they have room for is more than a small group may use.
-const LISTENERS: u64 = 300;
+const LISTENERS: u64 = 100;
 
 /// How often all are told something that a small group has not enough memory for.
-const FLUSHES: usize = 300;
+const FLUSHES: usize = 150;
 
 /// Writes while a helper listens, and returns what that has heard.
 fn write_until_heard(mut listen: Child) -> Result<String> {

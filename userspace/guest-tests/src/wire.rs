@@ -67,7 +67,7 @@ impl Gateways {
 /// of what follows the header.
 pub fn ping(space: &Space, from: &str, to: &str, count: u32, size: u32) -> Result<u32> {
     let output = space.output(&format!(
-        "ping -n -q -i 0.1 -W 0.5 -c {count} -s {size} -I {from} {to}"
+        "ping -n -q -i 0.01 -W 0.5 -c {count} -s {size} -I {from} {to}"
     ))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let received = text

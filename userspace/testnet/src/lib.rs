@@ -7,6 +7,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    io::Write,
     os::fd::AsRawFd,
     process::{Child, Command, Output, Stdio},
     thread,
@@ -58,6 +59,24 @@ impl Space {
         let output = self.output(line)?;
         ensure!(output.status.success(), "{line}: {output:?}");
         Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Has `ip` run commands there that have to succeed, all of them by one process.
+    pub fn ip(&self, commands: &[String]) -> Result<()> {
+        let mut ip = self.within(|| {
+            Ok(command("ip -batch -")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()?)
+        })?;
+        let mut input = ip.stdin.take().context("ip's standard input")?;
+        // Where it fails it says so, and which line it was.
+        let _ = input.write_all(commands.join("\n").as_bytes());
+        drop(input);
+        let output = ip.wait_with_output()?;
+        ensure!(output.status.success(), "{commands:#?}: {output:?}");
+        Ok(())
     }
 
     /// Starts a command there.
@@ -165,28 +184,29 @@ impl Counters {
 ///
 /// Nothing is sent on it that a test did not ask for: neighbours know each other's link addresses.
 pub fn join(wire: &str, a: &Space, b: &Space) -> Result<()> {
-    let other = b.path();
-    a.run(&format!(
-        "ip link add {wire} address 02:00:00:00:00:0a type veth \
-         peer name {wire} address 02:00:00:00:00:0b netns {other}"
-    ))?;
-    for space in [a, b] {
-        space.run(&format!("ip link set {wire} addrgenmode none"))?;
-        space.run(&format!("ip link set {wire} up"))?;
-    }
-    Ok(())
+    let add = format!(
+        "link add {wire} address 02:00:00:00:00:0a type veth \
+         peer name {wire} address 02:00:00:00:00:0b netns {}",
+        b.path()
+    );
+    let [silent, up] = ["addrgenmode none", "up"].map(|what| format!("link set {wire} {what}"));
+    a.ip(&[add, silent.clone(), up.clone()])?;
+    b.ip(&[silent, up])
 }
 
 /// Gives an end of a wire an address, and the other end's to it: `last` is `a` on one end, `b` on the
 /// other.
 pub fn address(space: &Space, wire: &str, own: &str, other: &str, last: char) -> Result<()> {
+    space.ip(&addressed(wire, own, other, last))
+}
+
+fn addressed(wire: &str, own: &str, other: &str, last: char) -> [String; 2] {
     let bits = if own.contains(':') { 64 } else { 24 };
     let nodad = if own.contains(':') { "nodad" } else { "" };
-    space.run(&format!("ip addr add {own}/{bits} dev {wire} {nodad}"))?;
-    space.run(&format!(
-        "ip neigh replace {other} lladdr 02:00:00:00:00:0{last} dev {wire} nud permanent"
-    ))?;
-    Ok(())
+    [
+        format!("addr add {own}/{bits} dev {wire} {nodad}"),
+        format!("neigh replace {other} lladdr 02:00:00:00:00:0{last} dev {wire} nud permanent"),
+    ]
 }
 
 /// IPv4.
@@ -223,17 +243,18 @@ pub struct Family {
 pub fn make_gateways(a: &Space, b: &Space) -> Result<()> {
     a.run("ip link set lo up")?;
     join("w0", a, b)?;
-    for family in [V4, V6] {
-        let (outer, inner) = (family.outer, family.inner);
-        address(a, "w0", outer.0, outer.1, 'b')?;
-        address(b, "w0", outer.1, outer.0, 'a')?;
-        a.run(&format!("ip addr add {}/{} dev lo", inner.0, family.bits))?;
-        b.run(&format!("ip addr add {}/{} dev lo", inner.1, family.bits))?;
-        let route = |space: &Space, to, via, src| {
-            space.run(&format!("ip route add {to} via {via} src {src}"))
-        };
-        route(a, inner.1, outer.1, inner.0)?;
-        route(b, inner.0, outer.0, inner.1)?;
+    for (space, neighbour) in [(a, 'b'), (b, 'a')] {
+        let mut commands = Vec::new();
+        for Family { outer, inner, bits } in [V4, V6] {
+            let turned = |(a, b)| if neighbour == 'b' { (a, b) } else { (b, a) };
+            let ((own, other), (here, there)) = (turned(outer), turned(inner));
+            commands.extend(addressed("w0", own, other, neighbour));
+            // An address is nobody's source until it is known to be nobody else's.
+            let nodad = if bits == V6.bits { "nodad" } else { "" };
+            commands.push(format!("addr add {here}/{bits} dev lo {nodad}"));
+            commands.push(format!("route add {there} via {other} src {here}"));
+        }
+        space.ip(&commands)?;
     }
     Ok(())
 }
