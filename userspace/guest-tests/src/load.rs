@@ -46,7 +46,7 @@ const GRAB: &str = "/lib/modules/extra/grab15.ko";
 /// What no other test can do without: each guest does this, whatever else it is asked for.
 pub const FRAME: [&str; 2] = ["load::loads_again", "load::unloads_clean"];
 
-/// What comes before all other tests.
+/// What comes before all other tests. Each of these but the last begins and ends without the module.
 pub fn before() -> Vec<Test> {
     vec![
         Test::step("load::family_is_free_without_the_module", family_is_free),
@@ -180,11 +180,13 @@ fn loaded_by_alias() -> Result<()> {
     let socket = KeySocket::open()?;
     ensure!(is_loaded("klips"));
     drop(socket);
-    Ok(())
+    unload()
 }
 
 /// Without them, tunnel packets to SAs that are not grouped would be answered in clear, see `a11`.
 fn without_tunnel_handlers() -> Result<()> {
+    // It has them loaded, and keeps them for as long as it is there.
+    loads()?;
     unload()?;
     let output = rmmod("xfrm4_tunnel")?;
     ensure!(output.status.success(), "rmmod: {output:?}");
@@ -200,10 +202,11 @@ fn without_tunnel_handlers() -> Result<()> {
     ensure!(is_loaded("xfrm4_tunnel"), "klips does not load it");
     let output = rmmod("xfrm4_tunnel")?;
     ensure!(!output.status.success(), "klips does not keep it");
-    Ok(())
+    unload()
 }
 
 fn kept_by_socket() -> Result<()> {
+    loads()?;
     let socket = KeySocket::open()?;
     let output = rmmod("klips")?;
     ensure!(
@@ -211,8 +214,7 @@ fn kept_by_socket() -> Result<()> {
         "unloaded with a socket open"
     );
     drop(socket);
-    unload()?;
-    loads()
+    unload()
 }
 
 /// Opens a file and reads so many bytes of it, or as many as there are.
@@ -234,6 +236,7 @@ fn opened(path: &str, len: usize) -> Result<fs::File> {
 /// are being read: none keeps the module, and afterwards there is nothing to be read.
 fn not_kept_by_files() -> Result<()> {
     const EIO: i32 = 5;
+    loads()?;
     let names: Vec<_> = (0..600)
         .map(|spi| said(&format!("esp.{:x}@10.0.0.2", 0x1000 + spi)))
         .collect();
@@ -298,8 +301,7 @@ fn not_kept_by_files() -> Result<()> {
     drop(files);
     holder.kill()?;
     holder.wait()?;
-    unload()?;
-    loads()
+    unload()
 }
 
 /// What [`Helper::HoldFile`] does: opens a file that everybody may read, tells so and waits for its
@@ -417,6 +419,7 @@ fn protocols_load_by_themselves() -> Result<()> {
 }
 
 fn unloads_with_sas() -> Result<()> {
+    loads()?;
     let sas = manual_sas();
     make(&sas)?;
     KeySocket::open()?
