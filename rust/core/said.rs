@@ -105,12 +105,13 @@ impl Shunt {
 /// manual pages, `tun.113@10.0.0.2`, in which a colon instead of the dot stands for IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Said {
-    /// Destination of the SA.
-    pub dst: IpAddr,
+    // In the order in which they tell most of any two SAs apart: that of comparing them.
     /// Security Parameters Index.
     pub spi: u32,
     /// Protocol.
     pub proto: Proto,
+    /// Destination of the SA.
+    pub dst: IpAddr,
 }
 
 impl fmt::Display for Said {

@@ -27,9 +27,9 @@ static_assert(XFRM_POLICY_ALLOW == 0 && XFRM_POLICY_BLOCK == 1);
 static_assert(KLIPS_XFRM_TEMPLATES < XFRM_MAX_DEPTH);
 
 /*
- * Whether what klips does is told to anybody. Of the key managers that want to know, one is klips
- * itself, which knows, and the other xfrm_user, which makes a message of it also where nobody listens.
- * Who begins to listen later finds the states and policies as they are by then.
+ * Whether what klips does is told to anybody.  Of the key managers that want to know, one is klips
+ * itself, which knows, and the other xfrm_user, which makes a message of it also where nobody
+ * listens.  Who begins to listen later finds the states and policies as they are by then.
  */
 static bool klips_is_heard(const struct net *net, unsigned int group)
 {
