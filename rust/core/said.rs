@@ -105,7 +105,7 @@ impl Shunt {
 /// manual pages, `tun.113@10.0.0.2`, in which a colon instead of the dot stands for IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Said {
-    // In the order in which they tell most of any two SAs apart: that of comparing them.
+    // Compared in this order: what differs between most SAs comes first.
     /// Security Parameters Index.
     pub spi: u32,
     /// Protocol.

@@ -835,7 +835,7 @@ fn nothing_in_clear(outer: Family, inner: Family) -> Result<()> {
         let capture = gateways.capture()?;
         gateways
             .b
-            .output(&format!("ping -n -q -i 0.002 -c 100 -W 1 -I {from} {to}"))?;
+            .output(&format!("ping -n -q -i 0.002 -c 200 -W 1 -I {from} {to}"))?;
         let packets = capture.end()?;
         ensure!(packets.len() == 0, "sent: {:?}", packets.headers());
         Ok(())
@@ -849,7 +849,7 @@ fn nothing_in_clear(outer: Family, inner: Family) -> Result<()> {
     } else {
         "XfrmInHdrError"
     };
-    dropped.expect(&[(reason, 100)])?;
+    dropped.expect(&[(reason, 200)])?;
 
     socket.ask(&group(&sas))?;
     inflow(from, to, &sas[0])?;
@@ -861,7 +861,7 @@ fn nothing_in_clear(outer: Family, inner: Family) -> Result<()> {
     gateways
         .a
         .counted_since(&dropped)?
-        .expect(&[("XfrmInPolBlock", 100)])?;
+        .expect(&[("XfrmInPolBlock", 200)])?;
 
     socket.ask(&group(&sas))?;
     expect_pings(&gateways.b, from, to, 3)

@@ -202,11 +202,16 @@ pub fn address(space: &Space, wire: &str, own: &str, other: &str, last: char) ->
 
 fn addressed(wire: &str, own: &str, other: &str, last: char) -> [String; 2] {
     let bits = if own.contains(':') { 64 } else { 24 };
-    let nodad = if own.contains(':') { "nodad" } else { "" };
     [
-        format!("addr add {own}/{bits} dev {wire} {nodad}"),
+        add_address(own, bits, wire),
         format!("neigh replace {other} lladdr 02:00:00:00:00:0{last} dev {wire} nud permanent"),
     ]
+}
+
+/// One of IPv6 is a source of packets at once, and not only when it is known to be nobody else's.
+fn add_address(address: &str, bits: u8, device: &str) -> String {
+    let nodad = if address.contains(':') { "nodad" } else { "" };
+    format!("addr add {address}/{bits} dev {device} {nodad}")
 }
 
 /// IPv4.
@@ -249,9 +254,7 @@ pub fn make_gateways(a: &Space, b: &Space) -> Result<()> {
             let turned = |(a, b)| if neighbour == 'b' { (a, b) } else { (b, a) };
             let ((own, other), (here, there)) = (turned(outer), turned(inner));
             commands.extend(addressed("w0", own, other, neighbour));
-            // An address is nobody's source until it is known to be nobody else's.
-            let nodad = if bits == V6.bits { "nodad" } else { "" };
-            commands.push(format!("addr add {here}/{bits} dev lo {nodad}"));
+            commands.push(add_address(here, bits, "lo"));
             commands.push(format!("route add {there} via {other} src {here}"));
         }
         space.ip(&commands)?;
