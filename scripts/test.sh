@@ -33,11 +33,11 @@ unset MAKEFLAGS MFLAGS MAKELEVEL # of the make that runs this
 readonly logs=build/log
 export CARGO_TARGET_DIR=$PWD/build/cargo
 
-beside=
+kernel_test=
 finish() {
 	local status=$?
 	trap - EXIT
-	[[ ! $beside ]] || kill "$beside_pid" 2>/dev/null || true
+	[[ ! $kernel_test ]] || kill "$kernel_test" 2>/dev/null || true
 	# For the report of "make bench".
 	printf '%d\n' "$SECONDS" >"$logs/seconds" || true
 	finish_checks "$status"
@@ -68,23 +68,24 @@ script_tests() {
 	for test in "$@"; do
 		log=$logs/$test.log status=0
 		printf '%s\n' "${test%-test}"
-		if [[ $test == "$beside" ]]; then
-			wait "$beside_pid" || status=$?
-			beside=
-			cat "$log"
-		else
-			"scripts/$test.sh" 2>&1 | tee "$log" || status=$?
-		fi
+		"scripts/$test.sh" 2>&1 | tee "$log" || status=$?
 		tally "$log" "$status"
 	done
 }
 
-# One of them waits more than it works: it does so beside the others.
-start_script_test() {
-	beside=$1
+# Those of kernel.sh wait more than they work: they do so beside the others.
+start_kernel_test() {
 	# What is started beside something ignores these otherwise.
-	env --default-signal=INT,QUIT "scripts/$beside.sh" >"$logs/$beside.log" 2>&1 &
-	beside_pid=$!
+	env --default-signal=INT,QUIT scripts/kernel-test.sh >"$logs/kernel-test.log" 2>&1 &
+	kernel_test=$!
+}
+
+finish_kernel_test() {
+	local log=$logs/kernel-test.log status=0 ok bad
+	wait "$kernel_test" || status=$?
+	kernel_test=
+	cat "$log"
+	tally "$log" "$status"
 }
 
 # How much stack the module takes.  Other kernels' own checks in it make that more, and theirs is larger.
@@ -130,7 +131,7 @@ step modules
 make module test-modules
 step tools
 make tools
-[[ $parts != *' scripts '* ]] || start_script_test kernel-test
+[[ $parts != *' scripts '* ]] || start_kernel_test
 if [[ $parts == *' host '* ]]; then
 	step "tests on this machine"
 	host_tests
@@ -155,6 +156,6 @@ if [[ $parts == *' guests '* ]]; then
 fi
 if [[ $parts == *' scripts '* ]]; then
 	step "tests of kernel.sh, which ran beside"
-	script_tests kernel-test
+	finish_kernel_test
 fi
 step result
