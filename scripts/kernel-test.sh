@@ -17,8 +17,8 @@ tree=$work/linux log=$work/log
 export XDG_CACHE_HOME=$work/cache KERNEL_SRC=$tree JOBS=2
 kernel=$scripts/kernel.sh
 
-# A tree of 40 steps, each of which takes "delay" and then does what is in "step".  A step leaves as
-# many .cmd files as 50 of the kernel's do.
+# A tree of 40 steps, each of which does what is in "step", and waits while as many as "limit" have
+# been done.  A step leaves as many .cmd files as 50 of the kernel's do.
 make_tree() {
 	mkdir -p "$tree/rust"
 	touch "$tree/rust/Makefile"
@@ -48,7 +48,7 @@ make_tree() {
 
 		$(objects):
 		> @echo "  CC      $(notdir $@)"
-		> @sleep $$(cat $(here)/delay)
+		> @while (($$(ls $(O)/part | wc -l) >= $$(cat $(here)/limit))); do sleep 0.1; done
 		> @cd $(O) && . $(here)/step
 		> @echo built >>$@
 		> @touch $(dir $@).$(notdir $@).{1..62}.cmd
@@ -57,9 +57,9 @@ make_tree() {
 }
 
 # A build may be reading them.
-set_tree() { # DELAY STEP
+set_tree() { # LIMIT STEP
 	printf '%s\n' "$1" >"$tree/new"
-	mv "$tree/new" "$tree/delay"
+	mv "$tree/new" "$tree/limit"
 	printf '%s\n' "$2" >"$tree/new"
 	mv "$tree/new" "$tree/step"
 }
@@ -69,7 +69,6 @@ begin() {
 	mkdir -p "$XDG_CACHE_HOME/klips"
 	# Where a bindgen may be.
 	ln -s "$cache/tools" "$XDG_CACHE_HOME/klips/tools"
-	set_tree 0.15 :
 	become 7.3
 }
 
@@ -86,7 +85,7 @@ first_object() { find "$XDG_CACHE_HOME" -name 10.o -printf '%i %T@\n'; }
 
 wait_for() { # WHAT COMMAND...
 	local i
-	for ((i = 0; i < 200; i++)); do
+	for ((i = 0; i < 600; i++)); do
 		! "${@:2}" || return 0
 		[[ $1 != 'some steps' ]] || kill -0 "$pid" 2>/dev/null || break
 		sleep 0.1
@@ -97,6 +96,8 @@ wait_for() { # WHAT COMMAND...
 }
 
 has_built() { (($(built) >= $1)); }
+
+tells_percent() { grep -q '[0-9]%' "$log"; }
 
 is_gone() { ! kill -0 "$1" 2>/dev/null; }
 
@@ -114,7 +115,7 @@ goes_on() { # FIRST-OBJECT
 		cat "$log"
 		return 1
 	}
-	set_tree 0 :
+	set_tree 40 :
 	output=$("$kernel" build 2>&1) || {
 		printf '%s\n' "$output"
 		return 1
@@ -127,6 +128,7 @@ goes_on() { # FIRST-OBJECT
 interrupt() {
 	local pid status=0 first
 	begin
+	set_tree 6 :
 	setsid "${@:3}" "$kernel" build >"$log" 2>&1 &
 	pid=$!
 	wait_for "some steps" has_built 6 || return
@@ -144,11 +146,12 @@ interrupt() {
 disregard() {
 	local pid
 	begin
+	set_tree 6 :
 	setsid "${@:2}" "$kernel" build >"$log" 2>&1 &
 	pid=$!
 	wait_for "some steps" has_built 6 || return
 	kill -s "$1" -- -$pid
-	set_tree 0 :
+	set_tree 40 :
 	wait "$pid" || {
 		cat "$log"
 		return 1
@@ -171,8 +174,9 @@ interrupt_by_key() { # [PREFIX...]
 	local pid keys first='' i status
 	begin
 	for i in 1 2; do
+		set_tree $((i * 8)) :
 		on_terminal "$@" "$kernel" build
-		wait_for "some steps" has_built $((i * 8)) || return
+		wait_for "some steps" has_built $((i * 8)) && wait_for "a percentage" tells_percent || return
 		: "${first:=$(first_object)}"
 		printf '\003' >&"$keys"
 		wait_for "the end of the script" is_gone "$pid" || return
@@ -182,7 +186,7 @@ interrupt_by_key() { # [PREFIX...]
 		same "$status" 130 && has "$(<"$log")" "ended by SIGINT" || return
 	done
 	# Of 1,600 steps or more 400 were done when this run began.
-	[[ $(grep -o '[0-9]*%' "$log" | head -n 1) == [12][0-9]% ]] || {
+	[[ $(grep -o '[0-9]*%' "$log" | head -n 1) == [1-3][0-9]% ]] || {
 		cat "$log"
 		return 1
 	}
@@ -192,10 +196,11 @@ interrupt_by_key() { # [PREFIX...]
 disregard_key() { # PREFIX...
 	local pid keys status=0
 	begin
+	set_tree 6 :
 	on_terminal "$@" "$kernel" build
 	wait_for "some steps" has_built 6 || return
 	printf '\003' >&"$keys"
-	set_tree 0 :
+	set_tree 40 :
 	wait "$pid" || status=$?
 	exec {keys}>&-
 	same "$status" 0 && same "$(built)" 40
@@ -207,7 +212,7 @@ fail_twice() {
 	local output first i
 	begin
 	for i in 1 2; do
-		set_tree 0 "(( \$(ls part | wc -l) < $((i * 8)) )) || { $1; }"
+		set_tree 40 "(( \$(ls part | wc -l) < $((i * 8)) )) || { $1; }"
 		output=$(env --default-signal "$kernel" build 2>&1) && return 1
 		: "${first:=$(first_object)}"
 		has "$output" "$2" || return
@@ -228,11 +233,11 @@ fail_twice() {
 begin_anew() {
 	local output first
 	begin
-	set_tree 0 'if [[ -e part/17.o ]]; then exit 1; fi'
+	set_tree 40 'if [[ -e part/17.o ]]; then exit 1; fi'
 	output=$("$kernel" build 2>&1) && return 1
 	has "$output" "did not build" || return
 	first=$(first_object)
-	set_tree 0 'if [[ -e half ]]; then exit 1; fi'
+	set_tree 40 'if [[ -e half ]]; then exit 1; fi'
 	touch "$(dirname "$(find "$XDG_CACHE_HOME" -name part)")/half"
 	output=$("$kernel" build 2>&1) || {
 		printf '%s\n' "$output"
@@ -246,7 +251,7 @@ fill_disk() {
 	local output
 	mount -t tmpfs -o size=800m klips-test "$XDG_CACHE_HOME"
 	begin
-	set_tree 0 :
+	set_tree 40 :
 	output=$("$kernel" build 2>&1) && return 1
 	has "$output" "800 MB free, 900 MB are needed" || return
 	mount -o remount,size=1000m "$XDG_CACHE_HOME"
@@ -257,7 +262,7 @@ fill_disk() {
 refuses() {
 	local output
 	begin
-	set_tree 0 :
+	set_tree 40 :
 	become "${@:2}"
 	output=$("$kernel" build 2>&1) && return 1
 	has "$output" "$1"
@@ -266,7 +271,7 @@ refuses() {
 # builds SERIES [SYMBOL]: what it says is in output, the configuration in configuration.
 builds() {
 	begin
-	set_tree 0 :
+	set_tree 40 :
 	become "$@"
 	output=$("$kernel" build 2>&1) || {
 		printf '%s\n' "$output"
@@ -316,7 +321,7 @@ for_arm64() {
 prepare_first() {
 	local output
 	begin
-	set_tree 0 :
+	set_tree 40 :
 	output=$("$kernel" prepare 2>&1) || true
 	has "$output" "modules can be compiled" && same "$(built)" 0 && fails "$kernel" path && same "$("$kernel" prepare 2>&1 | wc -l)" 1 &&
 		has "$("$kernel" build 2>&1)" "is ready" && same "$(built)" 40 && "$kernel" path
