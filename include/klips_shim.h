@@ -48,7 +48,7 @@ extern unsigned int klips_max_states;
 
 /*
  * Keeps the module from being unloaded, once for each call.  The caller keeps it in another way
- * when it gives that back.
+ * then, and when it gives that back.
  */
 void klips_netns_hold_module(void);
 void klips_netns_release_module(void);

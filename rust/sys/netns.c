@@ -183,8 +183,9 @@ static void __net_exit klips_netns_exit(struct net *net)
 	struct klips_netns *netns = klips_netns(net);
 
 	klips_xfrm_net_stop(net);
-	cancel_delayed_work_sync(&netns->interfaces);
-	cancel_delayed_work_sync(&netns->work);
+	/* Removing what the state has asks for them once more. */
+	disable_delayed_work_sync(&netns->interfaces);
+	disable_delayed_work_sync(&netns->work);
 	klips_routes_stop(netns->routes);
 	klips_netns_free(netns->state);
 	klips_routes_free(netns->routes);

@@ -309,7 +309,7 @@ impl Host for Net {
 
     fn set_in_use(&self, in_use: bool) {
         if in_use {
-            // SAFETY: This may be called at any time.
+            // SAFETY: What stands in the way begins with a request, whose socket holds the module.
             unsafe { bindings::klips_netns_hold_module() };
         } else {
             // SAFETY: It was held when there began to be something. Whoever gets here keeps the
@@ -343,8 +343,8 @@ impl Clock for Net {
         let seconds = u32::try_from(seconds).map_or(LONGEST_DELAY, |it| it.min(LONGEST_DELAY));
         // At least one: whoever has to wait for its turn does so.
         let jiffies = msecs_to_jiffies(1000 * seconds).max(1);
-        // SAFETY: By the type invariant the namespace is valid. Its work is cancelled before this
-        // object goes, when there are neither sockets nor work that could call this.
+        // SAFETY: By the type invariant the namespace is valid. Its work is disabled before this object
+        // goes, and then this does nothing.
         unsafe { bindings::klips_netns_work_after(self.net.as_ptr(), jiffies) };
     }
 
@@ -444,7 +444,7 @@ unsafe extern "C" fn klips_netns_free(state: *mut c_void) {
 /// `state` is that of the namespace whose work this is.
 #[no_mangle]
 unsafe extern "C" fn klips_netns_work(state: *mut c_void) {
-    // SAFETY: The work of a namespace is cancelled before its state is freed.
+    // SAFETY: The work of a namespace is disabled before its state is freed.
     request::expire_due(unsafe { borrow(state) });
 }
 

@@ -8,12 +8,16 @@ use crate::{
         ask, eroute, expect_refused, inflow, join_up, make_group, make_inbound, proto,
         send_through, set_up_peer,
     },
-    support::{KeySocket, add, bytes_of, proc_net, said},
+    support::{KeySocket, add, bytes_of, in_own_network, proc_net, said},
     tests,
     wire::{Family, Gateways, Space, V4, V6, expect_pings, join, ping},
 };
 use anyhow::{Context, Result, bail, ensure};
-use klips::{errno::Errno, pfkey::Address, said::Said};
+use klips::{
+    errno::Errno,
+    pfkey::{Address, Lifetime},
+    said::Said,
+};
 use model::wire::{self, ext, msg};
 use pfkey::Content;
 use std::{
@@ -31,6 +35,7 @@ pub fn all() -> Vec<Test> {
         a19_a_trap_asks_once_for_each_pair_of_hosts,
         a19_nobody_is_asked_where_nobody_listens,
         a19_a_trap_asks_for_what_is_forwarded,
+        a19_a_namespace_ends_while_packets_wait,
         a20_ike_passes_between_hosts_in_clear,
         a20_ike_passes_a_trap_that_asks_for_it,
         a21_packets_behind_nat_go_in_udp_and_follow_its_ports,
@@ -365,6 +370,29 @@ pub fn exchange(from: &UdpSocket, to: &UdpSocket) -> Result<[bool; 2]> {
         *came = matches!(to.recv(&mut buffer), Ok(3));
     }
     Ok(came)
+}
+
+fn a19_a_namespace_ends_while_packets_wait() -> Result<()> {
+    in_own_network(|| {
+        let _gateways = Gateways::new()?;
+        ask(&wire::add_flow(said("%trap"), 0, &covering()))?;
+        let daemon = registered(3)?;
+        // Its limit is the sooner one, so that only the packets ask the worker for anything once it is
+        // removed. With DEBUG_OBJECTS the kernel reports work that is asked for after that.
+        let soft = Lifetime {
+            addtime: 20,
+            ..Lifetime::default()
+        };
+        daemon.ask(&Content {
+            soft: Some(soft),
+            ..add(&tunnel()[1])
+        })?;
+        daemon.drain()?;
+        send(V4.inner.0, 4000, V4.inner.1, 53)?;
+        await_message(&daemon)?;
+        ensure!(proc_net("ipsec_eroute")?.contains("%hold"));
+        Ok(())
+    })
 }
 
 fn a20_ike_passes_between_hosts_in_clear() -> Result<()> {
