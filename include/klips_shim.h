@@ -3,8 +3,7 @@
  * What the C and the Rust half of rust/sys know of each other.
  *
  * C does what takes the kernel's own headers: structures that the Rust bindings lack, inline
- * functions and macros.  It decides nothing.  rust/sys/bindings.rs is made of this file by
- * scripts/bindings.sh.
+ * functions and macros.  rust/sys/bindings.rs is made of this file by scripts/bindings.sh.
  */
 #ifndef KLIPS_SHIM_H
 #define KLIPS_SHIM_H

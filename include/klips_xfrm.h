@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What rust/sys/xfrm.c, interface.c and the Rust code of klips.ko know of each other.
+ * What the C and the Rust code of klips.ko know of each other, where packets are concerned: xfrm.c and
+ * xfrm_events.c, interface.c, device.c, routes.c and rtnetlink.c of rust/sys.
  *
- * The C part makes states and policies of the kernel's xfrm of what it is told. It decides nothing.
  * rust/sys/bindings.rs is made of this file by scripts/bindings.sh.
  *
  * Addresses are in network order, an IPv4 address being the first four bytes; all other numbers are
@@ -182,7 +182,7 @@ struct klips_xfrm_policy;
  * is klips_xfrm_state_new. All of it may sleep.
  */
 
-/* Registers the key manager that notes what happens to states and policies; 0 or -ENOMEM. */
+/* Registers the key manager that notes what happens to states and policies; 0 or a negative errno. */
 int klips_xfrm_register(void);
 /* No namespace has Rust code called any more. */
 void klips_xfrm_unregister(void);

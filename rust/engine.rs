@@ -63,8 +63,8 @@ pub enum Event {
 /// What may fail comes before what changes what packets meet; what changes it can't fail, but for
 /// [`Engine::policy_insert`], which is undone by [`Engine::policy_delete`].
 ///
-/// Except for [`Engine::probe`], [`Engine::usage`] and what is about events, all of it is called with [`Engine::hold`]'s
-/// guard held, which is taken with the lock of the table held. All of it may sleep.
+/// What makes, inserts or changes states and policies is called with [`Engine::hold`]'s guard held.
+/// Where the lock of the table is held too, it was taken first. All of it may sleep.
 pub trait Engine {
     /// A state. To drop it gives the reference to it back, and does not take it out of the engine.
     type State;
@@ -91,7 +91,7 @@ pub trait Engine {
     /// Whether there is a state of this name that is not klips's own.
     fn is_taken(&self, dst: IpAddr, spi: u32, transform: Transform) -> bool;
 
-    /// Inserts a state that has been made.
+    /// Inserts a state that has been made, and not been inserted before.
     fn state_insert(&self, state: &Self::State);
 
     /// Takes `old` out, then inserts `new`, which was made and has the same name. If `carry`, it
@@ -114,7 +114,8 @@ pub trait Engine {
     /// Whether a policy asks for just these templates.
     fn policy_has(&self, policy: &Self::Policy, templates: &Templates) -> bool;
 
-    /// Inserts a policy. EEXIST if there is one of the same direction and selector; ENOMEM.
+    /// Inserts a policy that has not been inserted before. EEXIST if there is one of the same direction
+    /// and selector; ENOMEM.
     fn policy_insert(&self, policy: &Self::Policy) -> Result<(), Errno>;
 
     /// Puts `new` in the place of `old`, of the same direction, selector and priority: each packet

@@ -229,7 +229,7 @@ pub trait Host: Clock + Post + Sized {
     fn is_traced(&self) -> bool;
     /// Writes a line to the log.
     fn log(&self, line: fmt::Arguments<'_>);
-    /// Has [`change::interfaces_changed`] called in a second.
+    /// Has [`crate::change::interfaces_changed`] called in a second.
     fn look_at_interfaces_later(&self);
     /// What is sent from `own` to `peer` by IKE, and by SAs, is to leave by the interface below the one
     /// that is known by `ifindex`, even where `peer` is routed to that one.
@@ -257,7 +257,7 @@ pub trait Host: Clock + Post + Sized {
 pub trait Clock {
     /// The time.
     fn now(&self) -> Moment;
-    /// Has [`crate::request::work`] called at a second since boot, and not before; `None` for never.
+    /// Has [`crate::change::limits_due`] called at a second since boot, and not before; `None` for never.
     fn wake_at(&self, second: Option<u64>);
     /// Lets others run. Called between the steps of long work, without the lock.
     fn cond_resched(&self);

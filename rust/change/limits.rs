@@ -6,6 +6,7 @@
 //! out of the engine is removed likewise.
 
 use super::{
+    make,
     remove::Removal,
     Change,
     Done, //
@@ -42,10 +43,46 @@ use crate::{
     }, //
 };
 
+/// How many SAs are dealt with in one go.
+const STEP: usize = 16;
+
+/// Tells what is still to be told, deals with the SAs whose limits are passed, and asks to be called
+/// when the next ones will be.
+pub fn limits_due<H: Host>(host: &H) {
+    loop {
+        let now = host.now();
+        for _ in 0..STEP {
+            let mut state = host.lock();
+            state.listeners.tell_some(host);
+            if state.listeners.is_telling() {
+                // A chain that ends is told of by many messages, and there may be many to tell.
+                break;
+            }
+            state.end_holds(host, now);
+            let next = state.next_deadline();
+            if next.is_none_or(|second| second > now.boot) {
+                host.wake_at(next);
+                return;
+            }
+            drop(state);
+            if make(host, PassLimit { now }).is_err() {
+                // Without memory to tell of it, it has not happened yet.
+                host.wake_at(Some(now.boot + 1));
+                return;
+            }
+        }
+        if !host.may_go_on() {
+            host.wake_at(Some(now.boot));
+            return;
+        }
+        host.cond_resched();
+    }
+}
+
 /// Has happen what is due to one SA, if to any.
-pub struct PassLimit {
+struct PassLimit {
     /// The time.
-    pub now: Moment,
+    now: Moment,
 }
 
 /// Has happen what the engine has to say of the state of an SA.

@@ -8,13 +8,14 @@
 //! | step | lock | may refuse | |
 //! |---|---|---|---|
 //! | prepare | no | yes | whoever makes the value checks the message, copies keys, writes the answer |
-//! | plan | yes | yes | looks at the tables, and takes all that is still needed; changes nothing |
+//! | plan | yes | yes | looks at the tables, takes all that is still needed, and last has the engine take in what is new |
 //! | commit | yes | no | changes the tables |
 //! | tell | yes | no | listeners hear of changes in the order in which they were made |
 //! | free | no | no | what was removed, keys included, is freed when nobody waits for that |
 //!
 //! So a request is refused before anything has changed, or carried out whole. What a plan has taken
-//! goes with it when a later part of it refuses: that is all there is to undo.
+//! goes with it when a later part of it refuses. What is in the engine already is taken out again by the
+//! step that put it there (`Planner::finish`), after which nothing may refuse.
 //!
 //! Memory is taken before the lock where it can be known what for. Under the lock, but still before
 //! anything changes, a plan takes what depends on the tables: nodes for the table itself, and
@@ -58,7 +59,7 @@ pub use self::{
         Plumb,
         Unplumb, //
     },
-    limits::PassLimit,
+    limits::limits_due,
     remove::{
         remove_all,
         remove_type,

@@ -19,9 +19,6 @@ use core::net::IpAddr;
 /// (`XFRM_MAX_DEPTH`), but takes none of the sixth.
 pub const MAX_STATES: usize = 5;
 
-/// Largest SPI of an IPComp SA: a CPI has 16 bits (RFC 3173 section 3.3).
-pub const CPI_MAX: u32 = 0xffff;
-
 /// What a state does with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -180,8 +177,6 @@ pub enum Refusal {
     NoSource,
     /// A tunnel right inside of another.
     TunnelInTunnel,
-    /// The SPI of an IPComp SA has more than 16 bits.
-    Cpi,
     /// More than [`MAX_STATES`].
     TooLong,
 }
@@ -221,7 +216,6 @@ pub fn fold(chain: impl IntoIterator<Item = Member>) -> Result<Layers, Refusal> 
                 source = src;
                 continue;
             }
-            Proto::Comp if said.spi > CPI_MAX => return Err(Refusal::Cpi),
             Proto::Comp => Transform::Comp,
             Proto::Esp => Transform::Esp,
             Proto::Ah => Transform::Ah,

@@ -274,7 +274,7 @@ pub(super) fn is_encapsulated(spec: &SaSpec, shape: &Shape) -> bool {
 
 /// The state that an SA is to have.
 pub(super) fn state_spec<'a>(spec: &'a SaSpec, shape: &Shape) -> StateSpec<'a> {
-    // Neither has sequence numbers, and xfrm wants no window where there are none.
+    // The others have no sequence numbers, and with a window xfrm would drop all that comes in.
     let has_window = shape.transform.protects();
     let limit = |lifetime: &Lifetime| Limit {
         bytes: lifetime.bytes,

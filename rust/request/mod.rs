@@ -23,10 +23,6 @@ mod register;
 mod spec;
 mod update;
 
-pub use self::{
-    expire::run as expire_due, //
-};
-
 use crate::{
     klips_core::{
         errno::Errno,

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The one folder that talks to C, by subject: [`netns`], [`socket`] and [`proc`] each have a half in C,
-//! which takes the kernel's own headers and decides nothing, and one in Rust. `include/klips_shim.h`
-//! is what they know of each other; [`bindings`] is made of it, and [`declared`] checks against it
-//! what Rust defines.
+//! The one folder that talks to C, by subject: [`netns`], [`socket`], [`proc`] and [`xfrm`] each have a
+//! half in Rust, and one in C for what the Rust bindings lack: structures, inline functions, callbacks.
+//! Those of [`xfrm`] are `xfrm.c`, `xfrm_events.c` (what it tells), `interface.c`, `device.c` and
+//! `rtnetlink.c` (`ipsecN`), `routes.c` (to peers, past `ipsecN`); `sysctl.c` has limits.
+//! `include/klips_shim.h` and `klips_xfrm.h` are what the halves know of each other; [`bindings`] is made
+//! of them, and [`declared`] checks against them what Rust defines.
 
 mod bindings;
 mod netns;

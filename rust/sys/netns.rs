@@ -32,7 +32,6 @@ use crate::{
         State, //
     },
     post::SocketId,
-    request,
     sadb::{
         HashKey,
         Moment, //
@@ -445,7 +444,7 @@ unsafe extern "C" fn klips_netns_free(state: *mut c_void) {
 #[no_mangle]
 unsafe extern "C" fn klips_netns_work(state: *mut c_void) {
     // SAFETY: The work of a namespace is disabled before its state is freed.
-    request::expire_due(unsafe { borrow(state) });
+    change::limits_due(unsafe { borrow(state) });
 }
 
 /// Interfaces may have gone.

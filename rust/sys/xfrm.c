@@ -53,29 +53,9 @@ static void klips_set_address(xfrm_address_t *to, const u8 *from)
  */
 
 /*
- * Whoever makes a state with an algorithm that has not been looked for with "probe" runs into a
- * BUG() of ESP, AH or IPComp: that is what the second argument is for.
+ * Each algorithm is looked for first: ESP, AH and IPComp run into a BUG() with one that the kernel
+ * lacks.
  */
-static struct xfrm_algo_desc *klips_find_aead(const struct klips_xfrm_algorithm *algorithm)
-{
-	return xfrm_aead_get_byname(algorithm->name, algorithm->icv_bits, 1);
-}
-
-static struct xfrm_algo_desc *klips_find_auth(const struct klips_xfrm_algorithm *algorithm)
-{
-	return xfrm_aalg_get_byname(algorithm->name, 1);
-}
-
-static struct xfrm_algo_desc *klips_find_encrypt(const struct klips_xfrm_algorithm *algorithm)
-{
-	return xfrm_ealg_get_byname(algorithm->name, 1);
-}
-
-static struct xfrm_algo_desc *klips_find_compress(const struct klips_xfrm_algorithm *algorithm)
-{
-	return xfrm_calg_get_byname(algorithm->name, 1);
-}
-
 static int klips_attach_aead(struct xfrm_state *x, const struct klips_xfrm_algorithm *algorithm)
 {
 	size_t len = DIV_ROUND_UP(algorithm->key_bits, 8);
@@ -83,7 +63,7 @@ static int klips_attach_aead(struct xfrm_state *x, const struct klips_xfrm_algor
 
 	if (!algorithm->name)
 		return 0;
-	desc = klips_find_aead(algorithm);
+	desc = xfrm_aead_get_byname(algorithm->name, algorithm->icv_bits, 1);
 	if (!desc)
 		return -ENOENT;
 	x->aead = kzalloc(sizeof(*x->aead) + len, GFP_KERNEL_ACCOUNT);
@@ -105,7 +85,7 @@ static int klips_attach_auth(struct xfrm_state *x, const struct klips_xfrm_algor
 
 	if (!algorithm->name)
 		return 0;
-	desc = klips_find_auth(algorithm);
+	desc = xfrm_aalg_get_byname(algorithm->name, 1);
 	if (!desc)
 		return -ENOENT;
 	x->aalg = kzalloc(sizeof(*x->aalg) + len, GFP_KERNEL_ACCOUNT);
@@ -126,7 +106,7 @@ static int klips_attach_encrypt(struct xfrm_state *x, const struct klips_xfrm_al
 
 	if (!algorithm->name)
 		return 0;
-	desc = klips_find_encrypt(algorithm);
+	desc = xfrm_ealg_get_byname(algorithm->name, 1);
 	if (!desc)
 		return -ENOENT;
 	x->ealg = kzalloc(sizeof(*x->ealg) + len, GFP_KERNEL_ACCOUNT);
@@ -147,7 +127,7 @@ static int klips_attach_compress(struct xfrm_state *x,
 
 	if (!algorithm->name)
 		return 0;
-	desc = klips_find_compress(algorithm);
+	desc = xfrm_calg_get_byname(algorithm->name, 1);
 	if (!desc)
 		return -ENOENT;
 	x->calg = kzalloc_obj(*x->calg, GFP_KERNEL_ACCOUNT);

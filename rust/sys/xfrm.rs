@@ -245,28 +245,10 @@ impl RawSa {
             // CAST: these are enums of one byte with the numbers that C has.
             proto: spec.transform as u8,
             mode: spec.mode as u8,
-            // What has no sequence numbers has no window: xfrm would drop all that comes in.
-            window: if matches!(spec.transform, Transform::Esp | Transform::Ah) {
-                spec.replay
-            } else {
-                0
-            },
+            window: spec.replay,
             hide_dscp: (spec.mode == Mode::Tunnel).into(),
         })
     }
-}
-
-impl RawTemplate {
-    const NONE: Self = RawTemplate {
-        src: [0; 16],
-        dst: [0; 16],
-        reqid: 0,
-        family: 0,
-        proto: 0,
-        mode: 0,
-        optional: 0,
-        unused: [0; 7],
-    };
 }
 
 impl From<&Template> for RawTemplate {
@@ -280,13 +262,13 @@ impl From<&Template> for RawTemplate {
             proto: template.transform as u8,
             mode: template.mode as u8,
             optional: template.optional.into(),
-            unused: [0; 7],
+            ..RawTemplate::default()
         }
     }
 }
 
 fn raw_templates(templates: &Templates) -> [RawTemplate; TEMPLATES] {
-    let mut raw = [RawTemplate::NONE; TEMPLATES];
+    let mut raw = [RawTemplate::default(); TEMPLATES];
     for (place, template) in raw.iter_mut().zip(templates.iter()) {
         *place = template.into();
     }
@@ -352,7 +334,8 @@ pub struct XfrmState(NonNull<RawState>);
 
 // SAFETY: A reference to a state belongs to no thread.
 unsafe impl Send for XfrmState {}
-// SAFETY: What can be done by a shared reference takes the locks of xfrm.
+// SAFETY: What changes it takes its lock, or is called by who has the lock of the table, and
+// xfrm_cfg_mutex.
 unsafe impl Sync for XfrmState {}
 
 impl Drop for XfrmState {

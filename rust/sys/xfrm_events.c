@@ -22,7 +22,7 @@
 
 /* Of a network namespace. */
 struct klips_xfrm_net {
-	/* What Rust has for it, while the two works may run. */
+	/* What Rust has for it, while the works may run. */
 	void *state;
 	struct delayed_work states;
 	struct delayed_work policies;

@@ -71,12 +71,6 @@ fn plainly(chain: &[Member]) -> (Vec<Refusal>, Vec<Layer>) {
     if chain.iter().any(|it| it.said.dst != chain[0].said.dst) {
         against.push(Refusal::Destinations);
     }
-    if chain
-        .iter()
-        .any(|it| it.said.proto == Proto::Comp && it.said.spi > 0xffff)
-    {
-        against.push(Refusal::Cpi);
-    }
     let said_source = |index: &usize| {
         let src = chain[*index].src;
         (!src.is_unspecified()).then_some(src)
@@ -221,21 +215,11 @@ fn longest_chains_are_folded_or_refused_and_never_cut() {
 }
 
 #[test]
-fn cpi_and_family_are_looked_at_in_every_place() {
+fn the_family_is_looked_at_in_every_place() {
     for at in 0..3 {
         let mut chain: Vec<Member> = (0..3).map(|it| member(it, 8)).collect();
         chain[at].said.proto = Proto::Comp;
-        for (spi, result) in [
-            (0, Ok(())),
-            (0xffff, Ok(())),
-            (0x1_0000, Err(Refusal::Cpi)),
-            (u32::MAX, Err(Refusal::Cpi)),
-        ] {
-            chain[at].said.spi = spi;
-            assert_eq!(check(&chain), result, "{at} {spi:#x}");
-        }
         // Mapped addresses are of the family that they are written in.
-        chain[at].said.spi = 1;
         chain[at].said.dst = ip("::ffff:10.0.0.2");
         let refusal = fold(chain.clone()).expect_err("two families");
         assert!(matches!(refusal, Refusal::Destinations | Refusal::Sources));

@@ -109,11 +109,6 @@ fn what_no_states_can_do_is_refused() {
     let mut other = chain("tun esp ah");
     other[2].said.dst = ip("10.0.0.3");
     assert_eq!(fold(other), Err(Refusal::Destinations));
-
-    // A CPI has 16 bits.
-    let comp = |spi| fold([member(Proto::Comp, spi, SRC, DST)]).map(|it| it.len());
-    assert_eq!(comp(0xffff), Ok(1));
-    assert_eq!(comp(0x1_0000), Err(Refusal::Cpi));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 //! What time does to SAs: who is told when, and what goes.
 
-use klips::{memory, pfkey::SaState, request, sadb::Moment, said::Said};
+use klips::{change, memory, pfkey::SaState, sadb::Moment, said::Said};
 use testbed::*;
 
 const SOFT: u16 = ext::LIFETIME_SOFT;
@@ -62,7 +62,7 @@ fn sa_past_its_soft_limit_is_dying_and_told_once() {
     assert_eq!(state_of(&host, esp()), Some(SaState::Dying));
     assert_eq!(host.wake.get(), None, "nothing is left to do");
     host.sleep(100_000);
-    request::expire_due(&host);
+    change::limits_due(&host);
     assert_told(&host, &[]);
     // GET tells so too.
     host.write(&get(esp())).unwrap();
@@ -277,7 +277,7 @@ fn limits_beyond_all_time_are_never_passed() {
     }
     assert_eq!(host.wake.get(), None);
     host.sleep(1 << 40);
-    request::expire_due(&host);
+    change::limits_due(&host);
     assert_told(&host, &[]);
     assert_eq!(host.state().sadb.len(), limits.len());
 }
@@ -298,7 +298,7 @@ fn wall_clock_that_is_set_changes_nothing() {
     for real in [0, u64::MAX / 2] {
         let boot = host.clock.get().boot;
         host.clock.set(Moment { real, boot });
-        request::expire_due(&host);
+        change::limits_due(&host);
         assert_told(&host, &[]);
     }
     host.sleep(21);
@@ -313,7 +313,7 @@ fn who_is_woken_late_tells_the_end_only() {
         real: 1_000_000_500,
         boot: 1500,
     });
-    request::expire_due(&host);
+    change::limits_due(&host);
     assert_told(&host, &[expired(esp(), 1, 1, seconds(HARD, 20))]);
 }
 

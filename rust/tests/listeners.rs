@@ -4,10 +4,10 @@
 //! or in another order, and what is not told is counted.
 
 use klips::{
+    change,
     errno::Errno,
     pfkey::{build, MsgType},
     post::{self, Audience},
-    request,
 };
 use proptest::{prelude::*, sample::Index};
 use std::collections::BTreeMap;
@@ -314,7 +314,7 @@ fn what_a_killed_process_has_told_reaches_everybody() {
     assert!(told < MANY as usize, "{told} told in one go");
     assert_eq!(host.wake.get(), Some(host.clock.get().boot));
     // The worker's turn.
-    request::expire_due(&host);
+    change::limits_due(&host);
     for socket in 1..=MANY {
         assert_eq!(host.read(socket).len(), 1, "socket {socket}");
     }
@@ -329,7 +329,7 @@ fn what_waits_for_a_socket_that_overruns_counts_as_lost() {
     for _ in 0..3 {
         host.write(&flush(0)).unwrap();
     }
-    request::expire_due(&host);
+    change::limits_due(&host);
     for socket in 1..=MANY {
         let heard = host.read(socket).len() as u64;
         assert_eq!((heard, host.lost(socket)), (1, 2), "socket {socket}");
@@ -373,7 +373,7 @@ fn the_worker_serves_others_a_part_of_the_time() {
     });
     while host.wake.take().is_some() {
         let before = host.state().sadb.len();
-        request::expire_due(&host);
+        change::limits_due(&host);
         assert!(before - host.state().sadb.len() <= 16, "too many at once");
         turns += 1;
     }

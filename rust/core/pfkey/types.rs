@@ -255,5 +255,5 @@ pub const SAREF_ENTRIES: u32 = 65536;
 pub const REPLAY_MAX: u8 = 64;
 /// Smallest SPI that an SA may have: those below are reserved (RFC 2406).
 pub const SPI_MIN: u32 = 256;
-/// Largest SPI of an IPCOMP SA: it is a CPI, which has 16 bits (RFC 3173 section 2.2).
+/// Largest SPI of an IPCOMP SA: it is a CPI, which has 16 bits (RFC 3173 section 3.3).
 pub const CPI_MAX: u32 = 0xffff;

@@ -6,9 +6,9 @@ use crate::common::{K16, Machine};
 use insta::assert_snapshot;
 use ipsec_tools::Console;
 use klips::{
+    change::limits_due,
     errno::Errno,
     pfkey::{Address, MsgType, Sa, SaState, SaType, build::request, value::Second},
-    request::expire_due,
     sadb::Moment,
 };
 use pfkey::Content;
@@ -41,7 +41,7 @@ fn meanwhile_time_passes(machine: &mut Machine, seconds: u64) {
             real: 1_000_000_000 + seconds,
             boot: 1000 + seconds,
         });
-        expire_due(host);
+        limits_due(host);
     });
 }
 

@@ -318,7 +318,7 @@ impl TestHost {
         let now = self.clock.get().boot;
         while self.wake.get().is_some_and(|second| second <= now) {
             self.wake.set(None);
-            request::expire_due(self);
+            change::limits_due(self);
         }
     }
 
@@ -350,7 +350,7 @@ impl TestHost {
                 break;
             }
             self.wake.set(None);
-            request::expire_due(self);
+            change::limits_due(self);
         }
     }
 }

@@ -67,7 +67,6 @@ fn why(refusal: fold::Refusal) -> &'static str {
         fold::Refusal::Sources => "the SAs of the group have different sources",
         fold::Refusal::NoSource => "the tunnel has no source address",
         fold::Refusal::TunnelInTunnel => "a tunnel is right inside of another",
-        fold::Refusal::Cpi => "the SPI of an IPCOMP SA has more than 16 bits",
         fold::Refusal::TooLong => "the group takes more than five transforms",
     }
 }
