@@ -89,7 +89,9 @@ struct klips_xfrm_template {
 	u8 proto;
 	u8 mode;
 	u8 optional;
-	u8 unused[7];
+	/* Whether what xfrm makes beside a state of an IPComp tunnel will not do for it. */
+	u8 strict;
+	u8 unused[6];
 };
 
 /* What a policy is made of. */
@@ -112,7 +114,7 @@ struct klips_xfrm_flow {
 	u8 action;
 	u8 template_count;
 	/* Tells its selector from that of another policy for the same packets. */
-	u8 first;
+	u8 rank;
 };
 
 /* What a state has been used for. */
@@ -272,8 +274,8 @@ struct klips_xfrm_policy *klips_xfrm_policy_new(struct net *net,
 						const struct klips_xfrm_flow *flow);
 /* Gives the references back; the policy stays if it is inserted. */
 void klips_xfrm_policy_put(struct klips_xfrm_policy *policy);
-/* 0, -EEXIST or -ENOMEM. */
-int klips_xfrm_policy_insert(struct klips_xfrm_policy *policy);
+/* If over, in the place of whatever there is of its selector; 0, -EEXIST or -ENOMEM. */
+int klips_xfrm_policy_insert(struct klips_xfrm_policy *policy, bool over);
 /*
  * Of the same direction and selector. If there is no memory to do it, which can only be where
  * somebody else has removed the old, it is for klips_xfrm_policies_changed to do.
@@ -301,6 +303,8 @@ int klips_xfrm_next_state(struct net *net, struct klips_xfrm_name *name);
 void klips_xfrm_states_later(struct net *net);
 /* Has klips_xfrm_policies_changed called in a second. */
 void klips_xfrm_policies_later(struct net *net);
+/* For xfrm.c: routes are outdated once more in a second. */
+void klips_xfrm_outdate_later(struct net *net);
 
 /*
  * Whether there is somebody to be told of packets that a %trap takes; if not, nothing is made for

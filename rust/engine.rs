@@ -114,9 +114,9 @@ pub trait Engine {
     /// Whether a policy asks for just these templates.
     fn policy_has(&self, policy: &Self::Policy, templates: &Templates) -> bool;
 
-    /// Inserts a policy that has not been inserted before. EEXIST if there is one of the same direction
-    /// and selector; ENOMEM.
-    fn policy_insert(&self, policy: &Self::Policy) -> Result<(), Errno>;
+    /// Inserts a policy that has not been inserted before. If there is one of the same direction and
+    /// selector, it takes the place of that if `over`, and else there is EEXIST. ENOMEM.
+    fn policy_insert(&self, policy: &Self::Policy, over: bool) -> Result<(), Errno>;
 
     /// Puts `new` in the place of `old`, of the same direction, selector and priority: each packet
     /// meets the one or the other. Where somebody else has removed the old one, that may take memory;

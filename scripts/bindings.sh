@@ -35,7 +35,7 @@ printf '#include "%s"\n' klips_shim.h klips_xfrm.h >"$work/klips.h"
 # shellcheck disable=SC2016 # these are Rust's
 "$bindgen" "$work/klips.h" --use-core --ctypes-prefix ffi --merge-extern-blocks --no-layout-tests \
 	--formatter none --disable-header-comment --allowlist-file ".*/klips_(shim|xfrm).h" \
-	--blocklist-function 'klips_interface_physical|klips_is_xfrm_interface|klips_netns_(routes|state)|klips_routes_(free|new|stop)|klips_rtnetlink|klips_sysctl_.*|klips_xfrm_(drop_all|net_start|net_stop|pin_tunnels|unpin_tunnels)' \
+	--blocklist-function 'klips_interface_physical|klips_is_xfrm_interface|klips_netns_(routes|state)|klips_routes_(free|new|stop)|klips_rtnetlink|klips_sysctl_.*|klips_xfrm_(drop_all|net_start|net_stop|outdate_later|pin_tunnels|unpin_tunnels)' \
 	--blocklist-type 'klips_routes|net_device|sk_buff' --with-derive-default --no-default 'klips_xfrm_(acquire|algorithm|sa)' --rust-target 1.85 \
 	--raw-line '// SPDX-License-Identifier: GPL-2.0' --raw-line '' \
 	--raw-line '//! What `include/klips_shim.h` and `klips_xfrm.h` declare; made of them by `scripts/bindings.sh`.' --raw-line '' \

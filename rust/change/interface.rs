@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     engine::Engine,
-    flows::Plan,
+    flows::{
+        Plan,
+        Planner, //
+    },
     klips_core::{
         errno::Errno,
         interface::Interface,
@@ -47,7 +50,8 @@ impl<H: Host> Change<H> for Plumb {
         if state.flows.interfaces.get(interface) == ifindex {
             return Err(Errno::EEXIST.into());
         }
-        Ok((interface, moved(host, state, interface, ifindex)?))
+        let planner = state.planner(host)?;
+        Ok((interface, moved(planner, interface, ifindex)?))
     }
 
     #[inline(never)]
@@ -68,7 +72,8 @@ impl<H: Host> Change<H> for Unplumb {
         if state.flows.interfaces.get(interface) == 0 {
             return Err(Errno::ENODEV.into());
         }
-        Ok((interface, moved(host, state, interface, 0)?))
+        let planner = state.planner(host)?;
+        Ok((interface, moved(planner, interface, 0)?))
     }
 
     #[inline(never)]
@@ -90,7 +95,11 @@ impl<H: Host> Change<H> for Forget {
         if used == 0 || host.engine().find_interface(interface) == Ok(used) {
             return Ok(None);
         }
-        Ok(Some((interface, moved(host, state, interface, 0)?)))
+        let mut planner = state.planner(host)?;
+        // Nobody can be told that somebody else's policy is where an eroute has to go: packets no longer
+        // go where it is.
+        planner.take_over();
+        Ok(Some((interface, moved(planner, interface, 0)?)))
     }
 
     #[inline(never)]
@@ -105,13 +114,11 @@ impl<H: Host> Change<H> for Forget {
     }
 }
 
-fn moved<H: Host>(
-    host: &H,
-    state: &State<H>,
+fn moved<E: Engine>(
+    mut planner: Planner<'_, E>,
     interface: Interface,
     ifindex: u32,
-) -> Result<Boxed<Plan<H::Engine>>, Refusal> {
-    let mut planner = state.planner(host)?;
+) -> Result<Boxed<Plan<E>>, Refusal> {
     planner.set_interface(interface, ifindex)?;
     planner.finish()
 }

@@ -94,6 +94,11 @@ fn authentication(satype: SaType, id: u8) -> Option<Named> {
     })
 }
 
+/// Whether an SA's algorithms keep others from making packets of it.
+pub fn authenticates(algorithms: &Algorithms) -> bool {
+    names(algorithms).is_some_and(|names| names.auth.is_some() || names.aead.is_some())
+}
+
 /// The names of an SA's algorithms; `None` if xfrm has none for one of them.
 ///
 /// An ESP SA without authentication has no algorithm for it: xfrm's ESP does so by itself.

@@ -109,7 +109,6 @@ impl Layers {
     }
 
     /// How many states there are.
-    #[cfg(not(MODULE))]
     #[expect(clippy::len_without_is_empty, reason = "there is at least one")]
     pub const fn len(&self) -> usize {
         self.len

@@ -218,8 +218,8 @@ pub const PRIORITY_BASE: u32 = 0x0100_0000;
 /// Priority number of what is to come before all eroutes.
 pub const PRIORITY_FIRST: u32 = PRIORITY_BASE - 1;
 
-/// Priority number of what is to come after all eroutes.
-pub const PRIORITY_LAST: u32 = 0x01ff_ffff;
+/// Priority number of what is to come after all eroutes, and after all that others have.
+pub const PRIORITY_LAST: u32 = u32::MAX;
 
 /// A network, and a port if there is one: `10.0.0.0/24:80`.
 pub struct End(Network, u16);

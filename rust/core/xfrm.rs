@@ -131,6 +131,9 @@ pub struct Template {
     pub dst: IpAddr,
     /// Whether a packet may do without (`level use`).
     pub optional: bool,
+    /// Whether it is for states with algorithms only, and not for the one that xfrm makes beside that of
+    /// an IPComp tunnel, which takes bare IP-in-IP.
+    pub strict: bool,
 }
 
 /// The templates of a policy, inner to outer, and where the states are that they ask for.

@@ -13,6 +13,7 @@ use crate::{
     engine::Engine,
     klips_core::{
         address::Family,
+        crypto,
         errno::Errno,
         fold::{
             self,
@@ -129,6 +130,16 @@ impl Design {
             Some(own) if is_tunnel => locate(own),
             _ => NO_INTERFACE,
         };
+        // Without an inflow, nothing asks for more than the state of the tunnel itself, so that has to
+        // vouch for what is inside; or be all that there is.
+        let is_alone = layers.len() == 1;
+        let vouches = |layer: &Layer, link: Option<&Member<'_>>| match layer.transform {
+            Transform::Ah => true,
+            Transform::Esp => {
+                is_alone || link.is_some_and(|link| crypto::authenticates(&link.spec.algorithms()))
+            }
+            Transform::Comp | Transform::IpIp | Transform::Ipv6 => false,
+        };
         let mut shapes = [None; MAX_STATES];
         for (depth, (shape, layer)) in shapes.iter_mut().zip(layers.iter()).enumerate() {
             let link = chain.get(layer.member);
@@ -140,7 +151,7 @@ impl Design {
                 dst: layer.dst,
                 reqid: match (inbound, inflow, layer.mode) {
                     (true, Some(reqid), _) => reqid,
-                    (true, None, Mode::Tunnel) => REQID_FREE,
+                    (true, None, Mode::Tunnel) if vouches(layer, link) => REQID_FREE,
                     _ => own,
                 },
                 if_id,
@@ -186,6 +197,7 @@ impl Design {
             src: shape.src,
             dst: shape.dst,
             optional: false,
+            strict: false,
         });
         (templates, self.layers.protection())
     }
@@ -201,6 +213,7 @@ impl Design {
                 src: any,
                 dst: any,
                 optional: shape.transform == Transform::Comp,
+                strict: false,
             }
         });
         (templates, self.layers.protection())

@@ -119,6 +119,8 @@ pub struct Plan<E: Engine> {
     pub(super) common: Vector<(Common, Placed<E::Policy>)>,
     /// The interface that changes, and what it is known by from then on; 0 if it is not used.
     pub(super) interface: Option<(Interface, u32)>,
+    /// Whether policies take the place of what others have made in the meantime where these belong.
+    pub(super) over: bool,
     pub(super) eroute: Option<NewEroute<E::Policy>>,
     pub(super) inflow: Option<NewInflow<E::Policy>>,
     /// For what goes past the eroute or inflow, if that is not there yet.
@@ -158,7 +160,7 @@ impl<E: Engine> Plan<E> {
     fn insert_claims(&self, engine: &E) -> Result<(), Errno> {
         let mut done = 0;
         let inserted = self.each_claim(&mut |policy| {
-            engine.policy_insert(policy)?;
+            engine.policy_insert(policy, self.over)?;
             done += 1;
             Ok(())
         });

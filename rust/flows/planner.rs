@@ -113,6 +113,7 @@ impl<'a, E: Engine> Planner<'a, E> {
             inflows: Vector::new(),
             common: Vector::new(),
             interface: None,
+            over: false,
             eroute: None,
             inflow: None,
             bypass: None,
@@ -569,6 +570,11 @@ impl<'a, E: Engine> Planner<'a, E> {
         self.let_past(bypass)
     }
 
+    /// Policies are to take the place of what others have where they belong.
+    pub fn take_over(&mut self) {
+        self.plan.over = true;
+    }
+
     /// An interface comes to be used, or to be known by another `ifindex`, or with 0 is not used any
     /// more: eroutes and states go where they belong then.
     #[inline(never)]
@@ -644,21 +650,26 @@ impl<'a, E: Engine> Planner<'a, E> {
 
     #[inline(never)]
     fn common_of(&mut self, common: Common, if_id: u32) -> Result<(), Refusal> {
-        // CAST: the number that IP has for it.
-        let [esp, ah, comp] =
-            [Transform::Esp, Transform::Ah, Transform::Comp].map(|transform| transform as u8);
-        let (directions, protos, reqid, priority): (&[_], &[_], _, _) = match common {
+        use Transform::{Ah, Comp, Esp};
+        // CAST: the numbers that IP has for them.
+        let [esp, ah, comp] = [Esp, Ah, Comp].map(|transform| transform as u8);
+        let (directions, protos, templates, priority): (&[_], &[_], _, _) = match common {
             Common::Free => {
                 let both = &[Direction::In, Direction::Forward];
-                (both, &[0], REQID_FREE, PRIORITY_LAST)
+                let templates = (REQID_FREE, &[Ah, Esp, Ah, Esp][..]);
+                (both, &[0], templates, PRIORITY_LAST)
             }
-            // Inflows would be asked first, and want all of the chain already.
-            Common::Between => (&[Direction::In], &[esp, ah, comp], 0, PRIORITY_FIRST),
+            Common::Between => {
+                let templates = (0, &[Ah, Esp, Comp, Ah, Esp][..]);
+                // Inflows would be asked first, and want all of the chain already.
+                (&[Direction::In], &[esp, ah, comp], templates, PRIORITY_FIRST)
+            }
         };
         for family in [Family::Inet, Family::Inet6] {
             let any = family.unspecified();
             let network = Network::of(any, 0).ok_or(Errno::EINVAL)?;
-            let templates = any_tunnels(any, reqid);
+            let (reqid, transforms) = templates;
+            let templates = any_tunnels(any, reqid, transforms);
             for (&direction, &proto) in directions
                 .iter()
                 .flat_map(|direction| protos.iter().map(move |proto| (direction, proto)))
@@ -721,17 +732,11 @@ fn judge<P>(
 /// What a policy asks for that lets in what comes out of one tunnel, or of two, one in the other.
 ///
 /// xfrm goes through the states of a packet, outer to inner, and through the templates from the last
-/// on; one that does not fit is passed over. So each pair of different protocols is there in both
-/// orders, and ESP and AH in themselves.
-fn any_tunnels(any: IpAddr, reqid: u32) -> Templates {
+/// on; one that does not fit is passed over. So each pair is there in both orders, and ESP and AH in
+/// themselves.
+fn any_tunnels(any: IpAddr, reqid: u32, transforms: &[Transform]) -> Templates {
     let mut templates = Templates::NONE;
-    for transform in [
-        Transform::Ah,
-        Transform::Esp,
-        Transform::Comp,
-        Transform::Ah,
-        Transform::Esp,
-    ] {
+    for &transform in transforms {
         let _ = templates.push(Template {
             transform,
             mode: Mode::Tunnel,
@@ -739,6 +744,7 @@ fn any_tunnels(any: IpAddr, reqid: u32) -> Templates {
             src: any,
             dst: any,
             optional: true,
+            strict: true,
         });
     }
     templates
@@ -769,6 +775,7 @@ fn waiting(selector: &Selector, reqid: u32) -> Templates {
         src: any,
         dst: any,
         optional: false,
+        strict: false,
     });
     templates
 }

@@ -37,7 +37,7 @@ impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let spec = &self.sa.spec;
         write!(f, "{} {}", spec.said(), Transform(self.sa))?;
-        f.write_str(if spec.inbound {
+        f.write_str(if spec.is_shown_inbound() {
             ": dir=in "
         } else {
             ": dir=out"

@@ -13,10 +13,7 @@ use crate::{
                 encrypt, //
             },
             build::Builder,
-            types::{
-                SAFLAG_PFS,
-                SAREF_NULL, //
-            },
+            types::SAREF_NULL,
             Ext,
             Ident,
             Key,
@@ -93,8 +90,6 @@ pub(super) fn of_message<H: Host>(
     spec.auth = sa.auth;
     spec.encrypt = sa.encrypt;
     spec.flags = sa.flags;
-    // The same bit means perfect forward secrecy in a request and inbound in KLIPS.
-    spec.inbound |= sa.flags & SAFLAG_PFS != 0;
     if let Some((_, form)) = hard.or(soft) {
         let hard = hard.map(|(lifetime, _)| lifetime).unwrap_or_default();
         let soft = soft.map(|(lifetime, _)| lifetime).unwrap_or_default();

@@ -7,6 +7,7 @@ use crate::{
     klips_core::{
         group::Neighbours,
         pfkey::{
+            types::SAFLAG_PFS,
             Lifetime,
             LifetimeForm,
             SaState, //
@@ -115,6 +116,12 @@ pub struct SaSpec {
 pub const LARVAL_SECONDS: u64 = 30;
 
 impl SaSpec {
+    /// Whether the SA is shown as an inbound one: the bit by which KLIPS marked these means perfect
+    /// forward secrecy in a request.
+    pub const fn is_shown_inbound(&self) -> bool {
+        self.inbound || self.flags & SAFLAG_PFS != 0
+    }
+
     /// A mature SA of which nothing is known but its name and where it comes from.
     pub fn new(proto: Proto, spi: u32, src: SocketAddr, dst: SocketAddr) -> Self {
         SaSpec {

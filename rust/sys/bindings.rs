@@ -110,7 +110,8 @@ pub(super) struct klips_xfrm_template {
     pub(super) proto: u8_,
     pub(super) mode: u8_,
     pub(super) optional: u8_,
-    pub(super) unused: [u8_; 7usize],
+    pub(super) strict: u8_,
+    pub(super) unused: [u8_; 6usize],
 }
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
@@ -129,7 +130,7 @@ pub(super) struct klips_xfrm_flow {
     pub(super) dir: u8_,
     pub(super) action: u8_,
     pub(super) template_count: u8_,
-    pub(super) first: u8_,
+    pub(super) rank: u8_,
 }
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
@@ -323,7 +324,10 @@ unsafe extern "C" {
         flow: *const klips_xfrm_flow,
     ) -> *mut klips_xfrm_policy;
     pub(super) fn klips_xfrm_policy_put(policy: *mut klips_xfrm_policy);
-    pub(super) fn klips_xfrm_policy_insert(policy: *mut klips_xfrm_policy) -> ffi::c_int;
+    pub(super) fn klips_xfrm_policy_insert(
+        policy: *mut klips_xfrm_policy,
+        over: bool,
+    ) -> ffi::c_int;
     pub(super) fn klips_xfrm_policy_replace(
         old: *mut klips_xfrm_policy,
         new: *mut klips_xfrm_policy,

@@ -170,15 +170,10 @@ static int __net_init klips_netns_init(struct net *net)
 
 /*
  * Called before xfrm's, as this was registered later.  xfrm's takes all policies out, those of
- * eroutes too, while the namespace still has its interfaces and forwards.
+ * eroutes too, while the namespace still has its interfaces and forwards; what the works put in after
+ * that would have it work on tables that go.
  */
 static void __net_exit klips_netns_pre_exit(struct net *net)
-{
-	if (klips_netns_is_in_use(klips_netns(net)->state))
-		klips_xfrm_drop_all(net);
-}
-
-static void __net_exit klips_netns_exit(struct net *net)
 {
 	struct klips_netns *netns = klips_netns(net);
 
@@ -187,6 +182,14 @@ static void __net_exit klips_netns_exit(struct net *net)
 	disable_delayed_work_sync(&netns->interfaces);
 	disable_delayed_work_sync(&netns->work);
 	klips_routes_stop(netns->routes);
+	if (klips_netns_is_in_use(netns->state))
+		klips_xfrm_drop_all(net);
+}
+
+static void __net_exit klips_netns_exit(struct net *net)
+{
+	struct klips_netns *netns = klips_netns(net);
+
 	klips_netns_free(netns->state);
 	klips_routes_free(netns->routes);
 }

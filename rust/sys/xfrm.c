@@ -4,6 +4,7 @@
  */
 #include <linux/module.h>
 #include <linux/netlink.h>
+#include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/udp.h>
@@ -25,6 +26,12 @@ static_assert(IPPROTO_IPIP == 4 && IPPROTO_IPV6 == 41 && IPPROTO_ESP == 50 && IP
 static_assert(XFRM_POLICY_IN == 0 && XFRM_POLICY_OUT == 1 && XFRM_POLICY_FWD == 2);
 static_assert(XFRM_POLICY_ALLOW == 0 && XFRM_POLICY_BLOCK == 1);
 static_assert(KLIPS_XFRM_TEMPLATES < XFRM_MAX_DEPTH);
+
+/* The user of a selector on its way into another's place; no other policy of klips's has it. */
+#define KLIPS_IN_PLACE 3
+
+/* One of so many policies that are taken out has xfrm look for networks without any. */
+#define KLIPS_PRUNE 256U
 
 /*
  * Whether what klips does is told to anybody.  Of the key managers that want to know, one is klips
@@ -453,7 +460,12 @@ static void klips_set_template(struct xfrm_tmpl *tmpl, const struct klips_xfrm_t
 	klips_set_address(&tmpl->id.daddr, template->dst);
 	klips_set_address(&tmpl->saddr, template->src);
 	tmpl->id.proto = template->proto;
-	tmpl->encap_family = template->family;
+	/*
+	 * Where packets come in, xfrm only takes this for the family of the state that it has made for
+	 * the small packets of an IPComp tunnel, which are bare IP-in-IP: it would do for any template
+	 * that is optional.
+	 */
+	tmpl->encap_family = template->strict ? AF_UNSPEC : template->family;
 	tmpl->reqid = template->reqid;
 	tmpl->mode = template->mode;
 	tmpl->share = XFRM_SHARE_ANY;
@@ -486,7 +498,7 @@ static struct xfrm_policy *klips_policy_alloc(struct net *net, const struct klip
 	xp->selector.dport = cpu_to_be16(flow->dport);
 	xp->selector.dport_mask = flow->dport ? htons(0xffff) : 0;
 	/* Nothing looks at it but what compares selectors. */
-	xp->selector.user = flow->first;
+	xp->selector.user = flow->rank;
 	xp->lft.soft_byte_limit = XFRM_INF;
 	xp->lft.hard_byte_limit = XFRM_INF;
 	xp->lft.soft_packet_limit = XFRM_INF;
@@ -558,27 +570,89 @@ static bool klips_policy_is_there(const struct xfrm_policy *xp)
 	return xp->index && !xp->walk.dead;
 }
 
-/* Inserts xp; if over, in the place of whatever policy there is of its selector. */
-static int klips_policy_link(struct xfrm_policy *xp, u8 dir, bool over)
+/*
+ * Has sockets look for a policy once more that have kept a route since they met xp, or none.  One
+ * that looks at this moment may mark what it keeps as of after this, where that is for IPv6: it is
+ * to look again.
+ */
+static void klips_outdate_routes(const struct xfrm_policy *xp)
 {
-	int err = xfrm_policy_insert(dir, xp, !over);
-
-	xfrm_audit_policy_add(xp, err ? 0 : 1, true);
-	if (!err)
-		klips_tell_policy(xp, dir, over ? XFRM_MSG_UPDPOLICY : XFRM_MSG_NEWPOLICY);
-	return err;
+	if (xp->family == AF_INET) {
+		rt_genid_bump_ipv4(xp_net(xp));
+	} else {
+		rt_genid_bump_ipv6(xp_net(xp));
+		klips_xfrm_outdate_later(xp_net(xp));
+	}
 }
 
-int klips_xfrm_policy_insert(struct klips_xfrm_policy *policy)
+/* Inserts xp: unless excl, in the place of whatever policy there is of its selector. */
+static int klips_policy_link(struct xfrm_policy *xp, u8 dir, bool excl, u32 event)
 {
-	return klips_policy_link(policy->xp, policy->dir, false);
+	int err = xfrm_policy_insert(dir, xp, excl);
+
+	xfrm_audit_policy_add(xp, err ? 0 : 1, true);
+	if (err)
+		return err;
+	if (xp->family == AF_INET6)
+		klips_xfrm_outdate_later(xp_net(xp));
+	klips_tell_policy(xp, dir, event);
+	return 0;
+}
+
+/* Takes xp out; whether it was there. */
+static bool klips_policy_unlink(struct xfrm_policy *xp, u8 dir)
+{
+	struct net *net = xp_net(xp);
+	int err = 0;
+
+	if (!klips_policy_is_there(xp))
+		return false;
+	/*
+	 * xfrm keeps the networks of policies that are taken out by pointer.  Where one is taken out
+	 * by its selector it looks at all networks and frees those without policies: each does that
+	 * once in a while, so that there are never many more than there are policies.
+	 */
+	if (get_random_u32_below(max(KLIPS_PRUNE, READ_ONCE(net->xfrm.policy_count[dir]))))
+		return !xfrm_policy_delete(xp, dir);
+	xp = xfrm_policy_bysel_ctx(net, &xp->mark, xp->if_id, xp->type, dir, &xp->selector, NULL,
+				   1, &err);
+	if (!xp)
+		return false;
+	xfrm_pol_put(xp);
+	return true;
+}
+
+int klips_xfrm_policy_insert(struct klips_xfrm_policy *policy, bool over)
+{
+	return klips_policy_link(policy->xp, policy->dir, !over,
+				 over ? XFRM_MSG_UPDPOLICY : XFRM_MSG_NEWPOLICY);
 }
 
 void klips_xfrm_policy_replace(struct klips_xfrm_policy *old, struct klips_xfrm_policy *new)
 {
+	struct xfrm_policy *xp = new->xp;
+	struct net *net = xp_net(xp);
+	uid_t rank = xp->selector.user;
+
+	/*
+	 * Where xfrm itself puts a policy in another's place, it looks at all networks after that.
+	 * With a selector that differs for the moment it does not: packets meet the old one as long
+	 * as it is there.  What packets wait with is handed on by xfrm alone.
+	 */
+	if (klips_policy_is_there(old->xp) && skb_queue_empty_lockless(&old->xp->polq.hold_queue)) {
+		xp->selector.user = KLIPS_IN_PLACE;
+		if (!klips_policy_link(xp, new->dir, true, XFRM_MSG_UPDPOLICY)) {
+			klips_policy_unlink(old->xp, old->dir);
+			spin_lock_bh(&net->xfrm.xfrm_policy_lock);
+			xp->selector.user = rank;
+			spin_unlock_bh(&net->xfrm.xfrm_policy_lock);
+			return;
+		}
+		xp->selector.user = rank;
+	}
 	/* That takes no memory, unless somebody else has removed the old one. */
-	if (klips_policy_link(new->xp, new->dir, true))
-		klips_xfrm_policies_later(xp_net(new->xp));
+	if (klips_policy_link(xp, new->dir, false, XFRM_MSG_UPDPOLICY))
+		klips_xfrm_policies_later(net);
 }
 
 /*
@@ -598,10 +672,7 @@ static void __no_kcsan klips_policy_set_action(struct klips_xfrm_policy *policy,
 	/* Routes that were made of it are not to be used any more, nor those just being made. */
 	smp_mb__before_atomic();
 	atomic_inc(&xp->genid);
-	if (xp->family == AF_INET)
-		rt_genid_bump_ipv4(xp_net(xp));
-	else
-		rt_genid_bump_ipv6(xp_net(xp));
+	klips_outdate_routes(xp);
 	klips_tell_policy(xp, policy->dir, XFRM_MSG_UPDPOLICY);
 }
 
@@ -644,7 +715,7 @@ int klips_xfrm_policy_restore(struct klips_xfrm_policy *policy)
 	xp = klips_policy_copy(old);
 	if (!xp)
 		return -ENOMEM;
-	err = klips_policy_link(xp, policy->dir, true);
+	err = klips_policy_link(xp, policy->dir, false, XFRM_MSG_UPDPOLICY);
 	if (err) {
 		klips_policy_free(xp);
 		return err;
@@ -656,12 +727,15 @@ int klips_xfrm_policy_restore(struct klips_xfrm_policy *policy)
 
 void klips_xfrm_policy_delete(struct klips_xfrm_policy *policy)
 {
-	int err = xfrm_policy_delete(policy->xp, policy->dir);
+	struct xfrm_policy *xp = policy->xp;
 
-	if (err)
+	if (!klips_policy_unlink(xp, policy->dir))
 		return;
-	xfrm_audit_policy_delete(policy->xp, 1, true);
-	klips_tell_policy(policy->xp, policy->dir, XFRM_MSG_DELPOLICY);
+	/* What was let past everything has a route that knows nothing of its policy. */
+	if (!xp->xfrm_nr)
+		klips_outdate_routes(xp);
+	xfrm_audit_policy_delete(xp, 1, true);
+	klips_tell_policy(xp, policy->dir, XFRM_MSG_DELPOLICY);
 }
 
 void klips_xfrm_drop_all(struct net *net)

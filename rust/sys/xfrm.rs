@@ -83,7 +83,10 @@ use crate::{
             Proto,
             Said, //
         },
-        selector::PRIORITY_FIRST,
+        selector::{
+            PRIORITY_FIRST,
+            PRIORITY_LAST, //
+        },
         xfrm::{
             Algorithms,
             Encapsulation,
@@ -129,6 +132,9 @@ const TEMPLATES: usize = crate::klips_core::fold::MAX_STATES;
 
 /// What C calls `XFRM_INF`: no limit.
 const UNLIMITED: u64 = u64::MAX;
+
+/// So many seconds are for ever.
+const FOREVER: u64 = 1 << 32;
 
 const _: () = assert!(bindings::KLIPS_XFRM_TEMPLATES as usize == TEMPLATES);
 const _: () = assert!(bindings::KLIPS_XFRM_REQID == flows::OURS);
@@ -201,9 +207,10 @@ impl From<&Limit> for RawLimits {
         RawLimits {
             bytes: reached(limit.bytes),
             packets: reached(limit.packets),
+            // 0 is none, and what is far from any time that there will be overflows there.
             use_seconds: match limit.usetime {
-                0 => 0,
-                limit => limit.saturating_add(1),
+                0 | FOREVER.. => 0,
+                limit => limit + 1,
             },
         }
     }
@@ -262,6 +269,7 @@ impl From<&Template> for RawTemplate {
             proto: template.transform as u8,
             mode: template.mode as u8,
             optional: template.optional.into(),
+            strict: template.strict.into(),
             ..RawTemplate::default()
         }
     }
@@ -294,7 +302,11 @@ impl From<&PolicySpec> for RawFlow {
             dir: spec.direction as u8,
             action: spec.action as u8,
             template_count: spec.templates.len() as u8,
-            first: (spec.priority == PRIORITY_FIRST).into(),
+            rank: match spec.priority {
+                PRIORITY_FIRST => 1,
+                PRIORITY_LAST => 2,
+                _ => 0,
+            },
         }
     }
 }
@@ -597,10 +609,10 @@ impl Engine for Xfrm {
         NonNull::new(policy).map(XfrmPolicy).ok_or(Errno::ENOMEM)
     }
 
-    fn policy_insert(&self, policy: &XfrmPolicy) -> Result<(), Errno> {
+    fn policy_insert(&self, policy: &XfrmPolicy, over: bool) -> Result<(), Errno> {
         // SAFETY: A policy is valid by its invariant. It has not been inserted before, says the
         // contract of the trait.
-        match unsafe { klips_xfrm_policy_insert(policy.0.as_ptr()) } {
+        match unsafe { klips_xfrm_policy_insert(policy.0.as_ptr(), over) } {
             0 => Ok(()),
             err => Err(errno_of(err)),
         }

@@ -22,11 +22,13 @@
 
 /* Of a network namespace. */
 struct klips_xfrm_net {
+	struct net *net;
 	/* What Rust has for it, while the works may run. */
 	void *state;
 	struct delayed_work states;
 	struct delayed_work policies;
 	struct delayed_work packets;
+	struct delayed_work outdate;
 	/* Whether there is somebody to be told of what a %trap takes. */
 	bool accepts;
 	/* Whether xfrm_cfg_mutex, with which this is written, is held by klips. */
@@ -104,11 +106,24 @@ static void klips_packets_work(struct work_struct *work)
 	klips_rest(kx);
 }
 
+static void klips_outdate_work(struct work_struct *work)
+{
+	struct klips_xfrm_net *kx = container_of(to_delayed_work(work), struct klips_xfrm_net,
+						 outdate);
+
+	rt_genid_bump_all(kx->net);
+}
+
 /* Under the lock. */
 static void klips_queue(struct klips_xfrm_net *kx, struct delayed_work *work, unsigned long delay)
 {
-	if (kx->open)
+	if (!kx->open)
+		return;
+	/* What is due at once does not wait for what is to be tried again. */
+	if (delay)
 		queue_delayed_work(system_dfl_wq, work, delay);
+	else
+		mod_delayed_work(system_dfl_wq, work, 0);
 }
 
 static void klips_note_any_state(struct klips_xfrm_net *kx, unsigned long delay)
@@ -154,6 +169,15 @@ void klips_xfrm_states_later(struct net *net)
 void klips_xfrm_policies_later(struct net *net)
 {
 	klips_note_policies(klips_xfrm_net(net), HZ);
+}
+
+void klips_xfrm_outdate_later(struct net *net)
+{
+	struct klips_xfrm_net *kx = klips_xfrm_net(net);
+
+	spin_lock_bh(&kx->lock);
+	klips_queue(kx, &kx->outdate, HZ);
+	spin_unlock_bh(&kx->lock);
 }
 
 int klips_xfrm_next_state(struct net *net, struct klips_xfrm_name *name)
@@ -395,6 +419,7 @@ void klips_xfrm_net_stop(struct net *net)
 	cancel_delayed_work_sync(&kx->states);
 	cancel_delayed_work_sync(&kx->policies);
 	cancel_delayed_work_sync(&kx->packets);
+	cancel_delayed_work_sync(&kx->outdate);
 	while (klips_xfrm_next_acquire(net, &acquire))
 		klips_xfrm_waiting_put(acquire.waiting);
 }
@@ -403,6 +428,7 @@ static int __net_init klips_xfrm_net_init(struct net *net)
 {
 	struct klips_xfrm_net *kx = klips_xfrm_net(net);
 
+	kx->net = net;
 	spin_lock_init(&kx->lock);
 	INIT_KFIFO(kx->names);
 	INIT_KFIFO(kx->acquires);
@@ -410,6 +436,7 @@ static int __net_init klips_xfrm_net_init(struct net *net)
 	INIT_DELAYED_WORK(&kx->states, klips_states_work);
 	INIT_DELAYED_WORK(&kx->policies, klips_policies_work);
 	INIT_DELAYED_WORK(&kx->packets, klips_packets_work);
+	INIT_DELAYED_WORK(&kx->outdate, klips_outdate_work);
 	return 0;
 }
 

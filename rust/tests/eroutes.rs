@@ -1017,14 +1017,60 @@ fn what_comes_out_of_tunnels_without_an_inflow_is_let_in() {
     ];
     for (line, beginning) in listing[1..].iter().zip(free) {
         assert!(line.starts_with(beginning), "{line}");
-        assert_eq!(line.matches(" reqid 0xc0000000 use").count(), 5, "{line}");
+        assert_eq!(line.matches(" reqid 0xc0000000 use").count(), 4, "{line}");
     }
     assert_eq!(listing.len(), 5);
     // They come after all others.
     let mut policies = host.engine.policies().into_iter();
     assert!(policies.all(|policy| {
-        policy.spec.priority == PRIORITY_LAST && policy.spec.templates.len() == 5
+        policy.spec.priority == PRIORITY_LAST && policy.spec.templates.len() == 4
     }));
+}
+
+/// ADD of an ESP SA that encrypts only.
+fn add_unauthenticated(said: Said) -> Vec<u8> {
+    let bytes = from_source(add(said), "10.0.0.2");
+    let exts = exts_of(&bytes).into_iter();
+    let exts: Vec<_> = exts
+        .filter(|(number, _)| *number != ext::KEY_AUTH)
+        .map(|(number, mut bytes)| {
+            if number == ext::SA {
+                bytes[10] = 0;
+            }
+            bytes
+        })
+        .collect();
+    message_of(msg::ADD, satype(said.proto), 7, 42, &exts)
+}
+
+#[test]
+fn without_an_inflow_a_tunnel_that_others_have_to_vouch_for_is_not_let_in() {
+    let [tun, esp, ah] = incoming();
+    let comp = said("comp.217@10.0.0.1");
+    let is_free = |chain: &[Said], plain: bool| {
+        let host = local_host();
+        for &said in chain {
+            if said == esp && plain {
+                host.set_up(&add_unauthenticated(said));
+            } else {
+                add_incoming(&host, said);
+            }
+        }
+        host.set_up(&list(chain));
+        let states = host.engine.states().into_iter();
+        let mut tunnels = states.filter(|state| state.mode == Mode::Tunnel);
+        let reqid = tunnels.next().expect("a tunnel").reqid;
+        let free = reqid == 0xc000_0000;
+        assert_eq!(host.engine.policies().len(), if free { 4 } else { 0 });
+        free
+    };
+    assert!(is_free(&[tun, esp, ah], false), "ESP authenticates");
+    assert!(!is_free(&[tun, esp, ah], true), "AH has to");
+    assert!(is_free(&[tun, esp], true), "that is all there is");
+    assert!(is_free(&[tun, ah], false));
+    for chain in [&[tun, comp, esp][..], &[tun, comp, ah], &[tun, comp]] {
+        assert!(!is_free(chain, false), "anybody can compress");
+    }
 }
 
 #[test]

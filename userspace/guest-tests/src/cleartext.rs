@@ -10,7 +10,7 @@ use crate::{
     ktap::Test,
     packets::{
         ask, eroute, flow, inbound, inflow, join_up, make_group, make_inbound, said_of,
-        send_through,
+        send_through, switch_to,
     },
     support::{
         KeySocket, add, bytes_of, flush, group, in_own_network, naming, proc_net, ungroup, update,
@@ -18,7 +18,7 @@ use crate::{
     tests,
     wire::{
         Capture, FAMILIES, Family, Flood, Gateways, Space, address, eventually, in_each_family,
-        join,
+        join, ping,
     },
 };
 use anyhow::{Context, Result, ensure};
@@ -45,6 +45,7 @@ pub fn all() -> Vec<Test> {
         nothing_leaves_in_clear_whatever_happens_to_its_sas,
         nothing_comes_in_in_clear_whatever_happens_to_its_sas,
         nothing_leaves_in_clear_while_its_namespace_goes,
+        nothing_comes_in_that_anybody_could_have_made,
     ]
 }
 
@@ -378,6 +379,48 @@ fn nothing_comes_in_in_clear_whatever_happens_to_its_sas() -> Result<()> {
         empty(0)?;
         ask(&wire::clear_flows())?;
         clear.is_receiving()
+    })
+}
+
+/// What is only compressed, or too small for that and so bare IP-in-IP, is not let in for a chain of
+/// which compression is a part, nor for others.
+fn nothing_comes_in_that_anybody_could_have_made() -> Result<()> {
+    // Of echo requests: one is not compressed.
+    const SIZES: [u32; 2] = [0, 1300];
+    in_each_family(|outer, inner| {
+        let gateways = Gateways::new()?;
+        let (to, from) = inner.inner;
+        let dst = outer.outer.0;
+        let comes = |answered: u32| -> Result<()> {
+            let before = gateways.a.counters()?;
+            for size in SIZES {
+                let is = ping(&gateways.b, from, to, 2, size)?;
+                ensure!(is == answered, "{size} bytes: {is} of 2 answered");
+            }
+            let dropped = 2 * (2 - u64::from(answered));
+            let counted = gateways.a.counted_since(&before)?;
+            counted.expect(&[("XfrmInTmplMismatch", dropped)])
+        };
+        // A tunnel without an inflow, for which there is a policy that all packets meet.
+        let other = chain_to(dst, 0x4000);
+        make_inbound(&other)?;
+        join_up(&other)?;
+        let sas = [("tun", 0x5000), ("comp", 0x5001), ("esp", 0x5002)]
+            .map(|(proto, spi)| said_of(proto, spi, dst));
+        make_inbound(&sas)?;
+        join_up(&sas)?;
+        send_through(&gateways, outer, (from, to), &sas)?;
+        comes(0).context("the chain, of which only compression is asked")?;
+        switch_to(&gateways, outer, (from, to), &sas[..2])?;
+        comes(0).context("compression alone")?;
+        let (src, dst) = inner.networks();
+        let elsewhere = wire::flow((dst, 0), (src, 7), 17);
+        ask(&wire::add_flow(sas[0], flag::IN, &elsewhere))?;
+        comes(0).context("with an inflow for something else")?;
+        inflow(from, to, &sas[0])?;
+        comes(0).context("with an inflow")?;
+        switch_to(&gateways, outer, (from, to), &sas)?;
+        comes(2).context("with the rest of the chain")
     })
 }
 

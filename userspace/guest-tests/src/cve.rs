@@ -40,6 +40,7 @@ pub fn all() -> Vec<Test> {
         a_walk_whose_sas_go_while_the_lock_is_free,
         a_walk_that_nobody_reads_to_its_end,
         refusals_take_no_references,
+        eroutes_that_are_gone_leave_no_networks_behind,
     ]
 }
 
@@ -464,5 +465,32 @@ fn refusals_take_no_references() -> Result<()> {
     ensure!(fs::read_to_string("/sys/module/klips/refcnt")? == held);
     let after = (spigrp()?, kinds::dump(&socket)?);
     ensure!(after == before, "{after:?} was {before:?}");
+    Ok(())
+}
+
+/// xfrm keeps the networks of policies in trees; whoever rules a namespace of its own may add and
+/// delete eroutes as often as it likes, and no cgroup is charged for these.
+fn eroutes_that_are_gone_leave_no_networks_behind() -> Result<()> {
+    const EROUTES: u32 = 16_000;
+    // Two of 64 bytes each.
+    let all = u64::from(EROUTES) * 2 * 64 / 1024;
+    let socket = KeySocket::open()?;
+    let memory = Slab::now()?;
+    for number in 0..EROUTES {
+        let [_, _, high, low] = number.to_be_bytes();
+        let network = format!("10.{high}.{low}.0/24");
+        let flow = wire::flow((&network, 0), ("10.200.0.0/16", 0), 0);
+        for request in [
+            wire::add_flow(said("%drop"), 0, &flow),
+            wire::del_flow(&flow),
+        ] {
+            let result = socket.write(&request);
+            ensure!(result == Ok(()), "{result:?} for {network}");
+            socket.drain()?;
+        }
+    }
+    let grown = memory.settled(all / 2)?;
+    println!("# {EROUTES} eroutes, {grown:?} KiB more of {all}");
+    ensure!(grown.is_none_or(|grown| grown < all / 2), "{grown:?} KiB");
     Ok(())
 }

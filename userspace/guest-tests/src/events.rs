@@ -38,6 +38,7 @@ pub fn all() -> Vec<Test> {
         a12_a_removed_member_takes_states_along_and_the_eroute_blocks,
         a13_limits_of_packets_end_the_group_and_are_told,
         limits_of_bytes_and_of_use_end_the_group_and_are_told,
+        limits_that_no_time_reaches_are_none,
         limits_hold_for_what_comes_in,
         a14_states_that_others_take_out_are_told_as_deleted,
         a14_policies_that_others_take_out_are_put_back,
@@ -245,6 +246,23 @@ fn limits_of_bytes_and_of_use_end_the_group_and_are_told() -> Result<()> {
             expect_ended(&gateways)
         })?;
     }
+    Ok(())
+}
+
+fn limits_that_no_time_reaches_are_none() -> Result<()> {
+    let limit = Lifetime {
+        allocations: 0,
+        bytes: u64::MAX,
+        packets: u32::MAX,
+        addtime: u64::MAX,
+        usetime: u64::MAX,
+    };
+    let (gateways, socket) = set_up_limits(limit, limit)?;
+    expect_pings(&gateways.a, V4.inner.0, V4.inner.1, 3)?;
+    // xfrm looks at limits of time a second after the first packet.
+    thread::sleep(Duration::from_millis(2500));
+    expect_pings(&gateways.a, V4.inner.0, V4.inner.1, 3)?;
+    ensure!(told(&socket)?.is_empty(), "something is told");
     Ok(())
 }
 

@@ -31,6 +31,7 @@ pub fn all() -> Vec<Test> {
         several_interfaces_share_the_eroutes_by_address,
         nothing_leaves_in_clear_when_an_interface_is_taken_out_of_use,
         an_interface_that_somebody_removes_renames_or_moves_is_forgotten,
+        eroutes_of_an_interface_that_goes_take_others_places,
         forwarded_packets_go_through_an_interface,
         shunts_hold_at_an_interface,
         tncfg_makes_what_it_attaches,
@@ -618,6 +619,26 @@ fn an_interface_that_somebody_removes_renames_or_moves_is_forgotten() -> Result<
         a.output("ip link del other")?;
     }
     Ok(())
+}
+
+/// Somebody else may have put a policy where an eroute has no business as long as the interface is
+/// there.
+fn eroutes_of_an_interface_that_goes_take_others_places() -> Result<()> {
+    let gateways = Gateways::new()?;
+    let a = &gateways.a;
+    let (here, there) = V4.inner;
+    both_ways(&gateways, V4)?;
+    attach(a, 0, "w0", V4)?;
+    route_to(a, "ipsec0", V4)?;
+    a.run(&format!(
+        "ip xfrm policy add dir out src {here}/32 dst {there}/32"
+    ))?;
+    a.run("ip link del ipsec0")?;
+    wait_until_forgotten(a)?;
+    route_around(a, V4)?;
+    let wire = gateways.capture()?;
+    expect_pings(a, here, there, 3)?;
+    wire.end()?.expect_only(V4.outer, &[proto::AH])
 }
 
 fn forwarded_packets_go_through_an_interface() -> Result<()> {

@@ -40,6 +40,8 @@ pub fn all() -> Vec<Test> {
         a10_packets_are_forwarded,
         a11_nothing_leaves_in_clear_for_what_an_ungrouped_sa_takes,
         a_connected_socket_goes_by_the_eroute_as_it_is_now,
+        a_connected_socket_is_let_past_no_longer_than_an_eroute_says,
+        an_inflow_for_all_packets_is_there_beside_tunnels_without_one,
     ]
 }
 
@@ -210,7 +212,7 @@ pub fn send_through(
 }
 
 /// The same through states that it has.
-fn switch_to(
+pub fn switch_to(
     gateways: &Gateways,
     family: Family,
     flow: (&str, &str),
@@ -748,15 +750,21 @@ fn two_tunnels(sas: &[Said; 4]) -> Result<()> {
     make_inbound(sas)?;
     join_up(sas)?;
     send_through(&gateways, V4, (from, to), sas)?;
-    expect_pings(&gateways.b, from, to, 3).context("without an inflow")?;
+    // Anybody can compress, and without an inflow nothing asks for the other.
+    let compresses = sas[1].proto == Proto::Comp;
+    let answered = if compresses { 0 } else { 3 };
+    expect_pings(&gateways.b, from, to, answered).context("without an inflow")?;
+    let dropped = 3 - u64::from(answered);
+    let before = gateways.a.counters()?;
+    before.expect(&[("XfrmInTmplMismatch", dropped)])?;
     inflow(from, to, &sas[0])?;
     expect_pings(&gateways.b, from, to, 3).context("with an inflow")?;
-    gateways.a.counters()?.expect(&[])?;
+    gateways.a.counted_since(&before)?.expect(&[])?;
     // Either of them alone is not enough, unless the other does no more than compress; none is not.
     let (inner, outer) = sas.split_at(2);
     switch_to(&gateways, V4, (from, to), inner)?;
     expect_pings(&gateways.b, from, to, 0).context("the inner one alone")?;
-    let answered = if sas[1].proto == Proto::Comp { 3 } else { 0 };
+    let answered = if compresses { 3 } else { 0 };
     switch_to(&gateways, V4, (from, to), outer)?;
     expect_pings(&gateways.b, from, to, answered).context("the outer one alone")?;
     gateways.b.run("ip xfrm policy flush")?;
@@ -764,7 +772,7 @@ fn two_tunnels(sas: &[Said; 4]) -> Result<()> {
     let dropped = 9 - u64::from(answered);
     gateways
         .a
-        .counters()?
+        .counted_since(&before)?
         .expect(&[("XfrmInTmplMismatch", dropped)])
 }
 
@@ -869,6 +877,66 @@ fn nothing_in_clear(outer: Family, inner: Family) -> Result<()> {
 
 fn a_connected_socket_goes_by_the_eroute_as_it_is_now() -> Result<()> {
     in_each_family(goes_by_eroute)
+}
+
+fn a_connected_socket_is_let_past_no_longer_than_an_eroute_says() -> Result<()> {
+    in_each_family(|outer, inner| {
+        let gateways = Gateways::new()?;
+        let sas = [
+            said_of("tun", 0x513, outer.outer.1),
+            said_of("esp", 0x515, outer.outer.1),
+        ];
+        let (from, to) = inner.inner;
+        make_group(&sas)?;
+        let (src, dst) = inner.networks();
+        let covering = wire::flow((src, 0), (dst, 0), 0);
+        ask(&wire::add_flow(sas[0], 0, &covering))?;
+        let (own, other): (IpAddr, IpAddr) = (from.parse()?, to.parse()?);
+        let socket = gateways.a.within(|| {
+            let socket = UdpSocket::bind((own, 0))?;
+            socket.connect((other, 4711))?;
+            Ok(socket)
+        })?;
+        // How many of three packets leave in clear.
+        let in_clear = || -> Result<usize> {
+            let capture = Capture::of_unprotected(&gateways.a, "w0")?;
+            for _ in 0..3 {
+                // The other end may have said that nobody listens there.
+                let _ = socket.send(b"which way?");
+            }
+            Ok(capture.end()?.len())
+        };
+        for _ in 0..2 {
+            ensure!(in_clear()? == 0, "with one eroute");
+            eroute(from, to, &said("%pass"))?;
+            ensure!(in_clear()? > 0, "with %pass it leaves in clear");
+            ask(&wire::del_flow(&flow(from, to)))?;
+        }
+        let left = in_clear()?;
+        ensure!(left == 0, "{left} left in clear, with %pass gone");
+        Ok(())
+    })
+}
+
+fn an_inflow_for_all_packets_is_there_beside_tunnels_without_one() -> Result<()> {
+    let gateways = Gateways::new()?;
+    let sas = inbound_sas();
+    let others = [said("tun.513@10.0.0.1"), said("esp.515@10.0.0.1")];
+    let (to, from) = V4.inner;
+    make_inbound(&sas)?;
+    join_up(&sas)?;
+    let all = wire::flow(("0.0.0.0/0", 0), ("0.0.0.0/0", 0), 0);
+    ask(&wire::add_flow(sas[0], flag::IN, &all))?;
+    make_inbound(&others)?;
+    join_up(&others)?;
+    send_through(&gateways, V4, (from, to), &sas)?;
+    expect_pings(&gateways.b, from, to, 3)?;
+    gateways.a.counters()?.expect(&[])?;
+    // What the inflow is for has to come through the first.
+    send_through(&gateways, V4, (from, to), &others)?;
+    expect_pings(&gateways.b, from, to, 0)?;
+    let mismatch = [("XfrmInTmplMismatch", 3)];
+    gateways.a.counters()?.expect(&mismatch)
 }
 
 /// A socket keeps the way that it has found, with all transforms, for as long as that is good.

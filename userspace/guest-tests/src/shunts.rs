@@ -205,10 +205,7 @@ fn a19_a_trap_asks_once_for_each_pair_of_hosts() -> Result<()> {
     let (daemon, bystander) = (registered(3)?, KeySocket::open()?);
     for family in [V4, V6] {
         let (from, to) = family.inner;
-        let (src, dst) = match family.bits {
-            32 => ("10.1.0.0/24", "10.2.0.0/24"),
-            _ => ("2001:db8:1::/64", "2001:db8:2::/64"),
-        };
+        let (src, dst) = family.networks();
         ask(&wire::add_flow(
             said("%trap"),
             0,

@@ -222,7 +222,9 @@ impl Model {
             let (index, transform, is_tunnel) = layer;
             let reqid = match (comes_in, inflow) {
                 (true, Some(number)) => Reqid::Inflow(number),
-                (true, None) if is_tunnel => Reqid::Free,
+                // What anybody can make has to come through the rest of the chain, and nothing asks for
+                // that. All ESP here authenticates.
+                (true, None) if is_tunnel && transform != "comp" => Reqid::Free,
                 _ => Reqid::Own(chain[index].age),
             };
             let shape = Shape {
@@ -558,20 +560,22 @@ impl Model {
         let is_free = |shape: Shape| shape.reqid == Reqid::Free;
         let mut common = Vec::new();
         if live().any(is_free) {
-            common.extend([("in", 0, Reqid::Free), ("fwd", 0, Reqid::Free)]);
+            let transforms = &["ah", "esp", "ah", "esp"][..];
+            common.extend(["in", "fwd"].map(|direction| (direction, 0, Reqid::Free, transforms)));
         }
         if live().any(|shape| shape.is_outer && !is_free(shape)) {
-            common.extend([50, 51, 108].map(|proto| ("in", proto, Reqid::Any)));
+            let transforms = &["ah", "esp", "comp", "ah", "esp"][..];
+            common.extend([50, 51, 108].map(|proto| ("in", proto, Reqid::Any, transforms)));
         }
-        for (direction, proto, reqid) in common {
+        for (direction, proto, reqid, transforms) in common {
             for any in ["0.0.0.0", "::"] {
                 let any = crate::wire::ip(any);
                 let network = format!("{any}/0");
                 let mut line = policy_line(direction, &network, &network, proto) + " allow";
-                for transform in ["ah", "esp", "comp", "ah", "esp"] {
+                for transform in transforms {
                     line += &template_text(transform, "tunnel", (any, any), true);
                 }
-                lines.push((line, vec![reqid; 5]));
+                lines.push((line, vec![reqid; transforms.len()]));
             }
         }
         lines

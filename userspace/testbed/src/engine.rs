@@ -810,17 +810,16 @@ impl Engine for TestEngine {
         })
     }
 
-    fn policy_insert(&self, policy: &Handle) -> Result<(), Errno> {
+    fn policy_insert(&self, policy: &Handle, over: bool) -> Result<(), Errno> {
         self.called(format_args!("insert {}", self.name_policy(policy.number)));
         self.fail()?;
         let mut tables = self.tables.borrow_mut();
         let spec = tables.policies[&policy.number].spec;
-        if tables
-            .foreign_policies
-            .contains(&(spec.direction, spec.selector))
-        {
+        let place = (spec.direction, spec.selector);
+        if !over && tables.foreign_policies.contains(&place) {
             return Err(Errno::EEXIST);
         }
+        tables.foreign_policies.remove(&place);
         assert!(tables.inserted_policies.insert(policy.number), "only once");
         drop(tables);
         self.check();

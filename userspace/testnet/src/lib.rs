@@ -238,6 +238,16 @@ pub struct Family {
     pub bits: u8,
 }
 
+impl Family {
+    /// The networks behind the gateways.
+    pub fn networks(&self) -> (&'static str, &'static str) {
+        match self.bits {
+            32 => ("10.1.0.0/24", "10.2.0.0/24"),
+            _ => ("2001:db8:1::/64", "2001:db8:2::/64"),
+        }
+    }
+}
+
 /// Makes two gateways of two namespaces, with a wire between them, `w0`, and a host behind each. The
 /// hosts are addresses of the gateways.
 ///
