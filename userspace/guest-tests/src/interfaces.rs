@@ -761,6 +761,7 @@ fn a_historic_start_script_finds_what_it_touches() -> Result<()> {
         ("ipsec_tncfg", lines(&["ipsec0", "ipsec1"]).as_str()),
         ("ipsec/tncfg", lines(&["ipsec0", "ipsec1"]).as_str()),
         ("ipsec/eroute/all", ""),
+        ("ipsec/eroute/dropped", ""),
     ] {
         let found = proc_net(file).context(file)?;
         ensure!(found == content, "{file}: {found}");
