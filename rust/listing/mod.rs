@@ -61,6 +61,10 @@ pub enum Listing {
     PfKeySupported,
     /// `/proc/net/ipsec/eroute/all`: a line for each eroute.
     Eroute,
+    /// `/proc/net/ipsec/eroute/dropped`: the lines of those among them whose packets are dropped at
+    /// present. What that follows from is not in the list of SAs: it depends on what an eroute's
+    /// chain has been.
+    ErouteDropped,
     /// `/proc/net/ipsec/tncfg`: a line for each interface in use, or attached to none.
     Tncfg,
     /// `/proc/net/ipsec/natt`: which encapsulation for NAT there is.
@@ -102,7 +106,7 @@ pub enum End {
 
 impl Listing {
     /// All files, in order.
-    pub const ALL: [Listing; 12] = [
+    pub const ALL: [Listing; 13] = [
         Listing::SpiGrp,
         Listing::Spi,
         Listing::Version,
@@ -111,6 +115,7 @@ impl Listing {
         Listing::PfKeyRegistered,
         Listing::PfKeySupported,
         Listing::Eroute,
+        Listing::ErouteDropped,
         Listing::Tncfg,
         Listing::NatT,
         Listing::TrapCount,
@@ -165,7 +170,7 @@ impl Listing {
     fn end<H: Host>(self, state: &State<H>) -> u64 {
         match self {
             Listing::SpiGrp | Listing::Spi => state.sadb.next_age().number(),
-            Listing::Eroute => state.flows.next_number(),
+            Listing::Eroute | Listing::ErouteDropped => state.flows.next_number(),
             Listing::PfKey => state.listeners.next_number(),
             Listing::PfKeyRegistered => state.listeners.next_number() * SA_TYPES,
             Listing::Version
@@ -228,22 +233,8 @@ impl Listing {
                 let written = writeln!(out, "{line}");
                 Some(written.map(|()| sa.age().next().number()))
             }
-            Listing::Eroute => {
-                let (number, listed) = state.flows.listed_at_or_after(position)?;
-                let line = match listed {
-                    Listed::Eroute(eroute) => eroute::Line {
-                        packets: state.flows.packets(host.engine(), &state.sadb, eroute),
-                        selector: eroute.selector,
-                        said: eroute.said,
-                    },
-                    Listed::Hold(selector) => eroute::Line {
-                        packets: 0,
-                        selector: *selector,
-                        said: Shunt::Hold.said(),
-                    },
-                };
-                Some(writeln!(out, "{line}").map(|()| number + 1))
-            }
+            Listing::Eroute => eroute(host, state, position, false, out),
+            Listing::ErouteDropped => eroute(host, state, position, true, out),
             Listing::Version => only_line(position, out, format_args!("Klips version: {VERSION}")),
             Listing::Tncfg => tncfg(host, state, position, out),
             // The numbers of KLIPS: that of ports 4500, with non-ESP markers (RFC 3948), is 2.
@@ -265,6 +256,38 @@ impl Listing {
             Listing::PfKeySupported => pf_key_supported(position, out),
         }
     }
+}
+
+/// An eroute, or only one whose packets are dropped.
+fn eroute<H: Host>(
+    host: &H,
+    state: &State<H>,
+    position: u64,
+    only_dropped: bool,
+    out: &mut impl fmt::Write,
+) -> Option<Result<u64, fmt::Error>> {
+    let mut next = position;
+    for _ in 0..STEPS {
+        let (number, listed) = state.flows.listed_at_or_after(next)?;
+        next = number + 1;
+        let line = match listed {
+            Listed::Eroute(eroute) if only_dropped && eroute.is_open() => continue,
+            // It waits.
+            Listed::Hold(_) if only_dropped => continue,
+            Listed::Eroute(eroute) => eroute::Line {
+                packets: state.flows.packets(host.engine(), &state.sadb, eroute),
+                selector: eroute.selector,
+                said: eroute.said,
+            },
+            Listed::Hold(selector) => eroute::Line {
+                packets: 0,
+                selector: *selector,
+                said: Shunt::Hold.said(),
+            },
+        };
+        return Some(writeln!(out, "{line}").map(|()| next));
+    }
+    Some(Ok(next))
 }
 
 /// The line of a file that has one.

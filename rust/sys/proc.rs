@@ -85,6 +85,14 @@ const ENTRIES: [Entry; Listing::ALL.len()] = [
         link: Some((c"ipsec_eroute", c"ipsec/eroute/all")),
     },
     Entry {
+        listing: Listing::ErouteDropped,
+        // In the folder of the one before.
+        place: Place::Folder,
+        name: c"eroute/dropped",
+        mode: 0o400,
+        link: None,
+    },
+    Entry {
         listing: Listing::Tncfg,
         place: Place::Folder,
         name: c"tncfg",

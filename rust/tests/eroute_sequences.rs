@@ -265,6 +265,12 @@ fn compare(host: &TestHost, memories: &mut HashMap<String, Memory>) {
             None => panic!("nobody asked for it: {line}"),
         };
         let open = asked_for(host, net);
+        assert_eq!(
+            host.dropped().lines().any(|it| it == line),
+            open.is_none(),
+            "{line}\n{}",
+            host.dropped()
+        );
         seen.push(net.to_owned());
         if name.starts_with('%') {
             let waits = (name != "%drop").then(|| vec!["esp/transport".to_owned()]);

@@ -227,15 +227,68 @@ fn a_chain_never_comes_to_protect_less_by_itself() {
     host.set_up(&ungroup(ah()));
     host.set_up(&pair(tun(), esp()));
     assert_eq!(engine(&host).last().unwrap(), SHUT, "AH is missing");
+    assert_eq!(host.dropped(), host.eroute());
     host.set_up(&pair(esp(), ah()));
     assert_eq!(engine(&host), [AH, ESP, OPEN]);
+    assert_eq!(host.dropped(), "");
     host.set_up(&ungroup(ah()));
     host.set_up(&pair(tun(), esp()));
+    assert_eq!(host.dropped(), host.eroute());
     // Now somebody says so.
     host.set_up(&add_flow(tun(), flag::REPLACE, &usual()));
     assert_eq!(
         engine(&host).last().unwrap(),
         "out 10.1.0.0/24>10.2.0.0/24 allow esp/tunnel r2"
+    );
+    assert_eq!(host.dropped(), "");
+}
+
+#[test]
+fn what_drops_is_listed_and_what_waits_is_not() {
+    let host = host_with_eroute();
+    host.engine
+        .expect_clear(selector("10.1.0.0/24", "10.4.0.0/24"));
+    let to = |name: &str, network: &str| {
+        let eroute = nets("10.1.0.0/24", network);
+        host.set_up(&add_flow(said(name), 0, &eroute));
+    };
+    to("esp.999@10.0.0.2", "10.3.0.0/24");
+    to("%pass", "10.4.0.0/24");
+    to("%drop", "10.5.0.0/24");
+    to("%reject", "10.6.0.0/24");
+    to("%hold", "10.7.0.0/24");
+    to("%trap", "10.8.0.0/24");
+    to("%trapsubnet", "10.9.0.0/24");
+    let networks = |list: String| -> Vec<String> {
+        let lines = list.lines();
+        lines
+            .map(|line| line.split_whitespace().nth(3).unwrap().to_owned())
+            .collect()
+    };
+    let shut = ["10.3.0.0/24", "10.5.0.0/24", "10.6.0.0/24"];
+    assert_eq!(networks(host.dropped()), shut);
+    assert!(host
+        .dropped()
+        .lines()
+        .all(|line| host.eroute().lines().any(|listed| listed == line)));
+    host.set_up(&add(said("esp.999@10.0.0.2")));
+    assert_eq!(networks(host.dropped()), shut[1..]);
+    host.set_up(&delete(said("esp.999@10.0.0.2")));
+    assert_eq!(networks(host.dropped()), shut);
+    // A lone tunnel that comes after its eroute.
+    to("tun.998@10.0.0.2", "10.2.9.0/24");
+    host.set_up(&from_source(add(said("tun.998@10.0.0.2")), "10.0.0.1"));
+    assert_eq!(networks(host.dropped()).last().unwrap(), "10.2.9.0/24");
+    host.set_up(&flush(0));
+    assert_eq!(
+        networks(host.dropped()),
+        [
+            "10.2.0.0/24",
+            "10.3.0.0/24",
+            "10.5.0.0/24",
+            "10.6.0.0/24",
+            "10.2.9.0/24"
+        ]
     );
 }
 

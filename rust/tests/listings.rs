@@ -432,6 +432,10 @@ fn host_with_all() -> TestHost {
         let eroute = flow(("10.1.0.0/24", 0), (network, 0), 0);
         host.set_up(&add_flow(recorded()[1], 0, &eroute));
     }
+    for network in ["10.4.0.0/24", "10.5.0.0/24"] {
+        let eroute = flow(("10.1.0.0/24", 0), (network, 0), 0);
+        host.set_up(&add_flow(said("%drop"), 0, &eroute));
+    }
     for (socket, satype) in [(A, 3), (A, 9), (B, 2)] {
         host.write_from(socket, &message(msg::REGISTER, satype, &[]))
             .unwrap();
@@ -528,6 +532,26 @@ fn page_ends_after_64_lines_or_sas_so_that_others_get_their_turn() {
         read_on(&host, Listing::SpiGrp, &mut 0, || ()),
         host.spigrp()
     );
+}
+
+#[test]
+fn page_of_what_is_dropped_ends_after_64_eroutes_that_are_not() {
+    let host = TestHost::new();
+    let to = |name: &str, last: usize| {
+        let network = format!("10.2.{last}.0/24");
+        let eroute = flow(("10.1.0.0/24", 0), (network.as_str(), 0), 0);
+        host.set_up(&add_flow(said(name), 0, &eroute));
+    };
+    (0..100).for_each(|last| to("%hold", last));
+    to("%drop", 200);
+    let file = Listing::ErouteDropped;
+    let (text, end) = host.page(file, 0, &mut 0);
+    assert_eq!((text.as_str(), end), ("", End::More(65)));
+    let (text, end) = host.page(file, 65, &mut 0);
+    assert_eq!((text.lines().count(), end), (1, End::More(102)));
+    assert!(text.contains("-> 10.2.200.0/24 "), "{text}");
+    assert_eq!(host.page(file, 102, &mut 0), (String::new(), End::Over));
+    assert_eq!(read_on(&host, file, &mut 0, || ()), text);
 }
 
 #[test]

@@ -4,10 +4,12 @@
 
 use crate::{
     ktap::Test,
+    packets::{eroute, make_group, proto, set_up_peer},
     running::{PATIENCE, Running},
-    support::proc_net,
+    support::{manual_sas, proc_net},
     tests,
     tools::{KEY16, fails, make_ipv4, quiet, run},
+    wire::{Gateways, V4, expect_pings},
 };
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
@@ -29,6 +31,7 @@ pub fn all() -> Vec<Test> {
         a_batch_of_eroutes_comes_from_a_pipe,
         a_dry_run_says_what_comes,
         get_names_the_eroute_that_takes_the_packet,
+        what_a_lesser_group_drops_is_told_until_somebody_says_that_it_is_meant,
         results_and_answers_are_json,
     ]
 }
@@ -396,6 +399,65 @@ fn get_names_the_eroute_that_takes_the_packet() -> Result<()> {
         "not every one was taken: {seen:?}"
     );
     Ok(())
+}
+
+/// The example of ipsec_spigrp(8): a group with AH is made anew without.
+fn what_a_lesser_group_drops_is_told_until_somebody_says_that_it_is_meant() -> Result<()> {
+    let gateways = Gateways::new()?;
+    let a = &gateways.a;
+    let sas = manual_sas();
+    let (from, to) = V4.inner;
+    make_group(&sas)?;
+    eroute(from, to, &sas[0])?;
+    set_up_peer(&gateways, V4, V4.inner, &sas)?;
+    let expect_told = |fate: &str, reason: &str, all_dropped: bool| -> Result<()> {
+        let told = run(&format!("ipsec eroute --json --get {from} {to}"))?.stdout;
+        ensure!(
+            told.contains(&format!("\"fate\":\"{fate}\"")) && told.contains(reason),
+            "{told}"
+        );
+        let dropped = proc_net("ipsec/eroute/dropped")?;
+        let all = proc_net("ipsec_eroute")?;
+        ensure!(
+            !all.is_empty() && dropped == if all_dropped { &all[..] } else { "" },
+            "{dropped} of {all}"
+        );
+        for (tool, word) in [
+            ("look", "dropped: its SAs protect less than they did"),
+            (
+                "verify",
+                "drops all packets: its SAs protect less than they did",
+            ),
+        ] {
+            let text = run(&format!("ipsec {tool}"))?.stdout;
+            ensure!(text.contains(word) == all_dropped, "{tool}: {text}");
+        }
+        Ok(())
+    };
+    expect_pings(a, from, to, 3)?;
+    expect_told("protected", "\"header\":\"ah\"", false)?;
+
+    quiet("ipsec spigrp --ungroup tun.113@10.0.0.2")?;
+    quiet("ipsec spigrp --said tun.113@10.0.0.2 esp.115@10.0.0.2")?;
+    let before = a.counters()?;
+    let wire = gateways.capture()?;
+    expect_pings(a, from, to, 0)?;
+    let sent = wire.end()?;
+    ensure!(sent.len() == 0, "sent: {:?}", sent.headers());
+    a.counted_since(&before)?
+        .expect(&[("XfrmOutPolBlock", 3)])?;
+    expect_told("dropped", "--replace", true)?;
+
+    quiet(&format!(
+        "ipsec eroute --replace --src {from}/32 --dst {to}/32 --said tun.113@10.0.0.2"
+    ))?;
+    gateways.b.run("ip xfrm policy flush")?;
+    gateways.b.run("ip xfrm state flush")?;
+    set_up_peer(&gateways, V4, V4.inner, &sas[..2])?;
+    let wire = gateways.capture()?;
+    expect_pings(a, from, to, 3)?;
+    wire.end()?.expect_only(V4.outer, &[proto::ESP])?;
+    expect_told("protected", "\"header\":\"esp\"", false)
 }
 
 fn results_and_answers_are_json() -> Result<()> {

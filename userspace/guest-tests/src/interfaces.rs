@@ -27,6 +27,7 @@ use std::{
 pub fn all() -> Vec<Test> {
     tests![
         a24_cleartext_is_on_the_interface_and_protected_packets_on_the_wire,
+        get_tells_what_routes_decide,
         interfaces_have_to_be_there,
         several_interfaces_share_the_eroutes_by_address,
         nothing_leaves_in_clear_when_an_interface_is_taken_out_of_use,
@@ -183,6 +184,61 @@ fn a24_cleartext_is_on_the_interface_and_protected_packets_on_the_wire() -> Resu
 
         // What no eroute is for does not leave an interface.
         a.run(&format!("ip route add {} dev ipsec0", family.outer.1))?;
+        let wire = gateways.capture()?;
+        expect_pings(a, family.outer.0, family.outer.1, 0)?;
+        ensure!(wire.end()?.len() == 0, "what has no eroute leaves");
+        clean_up(a)?;
+    }
+    Ok(())
+}
+
+/// What `ipsec eroute --get` says becomes of packets is what does.
+fn get_tells_what_routes_decide() -> Result<()> {
+    for family in [V4, V6] {
+        let gateways = Gateways::new()?;
+        let a = &gateways.a;
+        let (here, there) = family.inner;
+        let icmp = if family.bits == 32 { ICMP } else { 58 };
+        let told = |dst: &str, words: &[&str]| -> Result<()> {
+            let src = if dst == there { here } else { family.outer.0 };
+            let line = format!("ipsec eroute --json --get {src} {dst}");
+            let told = a.run(&line)?;
+            ensure!(
+                words.iter().all(|word| told.contains(word)),
+                "{line}: {told}"
+            );
+            Ok(())
+        };
+        both_ways(&gateways, family)?;
+        told(there, &["\"fate\":\"protected\""])?;
+        attach(a, 0, "w0", family)?;
+        route_to(a, "ipsec0", family)?;
+        told(
+            there,
+            &["\"routed_to\":\"ipsec0\"", "\"fate\":\"protected\""],
+        )?;
+        let wire = gateways.capture()?;
+        expect_pings(a, here, there, 3)?;
+        wire.end()?.expect_only(family.outer, &[proto::AH])?;
+
+        route_around(a, family)?;
+        told(
+            there,
+            &[
+                "\"routed_to\":\"w0\"",
+                "\"fate\":\"clear\"",
+                "\"elsewhere\":{\"routed_to\":\"ipsec0\"",
+            ],
+        )?;
+        let wire = gateways.capture()?;
+        ping(a, here, there, 3, 56)?;
+        wire.end()?.expect_only(family.inner, &[icmp])?;
+
+        a.run(&format!("ip route add {} dev ipsec0", family.outer.1))?;
+        told(
+            family.outer.1,
+            &["\"routed_to\":\"ipsec0\"", "\"fate\":\"dropped\""],
+        )?;
         let wire = gateways.capture()?;
         expect_pings(a, family.outer.0, family.outer.1, 0)?;
         ensure!(wire.end()?.len() == 0, "what has no eroute leaves");
@@ -782,6 +838,7 @@ fn a_historic_start_script_finds_what_it_touches() -> Result<()> {
         ("ipsec_tncfg", lines(&["ipsec0", "ipsec1"]).as_str()),
         ("ipsec/tncfg", lines(&["ipsec0", "ipsec1"]).as_str()),
         ("ipsec/eroute/all", ""),
+        ("ipsec/eroute/dropped", ""),
     ] {
         let found = proc_net(file).context(file)?;
         ensure!(found == content, "{file}: {found}");

@@ -132,7 +132,8 @@ fn every_byte_that_is_told_was_written_on_purpose() -> Result<()> {
         size += one.iter().chain(&other).map(Vec::len).sum::<usize>();
     }
     ensure!(asked == (1..=19).collect(), "of these types: {asked:?}");
-    // X_PCHANGE, X_DEBUG and flows are never told; NAT_T_NEW_MAPPING only as an error.
+    // X_DEBUG is never told; X_PCHANGE and NAT_T_NEW_MAPPING only as an error, and so are the
+    // X_PLUMBIF and X_UNPLUMBIF that are asked for here, of no ipsecN.
     println!(
         "# {count} messages, {size} bytes; types with and without error: {answered:?}; poisoned \
          by the allocator as well: {}",

@@ -49,7 +49,7 @@ pub fn all() -> Vec<Test> {
 }
 
 /// All files, by their names in `/proc/net`.
-pub const FILES: [&str; 8] = [
+pub const FILES: [&str; 9] = [
     "ipsec_spigrp",
     "ipsec_spi",
     "ipsec_version",
@@ -58,6 +58,7 @@ pub const FILES: [&str; 8] = [
     "pf_key_registered",
     "pf_key_supported",
     "ipsec_eroute",
+    "ipsec/eroute/dropped",
 ];
 
 /// No operation takes so many allocations.

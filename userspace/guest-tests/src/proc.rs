@@ -42,6 +42,7 @@ fn names_modes_and_links() -> Result<()> {
         ("ipsec_version", Some("ipsec/version"), 0o100_444),
         ("ipsec_klipsdebug", Some("ipsec/klipsdebug"), 0o100_400),
         ("ipsec_eroute", Some("ipsec/eroute/all"), 0o100_400),
+        ("ipsec/eroute/dropped", None, 0o100_400),
         ("ipsec_tncfg", Some("ipsec/tncfg"), 0o100_400),
         ("ipsec/natt", None, 0o100_400),
         ("ipsec/stats/trap_count", None, 0o100_400),

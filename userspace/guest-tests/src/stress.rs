@@ -371,6 +371,7 @@ fn look(stage: &Stage, number: u32) -> Result<()> {
         "ipsec_spigrp",
         "ipsec_spi",
         "ipsec_eroute",
+        "ipsec/eroute/dropped",
         "pf_key",
         "pf_key_registered",
         "pf_key_supported",

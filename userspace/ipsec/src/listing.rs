@@ -15,31 +15,48 @@ use std::{
     net::IpAddr,
 };
 
+/// Opens a file of the module that other releases, and KLIPS, do not have.
+pub(crate) fn open_if_there(
+    system: &mut impl System,
+    file: ProcFile,
+) -> Result<Option<Box<dyn Read>>, Failure> {
+    match system.open(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened
+            .map(Some)
+            .map_err(|error| unopened(error, file, system)),
+    }
+}
+
 /// Opens a file of the module.
 pub(crate) fn open(system: &mut impl System, file: ProcFile) -> Result<Box<dyn Read>, Failure> {
+    let opened = system.open(file);
+    opened.map_err(|error| unopened(error, file, system))
+}
+
+/// Why a file can't be opened.
+fn unopened(error: io::Error, file: ProcFile, system: &mut impl System) -> Failure {
     let name = match file {
         ProcFile::SpiGrp => "spigrp",
         ProcFile::Spi => "spi",
-        ProcFile::Eroute => "eroute table",
+        ProcFile::Eroute | ProcFile::Dropped => "eroute table",
         ProcFile::Tncfg => "tncfg",
         ProcFile::KlipsDebug => "klipsdebug",
     };
-    system.open(file).map_err(|error| {
-        Failure::refused(match error.kind() {
-            io::ErrorKind::NotFound if !system.has_proc() => {
-                format!("No {name} - /proc is not mounted: mount -t proc proc /proc")
-            }
-            io::ErrorKind::NotFound => format!(
-                "No {name} - no IPsec support in kernel (are the modules loaded?)  {LOAD_IT}"
-            ),
-            io::ErrorKind::PermissionDenied => {
-                format!(
-                    "{}: access denied.  You must be root to open this file.",
-                    file.path()
-                )
-            }
-            _ => format!("{}: {error}", file.path()),
-        })
+    Failure::refused(match error.kind() {
+        io::ErrorKind::NotFound if !system.has_proc() => {
+            format!("No {name} - /proc is not mounted: mount -t proc proc /proc")
+        }
+        io::ErrorKind::NotFound => {
+            format!("No {name} - no IPsec support in kernel (are the modules loaded?)  {LOAD_IT}")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!(
+                "{}: access denied.  You must be root to open this file.",
+                file.path()
+            )
+        }
+        _ => format!("{}: {error}", file.path()),
     })
 }
 

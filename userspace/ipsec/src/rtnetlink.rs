@@ -11,6 +11,7 @@ use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope},
     link::{InfoData, InfoKind, InfoXfrm, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
+    route::{RouteAttribute, RouteMessage},
 };
 use rustix::{
     fd::OwnedFd,
@@ -172,6 +173,34 @@ pub(crate) fn addresses(index: u32) -> io::Result<Vec<(IpAddr, u8)>> {
         }
     }
     Ok(addresses)
+}
+
+/// The interface that packets to an address are routed to, those from an address of this host's own
+/// if it is given.
+pub(crate) fn route(src: Option<IpAddr>, dst: IpAddr) -> io::Result<u32> {
+    let mut request = RouteMessage::default();
+    let (family, bits) = match dst {
+        IpAddr::V4(_) => (AddressFamily::Inet, 32),
+        IpAddr::V6(_) => (AddressFamily::Inet6, 128),
+    };
+    request.header.address_family = family;
+    request.header.destination_prefix_length = bits;
+    request.attributes = vec![RouteAttribute::Destination(dst.into())];
+    if let Some(src) = src {
+        request.header.source_prefix_length = bits;
+        request.attributes.push(RouteAttribute::Source(src.into()));
+    }
+    let answers = ask(RouteNetlinkMessage::GetRoute(request), 0)?;
+    let found = answers.into_iter().find_map(|answer| match answer {
+        RouteNetlinkMessage::NewRoute(route) => {
+            route.attributes.into_iter().find_map(|it| match it {
+                RouteAttribute::Oif(index) => Some(index),
+                _ => None,
+            })
+        }
+        _ => None,
+    });
+    found.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 /// Makes an xfrm interface, gives it its addresses, and sets it up.

@@ -39,6 +39,8 @@ pub enum ProcFile {
     Spi,
     /// The eroutes.
     Eroute,
+    /// Those whose packets the module drops. KLIPS has no such list.
+    Dropped,
     /// The interfaces.
     Tncfg,
     /// The debugging masks.
@@ -52,6 +54,7 @@ impl ProcFile {
             ProcFile::SpiGrp => "/proc/net/ipsec_spigrp",
             ProcFile::Spi => "/proc/net/ipsec_spi",
             ProcFile::Eroute => "/proc/net/ipsec_eroute",
+            ProcFile::Dropped => "/proc/net/ipsec/eroute/dropped",
             ProcFile::Tncfg => "/proc/net/ipsec_tncfg",
             ProcFile::KlipsDebug => "/proc/net/ipsec_klipsdebug",
         }
@@ -128,6 +131,9 @@ pub trait System {
     fn make_link(&mut self, link: &NewLink) -> io::Result<()>;
     /// Removes a network interface.
     fn remove_link(&mut self, index: u32) -> io::Result<()>;
+    /// The name of the interface that packets to an address are routed to, those from an address of
+    /// this host's own if it is given.
+    fn route(&mut self, src: Option<IpAddr>, dst: IpAddr) -> io::Result<String>;
     /// Looks up the address of a name.
     fn resolve(&mut self, name: &str, family: Family) -> Option<IpAddr>;
     /// Looks up the number of a protocol above IP.
@@ -309,6 +315,12 @@ impl System for Linux {
 
     fn remove_link(&mut self, index: u32) -> io::Result<()> {
         rtnetlink::remove(index)
+    }
+
+    fn route(&mut self, src: Option<IpAddr>, dst: IpAddr) -> io::Result<String> {
+        let index = rtnetlink::route(src, dst)?;
+        let name = nix::net::if_::if_indextoname(index)?;
+        name.into_string().map_err(io::Error::other)
     }
 
     fn resolve(&mut self, name: &str, family: Family) -> Option<IpAddr> {

@@ -170,6 +170,120 @@ fn a_reserved_spi_sends_nothing() {
     assert_snapshot!(machine.session("eroute --get 10.0.0.1 10.0.0.2"));
 }
 
+/// The module drops, though there is a way: what the SAs gave before, they do not give any more.
+#[test]
+fn less_protection_than_before_is_dropped() {
+    let mut machine = Machine::with_four();
+    for line in [
+        "spigrp --said tun.113@gw2 esp.115@gw2 ah.116@gw2",
+        "eroute --add --src 10.0.1.0/24 --dst 10.0.2.0/24 --said tun.113@gw2",
+        "eroute --add --src 10.0.1.0/24 --dst 10.0.3.0/24 --said tun.200@gw2",
+        "eroute --add --src 10.0.1.0/24 --dst 10.0.4.0/24 --said %drop",
+        // This one comes after its eroute, and alone.
+        "spi --ip4 --said tun.200@gw2 --src 10.0.0.1",
+        "spigrp --ungroup tun.113@gw2",
+        "spigrp --said tun.113@gw2 esp.115@gw2",
+    ] {
+        machine.quiet(line);
+    }
+    machine.transcript.clear();
+    let ask = "eroute --get 10.0.1.7 10.0.2.9 --transport-proto tcp
+        eroute --json --get 10.0.1.7 10.0.2.9 --transport-proto tcp
+        eroute --get 10.0.1.7 10.0.3.9";
+    machine.terminal = true;
+    let list = "eroute --color never\neroute --json";
+    assert_snapshot!("less", machine.session(&format!("{ask}\n{list}")));
+    // Somebody says that it is meant so.
+    machine.quiet("eroute --replace --src 10.0.1.0/24 --dst 10.0.2.0/24 --said tun.113@gw2");
+    machine.quiet("eroute --replace --src 10.0.1.0/24 --dst 10.0.3.0/24 --said tun.200@gw2");
+    machine.transcript.clear();
+    assert_snapshot!("as_is_meant", machine.session(&format!("{ask}\n{list}")));
+    // A module that does not tell.
+    machine.dropped = Some("-".to_owned());
+    assert_snapshot!("not_told", machine.session(&format!("{ask}\n{list}")));
+}
+
+/// A machine with an interface attached, and an eroute of each kind.
+fn attached() -> Machine {
+    let mut machine = Machine::with_four();
+    machine.interfaces = vec![ipsec_tools::Interface {
+        name: "eth0".into(),
+        addresses: vec![[10, 0, 0, 1].into()],
+    }];
+    let link = ipsec_tools::Link {
+        index: 2,
+        mtu: 1500,
+        if_id: None,
+        below: 0,
+    };
+    let addresses = vec![([10, 0, 0, 1].into(), 24)];
+    machine.links.insert("eth0".to_owned(), (link, addresses));
+    for line in [
+        "tncfg --attach --virtual ipsec0 --physical eth0",
+        "spigrp --said tun.113@gw2 esp.115@gw2",
+        "eroute --add --src 10.0.0.0/16 --dst 10.0.2.0/24 --said tun.113@gw2",
+        "eroute --add --src 10.0.0.0/16 --dst 10.0.3.0/24 --said %pass",
+        "eroute --add --src 10.0.0.0/16 --dst 10.0.4.0/24 --said %drop",
+        // In transport mode.
+        "eroute --add --src 10.0.0.1/32 --dst 10.0.0.2/32 --said ah.116@gw2",
+        // Of an address of another interface.
+        "spi --ip4 --said tun.300@gw2 --src 10.9.0.1",
+        "eroute --add --src 10.0.0.0/16 --dst 10.0.5.0/24 --said tun.300@gw2",
+        "eroute --add --src 10.0.0.0/16 --dst 10.0.6.0/24 --said tun.999@gw2",
+        // Coarser than the others, and asked before them.
+        "eroute --add --src 10.0.0.0/8 --dst 10.0.2.128/25 --said tun.300@gw2",
+    ] {
+        machine.quiet(line);
+    }
+    machine.transcript.clear();
+    machine
+}
+
+#[test]
+fn routes_decide_while_an_interface_is_attached() {
+    let mut machine = attached();
+    let asked = [
+        "10.0.1.7 10.0.2.9",
+        "10.0.0.1 10.0.2.9",
+        "10.0.1.7 10.0.2.200",
+        "10.0.1.7 10.0.3.9",
+        "10.0.1.7 10.0.4.9",
+        "10.0.0.1 10.0.0.2",
+        "10.0.1.7 10.0.5.9",
+        "10.0.1.7 10.0.6.9",
+        "10.0.1.7 10.0.7.9",
+    ];
+    for way in ["ipsec0", "eth0", "unknown"] {
+        for ends in asked {
+            let (src, dst) = ends.split_once(' ').unwrap();
+            let own = (src == "10.0.0.1").then(|| src.parse().unwrap());
+            let key = (own, dst.parse().unwrap());
+            machine.routes.remove(&key);
+            if way != "unknown" {
+                machine.routes.insert(key, way.to_owned());
+            }
+        }
+        machine.transcript.clear();
+        let lines = asked.map(|ends| format!("eroute --get {ends}")).join("\n");
+        assert_snapshot!(format!("routed_to_{way}"), machine.session(&lines));
+        machine.transcript.clear();
+        let lines = asked.map(|ends| format!("eroute --json --get {ends}"));
+        assert_snapshot!(
+            format!("routed_to_{way}_json"),
+            machine.session(&lines[..1].join("\n"))
+        );
+    }
+    // None is attached any more.
+    machine.quiet("tncfg --detach --virtual ipsec0");
+    machine.transcript.clear();
+    let lines = asked.map(|ends| format!("eroute --get {ends}")).join("\n");
+    let text = machine.session(&lines);
+    assert!(
+        !text.contains("routed") && !text.contains("only if"),
+        "{text}"
+    );
+}
+
 #[test]
 fn bad_questions() {
     let mut machine = machine();

@@ -105,6 +105,26 @@ fn where_there_is_nothing() {
     assert_snapshot!(text);
 }
 
+/// What the module drops is shown so, though its SAs would be a way.
+#[test]
+fn less_protection_than_before_is_shown_as_dropped() {
+    let mut machine = machine();
+    machine.quiet("spigrp --ungroup tun.113@gw2");
+    machine.quiet("spigrp --said tun.113@gw2 esp.115@gw2");
+    machine.transcript.clear();
+    let text = machine.session("ipsec look\n ipsec look --json\n ipsec look --dot");
+    let dropped = "its SAs protect less than they did";
+    // Two eroutes, in each of the three.
+    assert_eq!(text.matches(dropped).count(), 6, "{text}");
+    assert!(
+        text.contains("10.0.1.0/24 -> 10.0.2.0/24  0 packets  dropped: its"),
+        "{text}"
+    );
+    machine.quiet("eroute --replace --src 10.0.1.0/24 --dst 10.0.2.0/24 --said tun.113@gw2");
+    machine.transcript.clear();
+    assert_eq!(machine.session("ipsec look").matches(dropped).count(), 1);
+}
+
 /// Lists as other releases have them, and a limit that is larger than a hundredth of what 64 bits
 /// can count.
 #[test]

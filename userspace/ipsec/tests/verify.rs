@@ -158,6 +158,10 @@ fn each_is_found_alone() {
     found("a chain that is gone", &|machine| {
         machine.quiet("spi --del --said ah.116@gw2")
     });
+    found("a chain that has lost AH", &|machine| {
+        machine.quiet("spigrp --ungroup tun.113@gw2");
+        machine.quiet("spigrp --said tun.113@gw2 esp.115@gw2");
+    });
     found("a lone tunnel", &|machine| {
         machine.quiet("spi --ip4 --said tun.200@gw2 --src 10.0.0.1");
         machine.quiet("eroute --replace --src 10.0.1.0/24 --dst 10.0.2.0/24 --said tun.200@gw2");

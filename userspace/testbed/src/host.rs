@@ -265,6 +265,11 @@ impl TestHost {
         self.listing(Listing::Eroute)
     }
 
+    /// `/proc/net/ipsec/eroute/dropped`.
+    pub fn dropped(&self) -> String {
+        self.listing(Listing::ErouteDropped)
+    }
+
     /// The whole of a file, line by line.
     pub fn listing(&self, file: Listing) -> String {
         let mut text = String::new();

@@ -3,6 +3,7 @@
 //! The list of eroutes.
 
 use super::{
+    path::is_word,
     table::{self, Line, Row},
     transport::Name,
 };
@@ -49,6 +50,8 @@ pub(super) enum Listed {
         #[serde(flatten)]
         flow: Flow,
         sa: Sa,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        dropped: bool,
     },
     Unread {
         unread: String,
@@ -62,6 +65,7 @@ impl Row {
             packets: self.packets,
             flow: Flow::of(&self.selector),
             sa: Sa::of_entry(&self.sa),
+            dropped: self.drops == Some(true),
         }
     }
 }
@@ -95,7 +99,15 @@ fn aligned(lines: &[Line], colors: bool) -> String {
                     0 => String::new(),
                     proto => format!("  {}", Name(proto)),
                 };
-                text += &format!("{count:>counts$}  {src:srcs$} -> {dst:dsts$} => {sa}{proto}\n");
+                // A word such as %drop says it already.
+                let is_word = row.sa.said().is_some_and(|said| is_word(&said));
+                let dropped = match row.drops {
+                    Some(true) if !is_word => "  dropped",
+                    _ => "",
+                };
+                text += &format!(
+                    "{count:>counts$}  {src:srcs$} -> {dst:dsts$} => {sa}{proto}{dropped}\n"
+                );
             }
             Line::Unread(line) => text += &format!("{line}\n"),
         }

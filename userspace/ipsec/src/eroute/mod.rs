@@ -11,6 +11,7 @@ mod list;
 mod lookup;
 mod network;
 pub(crate) mod path;
+mod place;
 mod plan;
 mod refusal;
 mod run;

@@ -3,7 +3,7 @@
 //! The way that packets of an eroute take: through which SAs, and as what they are sent. How a
 //! chain of SAs works on packets is decided by the rules of the module itself.
 
-use super::transport::Name;
+use super::{table::Row, transport::Name};
 use crate::{
     failure::Failure,
     groups::Groups,
@@ -44,6 +44,9 @@ pub(crate) enum Obstacle {
     Refused(fold::Refusal),
     /// An SA in transport mode that is not between the ends of the packet.
     OtherEnds(Said),
+    /// There is a way, but the eroute has had a better one, or waited for one: the module drops its
+    /// packets.
+    LessProtection,
 }
 
 impl Obstacle {
@@ -94,6 +97,10 @@ impl fmt::Display for Obstacle {
             Obstacle::OtherEnds(said) => write!(
                 f,
                 "without a tunnel, {said:#} only takes packets between its own ends"
+            ),
+            Obstacle::LessProtection => f.write_str(
+                "its SAs protect less than they did, or not at all; group them as they were, or --replace \
+                 the eroute if that is meant",
             ),
         }
     }
@@ -169,6 +176,15 @@ impl Sas {
         Ok(Path { saids, layers, udp })
     }
 
+    /// The way of the packets of an eroute, through the SA that it names.
+    pub(crate) fn way(&self, row: &Row, said: &Said) -> Result<Path, Obstacle> {
+        let path = self.path(said)?;
+        if row.drops == Some(true) {
+            return Err(Obstacle::LessProtection);
+        }
+        Ok(path)
+    }
+
     /// Whether a tunnel is in the chain of an SA, at its place or further inside.
     pub(crate) fn has_tunnel_inside(&self, said: &Said) -> bool {
         self.chain(said).is_ok_and(|chain| {
@@ -183,6 +199,13 @@ impl Path {
     /// Whether what is sent can be read by everybody.
     pub(crate) fn is_in_clear(&self) -> bool {
         !self.layers.protection().is_some()
+    }
+
+    /// The address of this end, if it has a tunnel.
+    pub(crate) fn own_end(&self) -> Option<IpAddr> {
+        let has_tunnel = self.layers.iter().any(|layer| layer.mode == Mode::Tunnel);
+        let outermost = self.layers.iter().last().filter(|_| has_tunnel)?;
+        Some(outermost.src)
     }
 
     /// A packet as it is sent, the outermost header first.

@@ -43,12 +43,24 @@ pub(super) fn explain(
             let sas = Sas::read(system).ok()?;
             unusable(eroute, &sas.path(&eroute.said).err()?)
         }
-        (Request::Add(_), Errno::ENOSPC) => {
-            Failure::refused("no room for more eroutes in this network namespace.")
-        }
+        (Request::Add(eroute), Errno::ENOSPC) => no_room(eroute),
         _ => return None,
     };
     Some(failure.prefixed(&format!("pfkey write failed (errno={}): ", errno.0)))
+}
+
+/// There are as many as there may be, of eroutes or of SAs that packets go through. What takes the
+/// place of an eroute is no more of these.
+fn no_room(eroute: &Eroute) -> Failure {
+    let states = "SAs that packets go through as max_states allows";
+    let full = match (eroute.replaces, eroute.inbound) {
+        (true, false) => format!("as many {states}"),
+        _ => format!("as many eroutes as max_flows allows, or {states}"),
+    };
+    Failure::refused(format!(
+        "no room: there are {full} in this network namespace.  Remove some, or have the host's root raise \
+         the limit in /sys/module/klips/parameters."
+    ))
 }
 
 /// Whether what is in the way is none of the eroutes that are listed.

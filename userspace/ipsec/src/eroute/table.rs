@@ -8,6 +8,9 @@
 //!
 //! The number of packets is left out by some releases; ports and the protocol behind the SA are
 //! there only where they count. An IPv6 address with a protocol behind it stands in brackets.
+//!
+//! `/proc/net/ipsec/eroute/dropped` has the lines of those whose packets are dropped at present. KLIPS
+//! does not tell that.
 
 use crate::{
     entry::Entry,
@@ -15,8 +18,11 @@ use crate::{
     listing,
     system::{ProcFile, System},
 };
-use klips::selector::{Network, Packet, Selector};
-use std::io::{BufRead, BufReader};
+use klips::selector::{Network, Selector};
+use std::{
+    collections::HashSet,
+    io::{BufRead, BufReader, Read},
+};
 
 /// An eroute.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +33,8 @@ pub(crate) struct Row {
     pub(crate) selector: Selector,
     /// The SA that they go through first.
     pub(crate) sa: Entry,
+    /// Whether the module drops its packets at present, if that is told.
+    pub(crate) drops: Option<bool>,
 }
 
 /// A line of the list.
@@ -36,10 +44,23 @@ pub(crate) enum Line {
     Unread(String),
 }
 
-/// Reads the list whole, so that what is printed is whole even if the file can't be read to its
-/// end.
+/// Reads the lists whole, so that what is printed is whole even if a file can't be read to its end.
 pub(crate) fn read(system: &mut impl System) -> Result<Vec<Line>, Failure> {
-    let file = listing::open(system, ProcFile::Eroute)?;
+    let mut lines = lines(listing::open(system, ProcFile::Eroute)?)?;
+    let Some(file) = listing::open_if_there(system, ProcFile::Dropped)? else {
+        return Ok(lines);
+    };
+    let dropped = self::lines(file)?.into_iter().filter_map(Line::row);
+    let dropped: HashSet<_> = dropped.map(|row| row.selector).collect();
+    for line in &mut lines {
+        if let Line::Row(row) = line {
+            row.drops = Some(dropped.contains(&row.selector));
+        }
+    }
+    Ok(lines)
+}
+
+fn lines(file: impl Read) -> Result<Vec<Line>, Failure> {
     let lines = BufReader::new(file).lines();
     let read = lines.map(|line| {
         let line = line.map_err(|error| Failure::refused(format!("read error: {error}")))?;
@@ -50,18 +71,16 @@ pub(crate) fn read(system: &mut impl System) -> Result<Vec<Line>, Failure> {
 
 /// Reads the eroutes among the lines.
 pub(crate) fn rows(system: &mut impl System) -> Result<Vec<Row>, Failure> {
-    let rows = read(system)?.into_iter().filter_map(|line| match line {
-        Line::Row(row) => Some(row),
-        Line::Unread(_) => None,
-    });
-    Ok(rows.collect())
+    Ok(read(system)?.into_iter().filter_map(Line::row).collect())
 }
 
-/// The eroute that takes a packet: of all that it fits, the one that comes first.
-pub(crate) fn find<'a>(rows: &'a [Row], packet: &Packet) -> Option<&'a Row> {
-    rows.iter()
-        .filter(|row| row.selector.matches(packet))
-        .min_by_key(|row| row.selector.priority())
+impl Line {
+    fn row(self) -> Option<Row> {
+        match self {
+            Line::Row(row) => Some(row),
+            Line::Unread(_) => None,
+        }
+    }
 }
 
 fn parse(line: &str) -> Line {
@@ -92,6 +111,7 @@ fn row(line: &str) -> Option<Row> {
             dport,
         },
         sa: Entry::parse(&sa),
+        drops: None,
     })
 }
 

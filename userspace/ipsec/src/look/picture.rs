@@ -155,7 +155,7 @@ fn eroute(row: Row, ways: &Ways, lines: &Lines) -> Eroute {
             let of = |said: &Said| lines.sa(&Entry::parse(&said.to_string()));
             let saids = ways.chain(&said).unwrap_or_else(|_| vec![said]);
             chain = saids.iter().map(of).collect();
-            match ways.path(&said) {
+            match ways.way(&row, &said) {
                 Ok(path) => (None, path.is_in_clear()),
                 Err(obstacle) => (Some(obstacle.to_string()), false),
             }

@@ -14,7 +14,7 @@ use crate::{
 };
 use klips::klips_core::interface::Interface;
 use serde::Serialize;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 
 /// The interfaces.
 pub(super) enum Interfaces {}
@@ -82,20 +82,36 @@ pub(super) fn rows(system: &mut impl System) -> Result<Vec<Row>, Failure> {
     Ok(rows.collect())
 }
 
+/// Interfaces that are attached, and those below them. None where KLIPS has no such list.
+pub(crate) fn attached(system: &mut impl System) -> Result<Vec<(String, String)>, Failure> {
+    let Some(file) = listing::open_if_there(system, ProcFile::Tncfg)? else {
+        return Ok(Vec::new());
+    };
+    let lines = read(file)?.into_iter();
+    let pairs = lines.filter_map(|line| match line {
+        Line::Row(row) => Some((row.interface, row.physical?)),
+        Line::Unread { .. } => None,
+    });
+    Ok(pairs.collect())
+}
+
+fn read(file: impl Read) -> Result<Vec<Line>, Failure> {
+    let read = BufReader::new(file).lines().map(|line| {
+        let line = line.map_err(|error| Failure::refused(format!("read error: {error}")))?;
+        Ok(match Row::parse(&line) {
+            Some(row) => Line::Row(row),
+            None => Line::Unread { unread: line },
+        })
+    });
+    read.collect()
+}
+
 impl list::List for Interfaces {
     const FILE: ProcFile = ProcFile::Tncfg;
     type Line = Line;
 
     fn read(system: &mut impl System) -> Result<Vec<Line>, Failure> {
-        let lines = BufReader::new(listing::open(system, Self::FILE)?).lines();
-        let read = lines.map(|line| {
-            let line = line.map_err(|error| Failure::refused(format!("read error: {error}")))?;
-            Ok(match Row::parse(&line) {
-                Some(row) => Line::Row(row),
-                None => Line::Unread { unread: line },
-            })
-        });
-        read.collect()
+        read(listing::open(system, Self::FILE)?)
     }
 
     fn aligned(lines: &[Line], _colors: bool) -> String {

@@ -12,5 +12,6 @@ mod plan;
 mod run;
 mod syntax;
 
+pub(crate) use list::attached;
 pub(crate) use run::Tncfg;
 pub(crate) use syntax::definition;

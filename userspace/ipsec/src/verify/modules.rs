@@ -22,7 +22,7 @@ fn module_of(proto: Proto, family: Family) -> Option<(&'static str, &'static str
         (Proto::Ah, Family::Inet6) => ("ah6", "CONFIG_INET6_AH"),
         (Proto::Comp, Family::Inet) => ("ipcomp", "CONFIG_INET_IPCOMP"),
         (Proto::Comp, Family::Inet6) => ("ipcomp6", "CONFIG_INET6_IPCOMP"),
-        (Proto::Tun, Family::Inet) => ("xfrm4_tunnel", "CONFIG_INET_TUNNEL"),
+        (Proto::Tun, Family::Inet) => ("xfrm4_tunnel", "CONFIG_INET_XFRM_TUNNEL"),
         (Proto::Tun, Family::Inet6) => ("xfrm6_tunnel", "CONFIG_INET6_XFRM_TUNNEL"),
         (Proto::Int, _) => return None,
     })

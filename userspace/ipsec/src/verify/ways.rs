@@ -6,7 +6,7 @@ use super::finding::Finding;
 use crate::{
     eroute::{
         Packets,
-        path::{Sas, is_word},
+        path::{Obstacle, Sas, is_word},
         table::Row,
     },
     routes::{self, Route},
@@ -42,13 +42,20 @@ pub(super) fn findings(rows: &[Row], sas: &Sas, system: &mut impl System) -> Vec
         if is_word(&said) {
             continue;
         }
-        match sas.path(&said) {
+        match sas.way(row, &said) {
             Err(obstacle) => {
+                let remedy = match obstacle {
+                    Obstacle::LessProtection => format!(
+                        "ipsec look shows the chain; group its SAs as they were, or, if it is meant so: {}",
+                        replacing(row)
+                    ),
+                    _ => "ipsec look shows the chain; make its SAs and group them, or delete the eroute"
+                        .to_owned(),
+                };
                 findings.push(Finding::error(
                     "chains",
                     format!("the eroute {packets} drops all packets: {obstacle}"),
-                    "ipsec look shows the chain; make its SAs and group them, or delete the eroute"
-                        .to_owned(),
+                    remedy,
                 ));
             }
             Ok(path) => {
@@ -84,6 +91,19 @@ pub(super) fn findings(rows: &[Row], sas: &Sas, system: &mut impl System) -> Vec
         ));
     }
     findings
+}
+
+/// What says once more what an eroute is to do.
+fn replacing(row: &Row) -> String {
+    let (src, dst) = (row.selector.src_text(), row.selector.dst_text());
+    let proto = match row.selector.proto {
+        0 => String::new(),
+        proto => format!(" --transport-proto {proto}"),
+    };
+    format!(
+        "ipsec eroute --replace --src {src} --dst {dst}{proto} --said {}",
+        row.sa.text()
+    )
 }
 
 /// Whether a route leads to a network, or to a part of it.

@@ -184,10 +184,14 @@ pub struct Machine {
     pub sas: Option<String>,
     /// Stands for the list of eroutes.
     pub eroutes: Option<String>,
+    /// Stands for the list of those that drop. With `-`, there is no such list.
+    pub dropped: Option<String>,
     /// The user's files; `-` is standard input.
     pub files: HashMap<String, Vec<u8>>,
     /// Network interfaces by name, with their addresses.
     pub links: BTreeMap<String, (Link, Vec<(IpAddr, u8)>)>,
+    /// Where packets are routed, by their destination and, if it is this host's own, their source.
+    pub routes: HashMap<(Option<IpAddr>, IpAddr), String>,
     /// What making one fails with.
     pub link_error: Option<io::ErrorKind>,
     /// Permissions of these files, if they are not 0600.
@@ -252,6 +256,11 @@ impl System for Machine {
             ProcFile::Eroute => match &self.eroutes {
                 Some(list) => list.clone(),
                 None => self.kernel.host.eroute(),
+            },
+            ProcFile::Dropped => match &self.dropped {
+                Some(none) if none == "-" => return Err(io::ErrorKind::NotFound.into()),
+                Some(list) => list.clone(),
+                None => self.kernel.host.dropped(),
             },
             ProcFile::Tncfg => match &self.list {
                 Some(list) => list.clone(),
@@ -425,6 +434,11 @@ impl System for Machine {
         Ok(())
     }
 
+    fn route(&mut self, src: Option<IpAddr>, dst: IpAddr) -> io::Result<String> {
+        let route = self.routes.get(&(src, dst));
+        route.cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
     fn resolve(&mut self, name: &str, family: Family) -> Option<IpAddr> {
         match (name, family) {
             ("gw2", Family::Inet) => Some([10, 0, 0, 2].into()),
@@ -477,6 +491,8 @@ impl Machine {
             list: None,
             sas: None,
             eroutes: None,
+            dropped: None,
+            routes: HashMap::new(),
             files: HashMap::new(),
             modes: HashMap::new(),
             outputs: HashMap::new(),
