@@ -3,9 +3,18 @@
 //! Memory as the module's sources ask for it, from the kernel's allocators, accounted to whoever
 //! asks. `host.rs` has the same for tests on the host.
 
-use core::convert::Infallible;
+use core::{
+    convert::Infallible,
+    ops::{
+        Deref,
+        DerefMut, //
+    },
+    slice, //
+};
 use kernel::{
     alloc::{
+        allocator::KVmalloc,
+        kvec,
         AllocError,
         KVVec, //
     },
@@ -31,8 +40,93 @@ impl From<AllocError> for OutOfMemory {
 /// An owned value.
 pub type Boxed<T> = KBox<T>;
 
-/// A list that grows.
-pub type Vector<T> = KVVec<T>;
+/// A list that grows, and nothing before there is something in it: the kernel's own asks the allocator to
+/// free what it never had.
+pub struct Vector<T>(Option<KVVec<T>>);
+
+impl<T> Vector<T> {
+    /// Nothing.
+    pub const fn new() -> Self {
+        Vector(None)
+    }
+
+    fn list(&mut self) -> &mut KVVec<T> {
+        self.0.get_or_insert_with(KVVec::new)
+    }
+
+    /// Takes the last value out.
+    pub fn pop(&mut self) -> Option<T> {
+        self.list().pop()
+    }
+
+    /// Keeps only values of which this is so.
+    pub fn retain(&mut self, is_kept: impl FnMut(&mut T) -> bool) {
+        self.list().retain(is_kept);
+    }
+
+    /// Keeps no more than the first ones.
+    pub fn truncate(&mut self, len: usize) {
+        self.list().truncate(len);
+    }
+}
+
+impl<T> Default for Vector<T> {
+    fn default() -> Self {
+        Vector::new()
+    }
+}
+
+impl<T> Deref for Vector<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+impl<T> DerefMut for Vector<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        self.0.as_deref_mut().unwrap_or_default()
+    }
+}
+
+impl<T> IntoIterator for Vector<T> {
+    type Item = T;
+    type IntoIter = Values<T>;
+
+    fn into_iter(self) -> Values<T> {
+        Values(self.0.map(IntoIterator::into_iter))
+    }
+}
+
+/// The values of a [`Vector`].
+pub struct Values<T>(Option<kvec::IntoIter<T, KVmalloc>>);
+
+impl<T> Iterator for Values<T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.0.as_mut()?.next()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Vector<T> {
+    type Item = &'a T;
+    type IntoIter = slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a mut Vector<T> {
+    type Item = &'a mut T;
+    type IntoIter = slice::IterMut<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter_mut()
+    }
+}
 
 /// Length of an [`Array`].
 pub const ARRAY_LEN: usize = 64;
@@ -54,23 +148,27 @@ pub fn array<T>() -> Result<Array<T>, OutOfMemory> {
 
 /// Makes room for so many values more.
 pub fn reserve<T>(vector: &mut Vector<T>, count: usize) -> Result<(), OutOfMemory> {
-    Ok(vector.reserve(count, GFP_KERNEL_ACCOUNT)?)
+    Ok(vector.list().reserve(count, GFP_KERNEL_ACCOUNT)?)
 }
 
 /// Appends a value.
 pub fn push<T>(vector: &mut Vector<T>, value: T) -> Result<(), OutOfMemory> {
-    Ok(vector.push(value, GFP_KERNEL_ACCOUNT)?)
+    Ok(vector.list().push(value, GFP_KERNEL_ACCOUNT)?)
 }
 
 /// Appends a value for which there is room.
 pub fn push_reserved<T>(vector: &mut Vector<T>, value: T) {
-    let pushed = vector.push_within_capacity(value);
+    let pushed = vector.list().push_within_capacity(value);
     debug_assert!(pushed.is_ok(), "no room was reserved");
 }
 
 /// So many bytes, all of them `value`.
 pub fn filled(value: u8, len: usize) -> Result<Vector<u8>, OutOfMemory> {
-    Ok(Vector::from_elem(value, len, GFP_KERNEL_ACCOUNT)?)
+    Ok(Vector(Some(KVVec::from_elem(
+        value,
+        len,
+        GFP_KERNEL_ACCOUNT,
+    )?)))
 }
 
 /// An ordered map. Memory for an entry is taken before it is made.
