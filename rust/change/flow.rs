@@ -120,13 +120,12 @@ fn bypass_of<H: Host>(
         None => Network::of_host(said.dst),
     };
     let of_sa = state.sadb.find(said).map(|sa| sa.spec.src.ip());
-    let candidates = [gateway, of_sa, selector.src.host()];
+    let candidates = [gateway, of_sa, selector.src.host()].into_iter();
     candidates
-        .into_iter()
         .flatten()
+        .filter_map(|own| Bypass::past_eroute(selector, own, peers))
         // Others' IKE, which is forwarded, is a packet like any other.
-        .filter(|ip| !ip.is_unspecified() && host.is_local(*ip))
-        .find_map(|own| Bypass::past_eroute(selector, own, peers))
+        .find(|it| !it.own().is_unspecified() && host.is_local(it.own()))
 }
 
 /// Says what may come out of a tunnel.

@@ -13,7 +13,10 @@ use super::{
         Said, //
     }, //
 };
-use core::net::IpAddr;
+use core::{
+    net::IpAddr,
+    slice, //
+};
 
 /// The most states that a packet goes through: xfrm has room for six templates
 /// (`XFRM_MAX_DEPTH`), but takes none of the sixth.
@@ -73,39 +76,47 @@ pub struct Layer {
     pub member: usize,
     /// Its protocol.
     pub transform: Transform,
-    /// Its SPI.
-    pub spi: u32,
     /// Its mode.
     pub mode: Mode,
     /// Source; the unspecified address where the SA says none and the mode is transport.
     pub src: IpAddr,
-    /// Destination.
-    pub dst: IpAddr,
 }
 
 /// The states of a chain, inner to outer. There is at least one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Layers {
-    layers: [Option<Layer>; MAX_STATES],
+    /// Destination of all of them.
+    pub dst: IpAddr,
+    /// There is at least one, and what is behind the last of them means nothing.
+    layers: [Layer; MAX_STATES],
     len: usize,
 }
 
 impl Layers {
-    const NONE: Self = Layers {
-        layers: [None; MAX_STATES],
-        len: 0,
-    };
+    const fn to(dst: IpAddr) -> Self {
+        let none = Layer {
+            member: 0,
+            transform: Transform::IpIp,
+            mode: Mode::Transport,
+            src: dst,
+        };
+        Layers {
+            dst,
+            layers: [none; MAX_STATES],
+            len: 0,
+        }
+    }
 
     fn push(&mut self, layer: Layer) -> Result<(), Refusal> {
         let place = self.layers.get_mut(self.len).ok_or(Refusal::TooLong)?;
-        *place = Some(layer);
+        *place = layer;
         self.len += 1;
         Ok(())
     }
 
     /// The states, inner to outer.
-    pub fn iter(&self) -> impl Iterator<Item = &Layer> + '_ {
-        self.layers.iter().flatten()
+    pub fn iter(&self) -> slice::Iter<'_, Layer> {
+        self.layers.get(..self.len).unwrap_or_default().iter()
     }
 
     /// How many states there are.
@@ -192,15 +203,16 @@ impl Refusal {
 
 /// The states that carry out a chain, which is given inside to outside.
 pub fn fold(chain: impl IntoIterator<Item = Member>) -> Result<Layers, Refusal> {
-    let mut layers = Layers::NONE;
+    let mut chain = chain.into_iter().peekable();
+    let dst = chain.peek().ok_or(Refusal::NotATransform)?.said.dst;
+    let mut layers = Layers::to(dst);
     // A tunnel, and its place in the chain, that waits for what is outside of it.
     let mut tunnel: Option<(usize, Member)> = None;
     // Where the headers so far say that they are from.
     let mut source = None;
-    let mut dst = None;
-    for (index, member) in chain.into_iter().enumerate() {
+    for (index, member) in chain.enumerate() {
         let said = &member.said;
-        if *dst.get_or_insert(said.dst) != said.dst {
+        if said.dst != dst {
             return Err(Refusal::Destinations);
         }
         let src = (!member.src.is_unspecified()).then_some(member.src);
@@ -233,28 +245,21 @@ pub fn fold(chain: impl IntoIterator<Item = Member>) -> Result<Layers, Refusal> 
         layers.push(Layer {
             member: index,
             transform,
-            spi: said.spi,
             mode,
             src: source.unwrap_or(member.src),
-            dst: said.dst,
         })?;
     }
-    if let Some((index, Member { said, .. })) = tunnel {
+    if let Some((index, _)) = tunnel {
         layers.push(Layer {
             member: index,
-            transform: if said.dst.is_ipv4() {
+            transform: if dst.is_ipv4() {
                 Transform::IpIp
             } else {
                 Transform::Ipv6
             },
-            spi: said.spi,
             mode: Mode::Tunnel,
             src: source.ok_or(Refusal::NoSource)?,
-            dst: said.dst,
         })?;
-    }
-    if layers.len == 0 {
-        return Err(Refusal::NotATransform);
     }
     Ok(layers)
 }

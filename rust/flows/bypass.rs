@@ -64,6 +64,11 @@ impl Bypass {
         bypass.concerns(&selector.mirrored()).then_some(bypass)
     }
 
+    /// The gateway of here.
+    pub fn own(&self) -> IpAddr {
+        self.own
+    }
+
     /// Whether it is among what leaves by a selector.
     fn concerns(&self, selector: &Selector) -> bool {
         selector.src.contains(self.own)

@@ -68,7 +68,7 @@ impl<'a> Member<'a> {
 }
 
 /// The most SAs of a chain that can be carried out: five states and a tunnel in front of each.
-const LONGEST: usize = 2 * MAX_STATES;
+pub(super) const LONGEST: usize = 2 * MAX_STATES;
 
 /// UDP encapsulation with a non-ESP marker, the one that there still is (RFC 3948).
 const UDP_ENCAP_ESPINUDP: u8 = 2;
@@ -89,11 +89,13 @@ impl From<fold::Refusal> for Unusable {
 }
 
 /// The states of a chain.
-#[derive(Clone, Copy)]
 pub(super) struct Design {
     pub(super) layers: Layers,
-    shapes: [Option<Shape>; MAX_STATES],
+    /// By which templates name them.
+    reqids: [u32; MAX_STATES],
     if_id: u32,
+    /// Whether they are for packets that come in.
+    inbound: bool,
 }
 
 /// The same, or why there can be none.
@@ -125,7 +127,7 @@ impl Design {
         // An interface takes packets to an SA by way of another route than its own, which only a tunnel
         // gives them: in transport mode they would come back to it.
         let is_tunnel = layers.iter().any(|layer| layer.mode == Mode::Tunnel);
-        let own = |layer: &Layer| if inbound { layer.dst } else { layer.src };
+        let own = |layer: &Layer| if inbound { layers.dst } else { layer.src };
         let if_id = match layers.iter().last().map(own) {
             Some(own) if is_tunnel => locate(own),
             _ => NO_INTERFACE,
@@ -140,28 +142,20 @@ impl Design {
             }
             Transform::Comp | Transform::IpIp | Transform::Ipv6 => false,
         };
-        let mut shapes = [None; MAX_STATES];
-        for (depth, (shape, layer)) in shapes.iter_mut().zip(layers.iter()).enumerate() {
+        let mut reqids = [REQID_FREE; MAX_STATES];
+        for (reqid, layer) in reqids.iter_mut().zip(layers.iter()) {
             let link = chain.get(layer.member);
-            let own = link.map_or(REQID_FREE, |link| reqid_of(link.age));
-            *shape = Some(Shape {
-                transform: layer.transform,
-                mode: layer.mode,
-                src: layer.src,
-                dst: layer.dst,
-                reqid: match (inbound, inflow, layer.mode) {
-                    (true, Some(reqid), _) => reqid,
-                    (true, None, Mode::Tunnel) if vouches(layer, link) => REQID_FREE,
-                    _ => own,
-                },
-                if_id,
-                is_outer: inbound && layer.mode == Mode::Tunnel && depth > 0,
-            });
+            *reqid = match (inbound, inflow, layer.mode) {
+                (true, Some(reqid), _) => reqid,
+                (true, None, Mode::Tunnel) if vouches(layer, link) => REQID_FREE,
+                _ => link.map_or(REQID_FREE, |link| reqid_of(link.age)),
+            };
         }
         Ok(Design {
             layers,
-            shapes,
+            reqids,
             if_id,
+            inbound,
         })
     }
 
@@ -169,21 +163,33 @@ impl Design {
         self.layers.is_bare()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Layer, &Shape)> + '_ {
-        self.layers.iter().zip(self.shapes.iter().flatten())
+    /// The states, inner to outer, and for which SAs of the chain they are.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, Shape)> + '_ {
+        let layers = self.layers.iter().zip(&self.reqids).enumerate();
+        layers.map(|(depth, (layer, &reqid))| {
+            let shape = Shape {
+                transform: layer.transform,
+                mode: layer.mode,
+                src: layer.src,
+                dst: self.layers.dst,
+                reqid,
+                if_id: self.if_id,
+                is_outer: self.inbound && layer.mode == Mode::Tunnel && depth > 0,
+            };
+            (layer.member, shape)
+        })
     }
 
     /// How an SA of the chain is to work, if it has a state of its own.
     pub(super) fn shape_of(&self, member: usize) -> Option<Shape> {
-        let mut found = self.iter().filter(|(layer, _)| layer.member == member);
-        found.next().map(|(_, shape)| *shape)
+        self.iter().find_map(|(of, shape)| (of == member).then_some(shape))
     }
 
     fn templates(&self, template: impl Fn(&Shape) -> Template) -> Templates {
         let mut templates = Templates::of_interface(self.if_id);
         for (_, shape) in self.iter() {
             // There is room for as many as there are layers.
-            let _ = templates.push(template(shape));
+            let _ = templates.push(template(&shape));
         }
         templates
     }
@@ -250,11 +256,9 @@ pub(super) fn served_by<E: Engine>(
     let live = links.iter().find_map(|link| flows.live(link.age));
     let if_id = live.map_or(NO_INTERFACE, |live| live.shape.if_id);
     let design = Design::of(links, Some(reqid_of_inflow(number)), |_| if_id).ok()?;
-    let is_live = |(layer, shape): (&Layer, &Shape)| {
-        let live = links
-            .get(layer.member)
-            .and_then(|link| flows.live(link.age));
-        live.is_some_and(|live| live.shape == *shape)
+    let is_live = |(member, shape): (usize, Shape)| {
+        let live = links.get(member).and_then(|link| flows.live(link.age));
+        live.is_some_and(|live| live.shape == shape)
     };
     (!design.is_bare() && design.iter().all(is_live)).then(|| design.inbound())
 }

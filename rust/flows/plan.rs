@@ -257,22 +257,18 @@ impl<E: Engine> Plan<E> {
             carry,
         } in states
         {
-            match (node, flows.live.get_mut(&age)) {
-                (_, Some(old)) => {
-                    engine.state_swap(&old.state, &live.state, carry);
-                    flows.common_len.remove(&old.shape);
-                    flows.common_len.add(&live.shape);
-                    *old = live;
+            if let Some(node) = node {
+                if !self.has_states {
+                    engine.state_insert(&live.state);
                 }
-                (Some(node), None) => {
-                    if !self.has_states {
-                        engine.state_insert(&live.state);
-                    }
-                    flows.common_len.add(&live.shape);
-                    flows.live.insert(node, age, live);
-                    flows.live_len += 1;
-                }
-                (None, None) => (),
+                flows.common_len.add(&live.shape);
+                flows.live.insert(node, age, live);
+                flows.live_len += 1;
+            } else if let Some(old) = flows.live.get_mut(&age) {
+                engine.state_swap(&old.state, &live.state, carry);
+                flows.common_len.remove(&old.shape);
+                flows.common_len.add(&live.shape);
+                *old = live;
             }
         }
 

@@ -11,7 +11,8 @@ use super::{
         Folded,
         Member,
         Unusable,
-        Wanted, //
+        Wanted,
+        LONGEST, //
     },
     plan::{
         FirstInflow,
@@ -40,7 +41,6 @@ use crate::{
         address::Family,
         errno::Errno,
         fold::{
-            Layer,
             Mode,
             Transform, //
         },
@@ -140,7 +140,7 @@ impl<'a, E: Engine> Planner<'a, E> {
     pub fn members(&self, age: Age) -> Result<Vector<Member<'a>>, OutOfMemory> {
         let mut members = Vector::new();
         if let Some(sa) = self.sadb.get(age) {
-            memory::reserve(&mut members, self.sadb.chain(sa).count())?;
+            memory::reserve(&mut members, LONGEST)?;
             for sa in self.sadb.chain(sa) {
                 memory::push(&mut members, Member::of(sa))?;
             }
@@ -191,23 +191,23 @@ impl<'a, E: Engine> Planner<'a, E> {
         let governing = chain.iter().find_map(|link| self.inflow_of(link.age));
         let reqid = governing.map(reqid_of_inflow);
         let design = Design::of(chain, reqid, |own| self.locate(own));
-        let wanted = design.as_ref().ok().map(Design::outbound);
-        let demanded = self.demanded || self.is_demanded(chain, wanted.as_ref());
+        let usable = design.as_ref().ok();
+        let demanded = self.demanded || self.is_demanded(chain, usable);
         for (member, link) in chain.iter().enumerate() {
             let current = self.flows.live(link.age).map(|live| live.shape);
             let is_asked_for =
-                demanded || link.spec.inbound && design.as_ref().is_ok_and(|it| !it.is_bare());
+                demanded || link.spec.inbound && usable.is_some_and(|it| !it.is_bare());
             // A state that was part of a group goes on as it is until something else is asked of it.
             let stays = chain.len() == 1 && !demanded;
-            let shape = match &design {
-                Ok(design) if is_asked_for => match design.shape_of(member) {
+            let shape = match usable {
+                Some(design) if is_asked_for => match design.shape_of(member) {
                     Some(shape) if !stays => Some(shape),
                     shape => current.or(shape),
                 },
                 _ => current,
             };
             if let Some(shape) = shape {
-                self.state(link, shape)?;
+                self.state(link, shape, current)?;
             }
         }
         // What was asked of a chain before, and is again by an eroute that is added, is as it was: that
@@ -215,9 +215,12 @@ impl<'a, E: Engine> Planner<'a, E> {
         if self.demanded && self.plan.states.is_empty() {
             return Ok(design);
         }
-        for (member, link) in chain.iter().enumerate() {
-            let wanted = wanted.as_ref().filter(|_| member == 0);
-            self.judge_eroutes(link.spec.said(), wanted)?;
+        // Nor is there one that goes through a chain none of whose states was there.
+        let new = self.plan.states.iter().filter(|it| it.node.is_some()).count();
+        if !(self.demanded && usable.is_some_and(|it| it.layers.len() == new)) {
+            for (member, link) in chain.iter().enumerate() {
+                self.judge_eroutes(link.spec.said(), usable.filter(|_| member == 0))?;
+            }
         }
         for link in chain {
             let carried = self.flows.carriers.get(&link.age).map(|it| it.inflow);
@@ -234,16 +237,17 @@ impl<'a, E: Engine> Planner<'a, E> {
     }
 
     /// Whether an eroute that is there would use a chain.
-    fn is_demanded(&self, chain: &[Member<'_>], wanted: Option<&Wanted>) -> bool {
-        let (Some(link), Some((_, protection))) = (chain.first(), wanted) else {
+    fn is_demanded(&self, chain: &[Member<'_>], design: Option<&Design>) -> bool {
+        let (Some(link), Some(design)) = (chain.first(), design) else {
             return false;
         };
+        let protection = design.layers.protection();
         let said = link.spec.said();
         let mut next = 0;
         while let Some(number) = self.flows.naming(said, next) {
             let eroute = self.flows.eroutes.get(&number);
             if Some(number) != self.replaced
-                && eroute.is_some_and(|eroute| eroute.out.floor.admits(*protection))
+                && eroute.is_some_and(|eroute| eroute.out.floor.admits(protection))
             {
                 return true;
             }
@@ -293,12 +297,16 @@ impl<'a, E: Engine> Planner<'a, E> {
         Ok(policies)
     }
 
-    /// An SA is to have a state like this.
+    /// An SA is to have a state like this; it may have one.
     #[inline(never)]
-    fn state(&mut self, link: &Member<'_>, shape: Shape) -> Result<(), Refusal> {
-        let current = self.flows.live(link.age);
+    fn state(
+        &mut self,
+        link: &Member<'_>,
+        shape: Shape,
+        current: Option<Shape>,
+    ) -> Result<(), Refusal> {
         let renewed = self.renewed.filter(|(age, _)| *age == link.age);
-        if renewed.is_none() && current.is_some_and(|live| live.shape == shape) {
+        if renewed.is_none() && current == Some(shape) {
             return Ok(());
         }
         let node = if current.is_some() {
@@ -333,7 +341,7 @@ impl<'a, E: Engine> Planner<'a, E> {
 
     /// Decides what becomes of the eroutes that name an SA.
     #[inline(never)]
-    fn judge_eroutes(&mut self, said: Said, wanted: Option<&Wanted>) -> Result<(), Refusal> {
+    fn judge_eroutes(&mut self, said: Said, design: Option<&Design>) -> Result<(), Refusal> {
         let mut next = 0;
         while let Some(number) = self.flows.naming(said, next) {
             next = number + 1;
@@ -344,6 +352,8 @@ impl<'a, E: Engine> Planner<'a, E> {
                 continue;
             }
             let engine = self.engine;
+            let wanted = design.map(Design::outbound);
+            let wanted = wanted.as_ref();
             let mut verdict = judge(engine, &eroute.out, eroute.out.floor, wanted, |templates| {
                 let open = (Action::Allow, templates);
                 self.out_policies(eroute.selector, said, open, Some(&eroute.out))
@@ -386,10 +396,10 @@ impl<'a, E: Engine> Planner<'a, E> {
     ) -> Option<Wanted> {
         let changed = || {
             let design = design.as_ref().ok()?;
-            let is_live = |(layer, shape): (&Layer, &Shape)| {
-                chain.get(layer.member).is_some_and(|link| {
+            let is_live = |(member, shape): (usize, Shape)| {
+                chain.get(member).is_some_and(|link| {
                     let live = self.flows.live(link.age);
-                    link.spec.inbound || demanded || live.is_some_and(|it| it.shape == *shape)
+                    link.spec.inbound || demanded || live.is_some_and(|it| it.shape == shape)
                 })
             };
             let fits = governing == Some(number) && !design.is_bare() && design.iter().all(is_live);

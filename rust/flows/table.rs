@@ -642,8 +642,8 @@ impl<E: Engine> Flows<E> {
                 let inflow = inflow.map(|carrier| reqid_of_inflow(carrier.inflow));
                 let design = design::Design::of(&links, inflow, |_| if_id);
                 let design = design.ok().expect("a chain that can be used");
-                for (layer, wanted) in design.iter() {
-                    assert_eq!(shape(&links[layer.member]), Some(*wanted));
+                for (member, wanted) in design.iter() {
+                    assert_eq!(shape(&links[member]), Some(wanted));
                 }
                 assert!(eroute.out.is_open_by(engine, &design.outbound().0));
             }

@@ -110,14 +110,12 @@ fn plainly(chain: &[Member]) -> (Vec<Refusal>, Vec<Layer>) {
                     Proto::Ah => Transform::Ah,
                     _ => Transform::Comp,
                 },
-                spi: member.said.spi,
                 mode: if inside.is_some() {
                     Mode::Tunnel
                 } else {
                     Mode::Transport
                 },
                 src: source.unwrap_or(member.src),
-                dst: member.said.dst,
             });
         }
         if let (Some(index), []) = (segment.tunnel, &segment.transforms[..]) {
@@ -125,10 +123,8 @@ fn plainly(chain: &[Member]) -> (Vec<Refusal>, Vec<Layer>) {
             layers.push(Layer {
                 member: index,
                 transform: Transform::IpIp,
-                spi: member.said.spi,
                 mode: Mode::Tunnel,
                 src: member.src,
-                dst: member.said.dst,
             });
         }
     }

@@ -173,6 +173,7 @@ impl<'a> Iterator for Extensions<'a> {
 #[derive(Clone, Copy, Default)]
 struct Read<'a> {
     sa: Option<Sa>,
+    src: Option<Address>,
     dst: Option<Address>,
     satype2: Option<SaType>,
     sa2: Option<Sa>,
@@ -319,7 +320,11 @@ impl<'a> Message<'a> {
 
     /// An address extension.
     pub fn address(&self, ext: Ext) -> Option<Address> {
-        read_address(self.ext(ext)?).ok()
+        match ext {
+            Ext::AddressSrc => self.read.src,
+            Ext::AddressDst => self.read.dst,
+            _ => read_address(self.ext(ext)?).ok(),
+        }
     }
 
     /// A lifetime extension.
@@ -454,9 +459,9 @@ impl<'a> Read<'a> {
             Ext::LifetimeCurrent | Ext::LifetimeHard | Ext::LifetimeSoft => {
                 read_lifetime(bytes)?;
             }
+            Ext::AddressSrc => self.src = Some(read_address(bytes)?),
             Ext::AddressDst => self.dst = Some(read_address(bytes)?),
-            Ext::AddressSrc
-            | Ext::AddressProxy
+            Ext::AddressProxy
             | Ext::AddressSrcFlow
             | Ext::AddressDstFlow
             | Ext::AddressSrcMask

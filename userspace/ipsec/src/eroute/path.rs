@@ -214,10 +214,11 @@ impl Path {
         let mut tunnelled = false;
         for layer in self.layers.iter() {
             tunnelled |= layer.mode == Mode::Tunnel;
-            if !tunnelled && !is_between(layer, packet) {
-                return Err(Obstacle::OtherEnds(self.saids[layer.member]));
+            let said = self.saids[layer.member];
+            if !tunnelled && !is_between((layer.src, self.layers.dst), packet) {
+                return Err(Obstacle::OtherEnds(said));
             }
-            let spi = layer.spi;
+            let spi = said.spi;
             let own = match layer.transform {
                 Transform::IpIp | Transform::Ipv6 => None,
                 Transform::Esp => Some(Header::Esp { spi }),
@@ -232,7 +233,7 @@ impl Path {
                         0,
                         Header::Ip {
                             src: layer.src,
-                            dst: layer.dst,
+                            dst: self.layers.dst,
                         },
                     );
                     1
@@ -250,9 +251,9 @@ pub(crate) fn is_word(said: &Said) -> bool {
     said.proto == Proto::Int && said.to_string().starts_with('%')
 }
 
-/// Whether a state in transport mode is for packets between these ends.
-fn is_between(layer: &Layer, packet: &Packet) -> bool {
-    layer.dst == packet.dst && (layer.src.is_unspecified() || layer.src == packet.src)
+/// Whether a state in transport mode between two ends is for a packet.
+fn is_between((src, dst): (IpAddr, IpAddr), packet: &Packet) -> bool {
+    dst == packet.dst && (src.is_unspecified() || src == packet.src)
 }
 
 /// A packet that nothing is done to.
