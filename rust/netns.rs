@@ -211,7 +211,7 @@ impl Attached {
 /// What a request needs of the world around it.
 pub trait Host: Clock + Post + Sized {
     /// What moves packets.
-    type Engine: Engine;
+    type Engine: Engine + 'static;
     /// The state, locked.
     type Guard<'a>: DerefMut<Target = State<Self>>
     where

@@ -130,27 +130,72 @@ impl Done<()> {
 /// Has a change made, whole or not at all. Returns what was removed; the caller drops it, now that
 /// the lock is not held.
 pub fn make<H: Host, C: Change<H>>(host: &H, change: C) -> Result<C::Removed, Refusal> {
-    let mut state = host.lock();
-    // Nobody else changes the engine between what a plan found there and what it does.
-    let hold = host.engine().hold();
-    let plan = change.plan(host, &mut state)?;
-    let deadline = state.next_deadline();
-    let in_use = state.flows.is_in_use();
+    let mut tables = Tables::open(host);
+    let plan = match change.plan(host, &mut tables.state) {
+        Ok(plan) => plan,
+        Err(refusal) => {
+            tables.leave();
+            return Err(refusal);
+        }
+    };
     let Done {
         answer,
         others,
         removed,
-    } = C::commit(plan, host, &mut state);
-    drop(hold);
-    if state.flows.is_in_use() != in_use {
-        host.set_in_use(!in_use);
-    }
-    if state.next_deadline() != deadline {
-        host.wake_at(state.next_deadline());
-    }
-    for message in answer.into_iter().chain(others) {
-        state.listeners.send(host, message, C::AUDIENCE);
-    }
-    state.update_acquires(host);
+    } = C::commit(plan, host, &mut tables.state);
+    tables.close(host, (answer, others), C::AUDIENCE);
     Ok(removed)
+}
+
+/// The tables while a change is made: what is the same for all of them is there once.
+struct Tables<'a, H: Host + 'a> {
+    /// Nobody else changes the engine between what a plan finds there and what it does.
+    hold: <H::Engine as Engine>::Hold<'a>,
+    state: H::Guard<'a>,
+    /// As it was before.
+    deadline: Option<u64>,
+    in_use: bool,
+}
+
+impl<'a, H: Host> Tables<'a, H> {
+    #[inline(never)]
+    fn open(host: &'a H) -> Self {
+        let state = host.lock();
+        Tables {
+            hold: host.engine().hold(),
+            deadline: state.next_deadline(),
+            in_use: state.flows.is_in_use(),
+            state,
+        }
+    }
+
+    #[inline(never)]
+    fn leave(self) {}
+
+    /// Tells of the change, and asks to be called when something is due.
+    #[inline(never)]
+    fn close(
+        self,
+        host: &H,
+        (answer, others): (Option<Draft>, Vector<Draft>),
+        audience: Audience,
+    ) {
+        let Tables {
+            hold,
+            mut state,
+            deadline,
+            in_use,
+        } = self;
+        drop(hold);
+        if state.flows.is_in_use() != in_use {
+            host.set_in_use(!in_use);
+        }
+        if state.next_deadline() != deadline {
+            host.wake_at(state.next_deadline());
+        }
+        for message in answer.into_iter().chain(others) {
+            state.listeners.send(host, message, audience);
+        }
+        state.update_acquires(host);
+    }
 }

@@ -209,6 +209,8 @@ impl Host for Net {
         &self.engine
     }
 
+    // Not in the code of each that locks.
+    #[inline(never)]
     fn lock(&self) -> Self::Guard<'_> {
         let mut state = self.state.lock();
         state.set_limits(&self.limits());
@@ -319,6 +321,7 @@ impl Host for Net {
 }
 
 impl Clock for Net {
+    #[inline(never)]
     fn now(&self) -> Moment {
         // SAFETY: These may be called at any time.
         let (real, boot) = unsafe {
@@ -334,6 +337,7 @@ impl Clock for Net {
         }
     }
 
+    #[inline(never)]
     fn wake_at(&self, second: Option<u64>) {
         let Some(second) = second else {
             return;
