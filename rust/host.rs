@@ -3,7 +3,7 @@
 //! The parts of `klips.ko` that know nothing of a kernel: the same source files as in the module,
 //! with the host's memory in the place of the kernel's.
 //!
-//! The tools use [`said`], [`address`] and [`pfkey`]; tests use all of it.
+//! The tools use what stands in [`klips_core`]; tests use all of it.
 
 pub mod change;
 pub mod engine;

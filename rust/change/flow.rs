@@ -42,15 +42,6 @@ use core::net::IpAddr;
 /// How many eroutes are removed before others get their turn.
 const STEP: usize = 64;
 
-/// Which eroute may be there before.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Before {
-    /// None for these packets.
-    None,
-    /// One, whose place the new one takes.
-    One,
-}
-
 /// Adds an eroute.
 pub struct AddEroute {
     /// Which packets it is for.
@@ -59,8 +50,8 @@ pub struct AddEroute {
     pub said: Said,
     /// The gateway of here that it begins at, if that was said.
     pub gateway: Option<IpAddr>,
-    /// What it needs before.
-    pub before: Before,
+    /// Whether it takes the place of one that is there, and that has to be; else there may be none.
+    pub replaces: bool,
     /// The answer.
     pub answer: Draft,
 }
@@ -75,12 +66,12 @@ impl<H: Host> Change<H> for AddEroute {
             selector,
             said,
             gateway,
-            before,
+            replaces,
             answer,
         } = self;
         let bypass = bypass_of(host, state, &selector, &said, gateway);
         let mut planner = state.planner(host)?;
-        planner.add_eroute(selector, said, before == Before::One, bypass)?;
+        planner.add_eroute(selector, said, replaces, bypass)?;
         Ok((selector, said, planner.finish()?, answer))
     }
 

@@ -44,7 +44,6 @@ pub use self::{
         clear_eroutes,
         end,
         AddEroute,
-        Before,
         RemoveEroute,
         SetInflow, //
     },

@@ -125,8 +125,6 @@ impl Removal {
                 Part::Spi,
                 format_args!("{said}: removed, a chain of {len}"),
             );
-        }
-        if let Some(sa) = state.sadb.get(age) {
             state.flows.remove_chain(host.engine(), &state.sadb, sa);
         }
         state.sadb.remove_chain(age, |sa| {

@@ -215,6 +215,10 @@ impl Selector {
 /// Lowest priority number of an eroute's policy.
 pub const PRIORITY_BASE: u32 = 0x0100_0000;
 
+/// No eroute's policy has a higher one.
+#[cfg(not(MODULE))]
+pub const PRIORITY_MOST: u32 = 0x01ff_ffff;
+
 /// Priority number of what is to come before all eroutes.
 pub const PRIORITY_FIRST: u32 = PRIORITY_BASE - 1;
 

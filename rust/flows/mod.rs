@@ -255,7 +255,7 @@ impl<P> Installed<P> {
         self.action == Action::Allow
     }
 
-    /// Whether packets get through for which all of these states vouch, or that go through them.
+    /// Whether one of the policies is open and asks for exactly these templates.
     fn is_open_by(&self, engine: &impl Engine<Policy = P>, templates: &Templates) -> bool {
         let mut policies = self.policies.iter();
         self.is_open()

@@ -8,7 +8,6 @@ use crate::{
     change::{
         self,
         AddEroute,
-        Before,
         SetInflow, //
     },
     klips_core::{
@@ -55,11 +54,7 @@ pub(super) fn add_flow<H: Host>(host: &H, message: &Message<'_>) -> Result<(), R
         selector,
         said,
         gateway: message.address(Ext::AddressSrc).map(|it| it.socket.ip()),
-        before: if sa.flags & SAFLAG_REPLACEFLOW != 0 {
-            Before::One
-        } else {
-            Before::None
-        },
+        replaces: sa.flags & SAFLAG_REPLACEFLOW != 0,
         answer,
     };
     change::make(host, eroute)

@@ -136,7 +136,7 @@ impl Sadb {
         self.len() == 0
     }
 
-    /// The age that the next SA will have: all that are there are younger than that.
+    /// The age that the next SA will have: all that are there have lower ones.
     pub fn next_age(&self) -> Age {
         self.next_age
     }

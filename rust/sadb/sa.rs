@@ -88,7 +88,8 @@ pub struct SaSpec {
     pub encrypt: u8,
     /// Flags as given.
     pub flags: u32,
-    /// Whether the destination was an address of this host when the SA was made.
+    /// Whether the destination was an address of this host when the SA was made; see
+    /// [`SaSpec::is_shown_inbound`].
     pub inbound: bool,
     /// What ends the SA.
     pub hard: Lifetime,

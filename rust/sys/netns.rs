@@ -99,8 +99,9 @@ unsafe impl Send for Net {}
 unsafe impl Sync for Net {}
 
 impl Net {
-    /// A socket is being closed. Who closes many is not preempted with the mutex by somebody who then
-    /// waits for it, while others get the processor.
+    /// A socket is being closed. Preemption is off while the mutex is held: a process that closes
+    /// thousands of sockets would else be preempted with it, and whoever wants it had to wait until that
+    /// process gets a processor again.
     pub(super) fn close(&self, id: SocketId) {
         // SAFETY: Nothing sleeps until it is enabled again: a mutex is only tried.
         unsafe { bindings::klips_preempt_disable() };

@@ -7,7 +7,7 @@ use klips::{
     errno::Errno,
     klips_core::{
         fold::{fold, Layer, Member, Mode, Refusal, Transform, MAX_STATES},
-        selector::{Network, Packet, Selector, PRIORITY_BASE, PRIORITY_LAST},
+        selector::{Network, Packet, Selector, PRIORITY_BASE, PRIORITY_MOST},
     },
     pfkey::Flow,
     said::{Proto, Said},
@@ -378,11 +378,11 @@ fn every_rank_has_its_own_number_in_the_order_of_klips() {
                     let priority = selector.priority();
                     assert!(last.is_none_or(|last| priority == last + 1), "{selector:?}");
                     last = Some(priority);
-                    assert!((PRIORITY_BASE..PRIORITY_LAST).contains(&priority));
+                    assert!((PRIORITY_BASE..PRIORITY_MOST).contains(&priority));
                 }
             }
         }
-        assert!(last.unwrap() < PRIORITY_LAST);
+        assert!(last.unwrap() < PRIORITY_MOST);
     }
 }
 

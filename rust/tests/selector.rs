@@ -4,7 +4,7 @@
 
 use klips::{
     errno::Errno,
-    klips_core::selector::{Network, Packet, Selector, PRIORITY_BASE, PRIORITY_LAST},
+    klips_core::selector::{Network, Packet, Selector, PRIORITY_BASE, PRIORITY_MOST},
     pfkey::{Direction, Ext, Flow, Header, Message},
 };
 use proptest::prelude::*;
@@ -216,7 +216,7 @@ fn mask(like: IpAddr, prefix: u8) -> IpAddr {
 proptest! {
     #[test]
     fn priority_is_the_lexicographic_order(a in any_selector(), b in any_selector()) {
-        prop_assert!(a.priority() >= PRIORITY_BASE && a.priority() < PRIORITY_LAST);
+        prop_assert!(a.priority() >= PRIORITY_BASE && a.priority() < PRIORITY_MOST);
         if a.src.address().is_ipv4() == b.src.address().is_ipv4() {
             // The lowest number wins.
             prop_assert_eq!(b.priority().cmp(&a.priority()), lexicographic(&a, &b));

@@ -182,7 +182,6 @@ pub(crate) fn failure(error: pfkey::Error) -> Failure {
 }
 
 /// Numbers that KLIPS never answers with, but its tools know.
-const EBUSY: Errno = Errno(16);
 const ENXIO: Errno = Errno(6);
 const EUNATCH: Errno = Errno(49);
 const ESPIPE: Errno = Errno(29);
@@ -199,7 +198,7 @@ fn open_error(errno: Errno) -> String {
         Errno::ENODEV | Errno::EAFNOSUPPORT => {
             return format!("KLIPS not loaded or enabled.  {LOAD_IT}");
         }
-        EBUSY => BUSY,
+        Errno::EBUSY => BUSY,
         Errno::EINVAL => {
             "Invalid argument, KLIPS not loaded or check kernel log messages for specifics."
         }
@@ -219,7 +218,7 @@ fn write_error(errno: Errno) -> String {
     match errno {
         Errno::EACCES | Errno::EPERM => DENIED,
         EUNATCH => "Netlink not enabled OR KLIPS not loaded.",
-        EBUSY => BUSY,
+        Errno::EBUSY => BUSY,
         Errno::EINVAL => "Invalid argument, check kernel log messages for specifics.",
         Errno::ENODEV => "KLIPS not loaded or enabled.",
         Errno::ENOMEM | Errno::ENOBUFS => "No kernel memory to allocate SA.",

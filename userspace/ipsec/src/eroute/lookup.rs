@@ -16,7 +16,7 @@ use crate::{
     program::Program, system::System,
 };
 use klips::{
-    said::{Proto, Said},
+    said::{Proto, Said, Shunt},
     selector::{Packet, Selector},
 };
 use serde::Serialize;
@@ -221,21 +221,21 @@ fn fate(packet: &Packet, row: &Row, said: &Said, sas: &Sas, places: &Places) -> 
 
 /// What becomes of a packet whose eroute names no SA but a keyword.
 fn word(packet: &Packet, said: &Said, interface: Option<&str>) -> Fate {
-    match (said.to_string().as_str(), interface) {
-        ("%pass", Some(interface)) => Fate::Dropped(format!(
+    match (Shunt::of(said), interface) {
+        (Some(Shunt::Pass), Some(interface)) => Fate::Dropped(format!(
             "the eroute says %pass, but {interface} sends nothing in clear; route it around that"
         )),
-        ("%pass", None) => Fate::Clear("the eroute says %pass".to_owned(), in_clear(packet)),
-        ("%trap" | "%trapsubnet", _) => Fate::Dropped(
+        (Some(Shunt::Pass), None) => Fate::Clear("the eroute says %pass".to_owned(), in_clear(packet)),
+        (Some(Shunt::Trap | Shunt::TrapSubnet), _) => Fate::Dropped(
             "the eroute asks a key daemon for SAs, and until there are any nothing is sent"
                 .to_owned(),
         ),
-        ("%hold", _) => Fate::Dropped(
+        (Some(Shunt::Hold), _) => Fate::Dropped(
             "packets wait for another eroute in the place of this one, and until there is one nothing \
              is sent"
                 .to_owned(),
         ),
-        (keyword, _) => Fate::Dropped(format!("the eroute says {keyword}")),
+        _ => Fate::Dropped(format!("the eroute says {said}")),
     }
 }
 

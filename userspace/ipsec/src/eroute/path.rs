@@ -12,8 +12,8 @@ use crate::{
 };
 use klips::{
     address::Family,
-    fold::{self, Layer, Layers, Member, Mode, Transform},
-    said::{Proto, Said},
+    fold::{self, Layers, Member, Mode, Transform},
+    said::{Proto, Said, Shunt},
     selector::Packet,
 };
 use serde::Serialize;
@@ -248,7 +248,7 @@ impl Path {
 
 /// Whether this is no SA but a word for what is done without one, such as %drop.
 pub(crate) fn is_word(said: &Said) -> bool {
-    said.proto == Proto::Int && said.to_string().starts_with('%')
+    Shunt::of(said).is_some()
 }
 
 /// Whether a state in transport mode between two ends is for a packet.

@@ -21,7 +21,7 @@ use crate::{
     spi::{Line, Sas},
     system::System,
 };
-use klips::said::Said;
+use klips::said::{Said, Shunt};
 use serde::Serialize;
 use std::{
     collections::{HashMap, HashSet},
@@ -147,10 +147,8 @@ fn eroute(row: Row, ways: &Ways, lines: &Lines) -> Eroute {
     let mut chain = Vec::new();
     let (blocked, in_clear) = match row.sa.said() {
         None => (Some("the name of the SA can't be read".to_owned()), false),
-        Some(said) if is_word(&said) => match said.to_string().as_str() {
-            "%pass" => (None, true),
-            word => (Some(format!("the eroute says {word}")), false),
-        },
+        Some(said) if Shunt::of(&said) == Some(Shunt::Pass) => (None, true),
+        Some(said) if is_word(&said) => (Some(format!("the eroute says {said}")), false),
         Some(said) => {
             let of = |said: &Said| lines.sa(&Entry::parse(&said.to_string()));
             let saids = ways.chain(&said).unwrap_or_else(|_| vec![said]);

@@ -5,16 +5,16 @@
 use super::plan::{Chain, HOLD, Plan};
 use crate::{
     entry::Entry,
-    eroute::{
-        path::is_word,
-        table::{self, Row},
-    },
+    eroute::table::{self, Row},
     failure::Failure,
     groups::Groups,
     listing::{self, SaRow},
     system::System,
 };
-use klips::{said::Said, selector::Selector};
+use klips::{
+    said::{Said, Shunt},
+    selector::Selector,
+};
 
 /// Where the packets of a connection go.
 #[derive(Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ fn way(own: Option<&str>, sa: &Entry) -> Way {
         Way::Own
     } else if said.to_string() == HOLD {
         Way::Held
-    } else if is_word(&said) && said.to_string() != "%pass" {
+    } else if Shunt::of(&said).is_some_and(|it| it != Shunt::Pass) {
         Way::Blocked
     } else {
         Way::Other(sa.name())

@@ -13,7 +13,7 @@ use crate::{
     eroute::{Packets, table::Row, transport},
     system::System,
 };
-use klips::selector::{Network, PRIORITY_BASE, PRIORITY_FIRST, PRIORITY_LAST, Selector};
+use klips::selector::{Network, PRIORITY_BASE, PRIORITY_FIRST, PRIORITY_MOST, Selector};
 
 /// A policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub(super) fn findings(rows: &[Row], system: &mut impl System) -> Vec<Finding> {
     };
     let foreign: Vec<_> = policies(&list, system)
         .into_iter()
-        .filter(|policy| !(PRIORITY_FIRST..=PRIORITY_LAST).contains(&policy.priority))
+        .filter(|policy| !(PRIORITY_FIRST..=PRIORITY_MOST).contains(&policy.priority))
         .collect();
     let mut findings = Vec::new();
     for policy in foreign
@@ -79,7 +79,7 @@ pub(super) fn findings(rows: &[Row], system: &mut impl System) -> Vec<Finding> {
                 policy.priority,
                 row.selector.priority()
             ),
-            format!("ip xfrm policy delete {}; or have it made with a priority above {PRIORITY_LAST}", policy.name),
+            format!("ip xfrm policy delete {}; or have it made with a priority above {PRIORITY_MOST}", policy.name),
         ));
     }
     if findings.is_empty() {

@@ -12,7 +12,7 @@ use crate::{
     routes::{self, Route},
     system::System,
 };
-use klips::{address::Family, selector::Network};
+use klips::{address::Family, said::Shunt, selector::Network};
 
 /// Looks at each eroute.
 pub(super) fn findings(rows: &[Row], sas: &Sas, system: &mut impl System) -> Vec<Finding> {
@@ -25,7 +25,7 @@ pub(super) fn findings(rows: &[Row], sas: &Sas, system: &mut impl System) -> Vec
     for row in rows {
         let packets = Packets(&row.selector);
         let Some(said) = row.sa.said() else { continue };
-        if is_word(&said) && said.to_string() != "%pass" {
+        if Shunt::of(&said).is_some_and(|it| it != Shunt::Pass) {
             continue;
         }
         let dst = &row.selector.dst;
