@@ -195,24 +195,51 @@ fn find_type<H: Host>(
     (None, next)
 }
 
+/// Has eroutes drop, from a position on; they are about to lose their SAs.
+struct BlockSome(u64);
+
+impl<H: Host> Change<H> for BlockSome {
+    type Plan = Self;
+    type Removed = Option<u64>;
+
+    #[inline(never)]
+    fn plan(self, _host: &H, _state: &mut State<H>) -> Result<Self, Refusal> {
+        Ok(self)
+    }
+
+    #[inline(never)]
+    fn commit(BlockSome(position): Self, host: &H, state: &mut State<H>) -> Done<Option<u64>> {
+        Done {
+            answer: None,
+            others: Vector::new(),
+            removed: state.flows.block_some(host.engine(), position, STEP),
+        }
+    }
+}
+
 /// Removes all SAs.
 struct RemoveAll {
     /// The answer, if there was a request.
     answer: Option<Draft>,
+    /// See [`Flows::remove_all`].
+    ///
+    /// [`Flows::remove_all`]: crate::flows::Flows::remove_all
+    blocked: u64,
 }
 
 impl<H: Host> Change<H> for RemoveAll {
-    type Plan = Option<Draft>;
+    type Plan = Self;
     type Removed = (RemovedAll, RemovedStates<H::Engine>);
 
     #[inline(never)]
-    fn plan(self, _host: &H, _state: &mut State<H>) -> Result<Option<Draft>, Refusal> {
-        Ok(self.answer)
+    fn plan(self, _host: &H, _state: &mut State<H>) -> Result<Self, Refusal> {
+        Ok(self)
     }
 
     #[inline(never)]
-    fn commit(answer: Option<Draft>, host: &H, state: &mut State<H>) -> Done<Self::Removed> {
-        let states = state.flows.remove_all(host.engine(), &state.sadb);
+    fn commit(RemoveAll { answer, blocked }: Self, host: &H, state: &mut State<H>) -> Done<Self::Removed> {
+        let (engine, sadb) = (host.engine(), &state.sadb);
+        let states = state.flows.remove_all(engine, sadb, blocked);
         let removed = state.sadb.remove_all();
         state.trace(
             host,
@@ -227,9 +254,16 @@ impl<H: Host> Change<H> for RemoveAll {
     }
 }
 
-/// Removes all SAs, answers if there was a request, and frees them step by step.
+/// Removes all SAs, and answers if there was a request. What takes long is done step by step: eroutes
+/// drop before, and SAs are freed afterwards.
 pub fn remove_all<H: Host>(host: &H, answer: Option<Draft>) -> Result<(), Refusal> {
-    let (mut removed, mut states) = make(host, RemoveAll { answer })?;
+    let blocked = host.lock().flows.plans();
+    let mut position = 0;
+    while let Some(next) = make(host, BlockSome(position))? {
+        position = next;
+        host.cond_resched();
+    }
+    let (mut removed, mut states) = make(host, RemoveAll { answer, blocked })?;
     while states.delete_some(host.engine(), STEP) {
         host.cond_resched();
     }

@@ -218,6 +218,7 @@ impl<E: Engine> Plan<E> {
     /// Does it all, and leaves nothing of it.
     #[inline(never)]
     pub fn commit(&mut self, engine: &E, sadb: &Sadb, flows: &mut Flows<E>) {
+        flows.plans += 1;
         let states = mem::take(&mut self.states);
         let eroutes = mem::take(&mut self.eroutes);
         let inflows = mem::take(&mut self.inflows);

@@ -95,6 +95,8 @@ pub struct Flows<E: Engine> {
     pub(crate) interfaces: Interfaces,
     /// Number of the next eroute, inflow or hold.
     pub(super) next: u64,
+    /// How many plans have been carried out.
+    pub(super) plans: u64,
     pub(super) len: usize,
     /// How many of the inflows go with their SAs.
     pub(super) released: usize,
@@ -122,6 +124,7 @@ impl<E: Engine> Flows<E> {
             holds: Holds::new(),
             interfaces: Interfaces::NONE,
             next: 1,
+            plans: 0,
             len: 0,
             released: 0,
             limit: usize::MAX,
@@ -332,6 +335,25 @@ impl<E: Engine> Flows<E> {
         }
     }
 
+    /// Has packets dropped that no more than `count` eroutes from a position on are for, where these name
+    /// SAs. Where to go on.
+    pub fn block_some(&mut self, engine: &E, position: u64, count: usize) -> Option<u64> {
+        let mut position = position;
+        for _ in 0..count {
+            let (number, eroute) = self.at_or_after(position)?;
+            if eroute.said.proto != Proto::Int {
+                self.block(engine, number);
+            }
+            position = number + 1;
+        }
+        Some(position)
+    }
+
+    /// How many plans have been carried out: as long as it stays the same, no eroute opens.
+    pub fn plans(&self) -> u64 {
+        self.plans
+    }
+
     /// Has packets dropped whose chain is about to go, then takes the states of its SAs out. The SAs
     /// are still in the table.
     pub fn remove_chain(&mut self, engine: &E, sadb: &Sadb, sa: &Sa) {
@@ -365,13 +387,12 @@ impl<E: Engine> Flows<E> {
 
     /// Has all packets dropped that eroutes and inflows want transformed, because all SAs are about
     /// to go. Returns their states, which are to be taken out.
-    pub fn remove_all(&mut self, engine: &E, sadb: &Sadb) -> RemovedStates<E> {
-        let mut next = 0;
-        while let Some((number, eroute)) = self.at_or_after(next) {
-            if eroute.said.proto != Proto::Int {
-                self.block(engine, number);
-            }
-            next = number + 1;
+    ///
+    /// `blocked` is how many plans had been carried out when all eroutes were blocked, if they were: then
+    /// only those are looked at that may have opened since.
+    pub fn remove_all(&mut self, engine: &E, sadb: &Sadb, blocked: u64) -> RemovedStates<E> {
+        if blocked != self.plans {
+            self.block_some(engine, 0, usize::MAX);
         }
         let states = RemovedStates(core::mem::replace(&mut self.live, Map::new()));
         self.live_len = 0;

@@ -367,6 +367,8 @@ void klips_xfrm_state_swap(struct xfrm_state *old, struct xfrm_state *new, bool 
 	bool expired;
 	int err;
 
+	/* So that this processor's packets meet the old one or the new one. */
+	local_bh_disable();
 	spin_lock_bh(&old->lock);
 	expired = old->km.state == XFRM_STATE_EXPIRED;
 	/* From here on no packet takes a sequence number of it, and none gets through it. */
@@ -380,14 +382,15 @@ void klips_xfrm_state_swap(struct xfrm_state *old, struct xfrm_state *new, bool 
 	if (!memcmp(&new->lft, &old->lft, sizeof(new->lft)))
 		new->km.dying = old->km.dying;
 	spin_unlock_bh(&old->lock);
-	if (err) {
-		new->km.state = XFRM_STATE_DEAD;
-		return;
-	}
 	/* One whose limit has been passed: its timer is about to remove it, and tells of that. */
 	new->km.state = expired ? XFRM_STATE_EXPIRED : XFRM_STATE_VALID;
-	klips_link_state(new);
-	klips_tell_state(new, XFRM_MSG_UPDSA);
+	if (err)
+		new->km.state = XFRM_STATE_DEAD;
+	else
+		klips_link_state(new);
+	local_bh_enable();
+	if (!err)
+		klips_tell_state(new, XFRM_MSG_UPDSA);
 }
 
 void klips_xfrm_state_delete(struct xfrm_state *x)

@@ -1902,3 +1902,33 @@ fn an_eroute_costs_the_same_beside_many_to_its_group() {
         .filter(|it| it.spec.direction == Direction::Out);
     assert_eq!(open.count(), 50);
 }
+
+#[test]
+fn flush_has_many_eroutes_drop_before_it_takes_long() {
+    const MANY: usize = 200;
+    let host = host_with_eroute();
+    for number in 1..MANY {
+        let flow = nets(&format!("10.9.{number}.0/24"), "10.2.0.0/24");
+        host.set_up(&add_flow(tun(), 0, &flow));
+    }
+    let open = |host: &TestHost| {
+        let policies = host.engine.policies().into_iter();
+        policies.filter(|it| it.spec.action == Action::Allow).count()
+    };
+    assert_eq!(open(&host), MANY);
+    // While others have their turn, one opens that drops already.
+    host.on_resched.replace(Some(Box::new(move |host| {
+        if host.reschedules.get() == 2 {
+            let before = open(host);
+            host.set_up(&add_flow(tun(), flag::REPLACE, &usual()));
+            assert_eq!(open(host), before + 1, "it had been blocked");
+        }
+    })));
+    host.reschedules.set(0);
+    host.set_up(&flush(0));
+    host.on_resched.take();
+    assert_eq!(open(&host), 0);
+    assert_eq!(host.engine.policies().len(), MANY);
+    assert_eq!(host.engine.states().len(), 0);
+    host.check();
+}
