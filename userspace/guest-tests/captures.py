@@ -3,7 +3,7 @@
 """Takes packets apart that guests have recorded, with scapy, which has its own IPsec.
 
 captures.py DIRECTORY...: for each NAME.pcap there, NAME.json says who sent them, how many there are,
-the SAs to take off, outside to inside, and which layers are left then.
+the SAs to take off, outside to inside, and which layers are left then. It is a failure if there are none.
 """
 
 import json
@@ -91,6 +91,9 @@ def main():
         except Exception as error:  # noqa: BLE001 - whatever is wrong fails the capture
             failed += 1
             print(f"FAILED {path.stem}: {type(error).__name__}: {error}")
+    if not paths:
+        failed = 1
+        print(f"FAILED no captures in {' '.join(sys.argv[1:]) or 'no directory'}")
     print(f"{passed} passed, {failed} failed")
     return failed != 0
 
