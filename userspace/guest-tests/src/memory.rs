@@ -38,7 +38,7 @@ use std::{
 /// All of them.
 pub fn all() -> Vec<Test> {
     tests![
-        a_request_changes_nothing_when_memory_fails,
+        a6_a_request_changes_nothing_when_memory_fails,
         a_request_changes_nothing_when_only_reserves_are_left,
         nothing_leaves_in_clear_when_memory_fails_in_the_middle,
         a_dump_says_so_when_memory_fails_as_it_is_read,
@@ -419,7 +419,7 @@ fn attempt(
 }
 
 /// `KLIPS_KIND=eroute` in the environment: only kinds of request whose name has that in it.
-fn a_request_changes_nothing_when_memory_fails() -> Result<()> {
+fn a6_a_request_changes_nothing_when_memory_fails() -> Result<()> {
     let mut faults = Faults::new()?;
     let only = env::var("KLIPS_KIND").unwrap_or_default();
     let mut kinds = kinds::all();
