@@ -222,7 +222,7 @@ impl Scene<'_> {
 }
 
 /// How many packets an eroute has taken, of those since its SAs were made.
-fn taken() -> Result<u64> {
+pub fn taken() -> Result<u64> {
     let list = proc_net("ipsec_eroute")?;
     let count = list.split_ascii_whitespace().next().context("no eroute")?;
     Ok(count.parse()?)
