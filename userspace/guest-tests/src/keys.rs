@@ -12,6 +12,7 @@ use crate::{
         KeySocket, add, bytes_of, flush, group, in_own_network, insmod, klips_ko, loopback_up,
         naming, rmmod, said, update,
     },
+    wire::Space,
 };
 use anyhow::{Context, Result, bail, ensure};
 use klips::{
@@ -34,7 +35,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use testnet::Space;
 
 /// The argument with which this program does so.
 pub const ARGUMENT: &str = "--keys";

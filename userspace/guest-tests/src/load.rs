@@ -316,60 +316,68 @@ pub fn hold_file() -> Result<String> {
 /// While packets flow, in a namespace that is not the first. What may come out of a tunnel keeps it
 /// as well. Unloaded with SAs that packets come in by, it leaves neither them nor an answer in clear.
 fn kept_by_eroute() -> Result<()> {
-    let is_kept = |what: &str| {
-        for _ in 0..10 {
-            let result = delete_module(c"klips", DeleteModuleFlags::O_NONBLOCK);
-            ensure!(result == Err(Errno::EAGAIN), "with {what}: {result:?}");
-        }
-        Ok(())
-    };
-    in_own_network(|| {
-        let gateways = Gateways::new()?;
-        let (here, there) = V4.inner;
-        let sas = chain_to(V4.outer.1, 0x1000);
-        make_group(&sas)?;
-        eroute(here, there, &sas[0])?;
-        let capture = Capture::of_unprotected(&gateways.a, "w0")?;
-        let flood = Flood::start(&gateways.a, here, there, 9)?;
-        is_taking_more()?;
-        is_kept("an eroute")?;
-        let result = KeySocket::open()?.send(&flush(0));
-        ensure!(result == Ok(()), "FLUSH: {result:?}");
-        is_kept("an eroute without SAs")?;
-        drop(flood);
-        let packets = capture.end()?;
-        ensure!(packets.len() == 0, "in clear: {:?}", packets.headers());
-        ask(&wire::clear_flows())?;
-
-        let sas = chain_to(V4.outer.0, 0x2000);
-        make_inbound(&sas)?;
-        join_up(&sas)?;
-        send_through(&gateways, V4, (there, here), &sas)?;
-        inflow(there, here, &sas[0])?;
-        is_kept("an inflow")?;
-        // From now on it goes with its SAs, and those go with the module.
-        ask(&wire::clear_flows())?;
-        let capture = Capture::of_unprotected(&gateways.a, "w0")?;
-        let _listener = gateways.a.within(|| Ok(UdpSocket::bind((here, 9))?))?;
-        let flood = Flood::start(&gateways.b, there, here, 9)?;
-        thread::sleep(Duration::from_millis(100));
-        unload()?;
-        let before = flood.sent();
-        eventually("more of them", || Ok(flood.sent() > before + 100))?;
-        drop(flood);
-        let packets = capture.end()?;
-        ensure!(packets.len() == 0, "sent: {:?}", packets.headers());
-        let counted = gateways.a.counters()?;
-        ensure!(counted.of("XfrmInNoStates") > 0, "{counted:?}");
-        ensure!(gateways.a.xfrm()?.is_empty(), "{}", gateways.a.xfrm()?);
-        Ok(())
-    })?;
+    for family in [V4, V6] {
+        in_own_network(|| kept_in(family)).with_context(|| format!("{} bits", family.bits))?;
+    }
     loads()?;
     // A namespace that goes, and all eroutes in it, keeps it no longer.
     in_own_network(|| eroute("10.1.0.1", "10.2.0.2", &manual_sas()[0]))?;
     eventually("the namespace is gone", || {
         Ok(delete_module(c"klips", DeleteModuleFlags::O_NONBLOCK).is_ok())
     })
+}
+
+fn is_kept(what: &str) -> Result<()> {
+    for _ in 0..10 {
+        let result = delete_module(c"klips", DeleteModuleFlags::O_NONBLOCK);
+        ensure!(result == Err(Errno::EAGAIN), "with {what}: {result:?}");
+    }
+    Ok(())
+}
+
+fn kept_in(family: Family) -> Result<()> {
+    let gateways = Gateways::new()?;
+    let (here, there) = family.inner;
+    let sas = chain_to(family.outer.1, 0x1000);
+    make_group(&sas)?;
+    eroute(here, there, &sas[0])?;
+    let capture = Capture::of_unprotected(&gateways.a, "w0")?;
+    let flood = Flood::start(&gateways.a, here, there, 9)?;
+    is_taking_more()?;
+    is_kept("an eroute")?;
+    let result = KeySocket::open()?.send(&flush(0));
+    ensure!(result == Ok(()), "FLUSH: {result:?}");
+    is_kept("an eroute without SAs")?;
+    eventually("packets are dropped", || {
+        Ok(gateways.a.counters()?.of("XfrmOutPolBlock") > 0)
+    })?;
+    drop(flood);
+    let packets = capture.end()?;
+    ensure!(packets.len() == 0, "in clear: {:?}", packets.headers());
+    ask(&wire::clear_flows())?;
+
+    let sas = chain_to(family.outer.0, 0x2000);
+    make_inbound(&sas)?;
+    join_up(&sas)?;
+    send_through(&gateways, family, (there, here), &sas)?;
+    inflow(there, here, &sas[0])?;
+    is_kept("an inflow")?;
+    // From now on it goes with its SAs, and those go with the module.
+    ask(&wire::clear_flows())?;
+    let capture = Capture::of_unprotected(&gateways.a, "w0")?;
+    let _listener = gateways.a.within(|| Ok(UdpSocket::bind((here, 9))?))?;
+    let flood = Flood::start(&gateways.b, there, here, 9)?;
+    thread::sleep(Duration::from_millis(100));
+    unload()?;
+    let before = flood.sent();
+    eventually("more of them", || Ok(flood.sent() > before + 100))?;
+    drop(flood);
+    let packets = capture.end()?;
+    ensure!(packets.len() == 0, "sent: {:?}", packets.headers());
+    let counted = gateways.a.counters()?;
+    ensure!(counted.of("XfrmInNoStates") > 0, "{counted:?}");
+    ensure!(gateways.a.xfrm()?.is_empty(), "{}", gateways.a.xfrm()?);
+    Ok(())
 }
 
 /// Whether something is part of the kernel, and no module that could be loaded.

@@ -23,7 +23,7 @@ use std::{
 };
 use tempfile::NamedTempFile;
 use testnet::make_gateways;
-pub use testnet::{Family, Space, V4, V6, address, join};
+pub use testnet::{Counters, Family, Space, V4, V6, address, join};
 
 /// How long what takes no time may take where processors are emulated.
 const PATIENCE: Duration = Duration::from_secs(60);
