@@ -50,7 +50,8 @@ guests() { # CONFIG [PARAMETERS]
 # The units under a real systemd; it takes root.
 services() {
 	scripts/deps.sh debian-kernel
-	make CONFIG=debian module tools
+	scripts/kernel.sh build --config debian
+	make tools
 	scripts/service-test.sh
 }
 
