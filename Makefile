@@ -90,7 +90,7 @@ help:
 	@echo '  test       install what is missing, build everything, run every test'
 	@echo '  check-all  the same for hours, on kernels that report what others pass over, and more;'
 	@echo '             PARTS=... for some of: tests, older, model, asan, fuzz, mutants, debug,'
-	@echo '             kcsan, stress, packaged, service, secure-boot, newcomer'
+	@echo '             kcsan, stress, packaged, packages, service, secure-boot, newcomer'
 	@echo '  debian-kernel'
 	@echo '             the same with the kernel that Debian 13 backports has as a package'
 	@echo '  doctor     look for everything that building for KDIR and loading take'

@@ -15,6 +15,8 @@ set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
+# shellcheck source-path=SCRIPTDIR source=archive.sh
+. "$scripts/archive.sh"
 # shellcheck source-path=SCRIPTDIR source=checks.sh
 . "$scripts/checks.sh"
 
@@ -44,10 +46,13 @@ trap 'finish $?' EXIT
 
 make_base() {
 	command -v debootstrap >/dev/null || die "debootstrap is missing." "Give the directory of a Debian 13."
+	open_archive "$work/archive"
 	say "making a small Debian 13 in $base"
 	rm -rf "$base.new"
 	mkdir -p "${base%/*}"
-	logged_as read_debootstrap "$base.log" debootstrap --variant=minbase "$codename" "$base.new"
+	logged_as read_debootstrap "$base.log" debootstrap --variant=minbase --keyring="$keyring" \
+		--include=dkms,rustc,libc6-dev,pahole "$codename" "$base.new" "$archive"
+	find "$base.new/var/cache/apt/archives" "$base.new/var/lib/apt/lists" -type f -delete
 	mv -T "$base.new" "$base"
 }
 
@@ -71,8 +76,9 @@ open_root() {
 		mount -o remount,bind,ro "$root$cache"
 	fi
 	cp --remove-destination /etc/resolv.conf "$root/etc/resolv.conf"
-	inside dpkg-query -W dkms rustc >/dev/null 2>&1 || {
-		inside apt-get -q update && inside apt-get -q -y install --no-install-recommends dkms rustc
+	# The last one is what a kernel's headers depend on.
+	inside dpkg-query -W dkms rustc pahole >/dev/null 2>&1 || {
+		inside apt-get -q update && inside apt-get -q -y install --no-install-recommends dkms rustc pahole
 	} >"$work/log" 2>&1 || {
 		tail -n 15 "$work/log" >&2
 		die "what the packages need could not be installed."

@@ -17,8 +17,9 @@ run_for() {
 	shift
 	printf '$ %s\n' "$*"
 	# busybox's shell has an ip and a ping of its own.
-	sh -c 'ip() { /usr/sbin/ip "$@"; }; ping() { /usr/bin/ping "$@"; }; '"$*" 2>&1
+	sh -c 'ip() { /usr/sbin/ip "$@"; }; ping() { /usr/bin/ping "$@"; }; '"$*" >/tmp/said 2>&1
 	code=$?
+	cat /tmp/said
 	if [ "$code" -ne "$expected" ]; then
 		printf '*** exit code %s, expected %s\n' "$code" "$expected"
 		failed=1
@@ -107,14 +108,17 @@ list
 on_the_wire() {
 	# Not what the last one said, before this one has begun.
 	rm -f /tmp/tcpdump
-	tcpdump -Z root --immediate-mode -n -q -t -Q out -i eth0 -E "$keys" ip or ip6 >/tmp/wire 2>/tmp/tcpdump &
+	tcpdump -Z root --immediate-mode -l -# -n -q -t -Q out -i eth0 -E "$keys" "$told" >/tmp/wire 2>/tmp/tcpdump &
 	until grep -qs 'listening on' /tmp/tcpdump; do sleep 0.1; done
 	run_for "$@"
-	sleep 0.3
+	# The last packet is one that no eroute takes: when it is there, so is all that left before it, and
+	# what leaves in clear is seen.
+	/usr/bin/ping -q -c 1 -W 60 10.0.0.2 >/dev/null
+	until grep -q "$last" /tmp/wire; do sleep 0.1; done
 	kill -INT $!
 	wait $!
-	# Not what IPv6 says to groups of neighbours, nor what is inside a second time.
-	grep -vE '^ *$|> ff02:|^IP6? [0-9a-f.:]+ > [0-9a-f.:]+: (ICMP|IP)[^|]*$' /tmp/wire >/tmp/packets
+	# Each packet has a number; lines without one are what is inside a second time.
+	sed -n "/$last/d; s/^ *[0-9]\{1,\}  *//p" /tmp/wire >/tmp/packets
 	echo 'On the wire:'
 	sed 's/^/  /' /tmp/packets
 }
@@ -129,6 +133,21 @@ packets() {
 	fi
 }
 
+# Compares how many pings of the last command were answered with how many there have to be: of ping's
+# exit code, one is enough.
+answered() {
+	if ! grep -q "^3 packets transmitted, $1 received" /tmp/said; then
+		printf '*** expected %s of 3 to be answered\n' "$1"
+		failed=1
+	fi
+}
+
+# How many packets xfrm has dropped for want of SAs.
+blocked() { awk '$1 == "XfrmOutPolBlock" { print $2 }' /proc/net/xfrm_stat; }
+
+# All but what IPv6 tells its neighbours.
+told='ip or (ip6 and not dst net ff02::/16 and not (icmp6[icmp6type] >= 133 and icmp6[icmp6type] <= 137))'
+last='10.0.0.1 > 10.0.0.2: ICMP'
 ping='ping -q -n -c 3 -i 0.2 -W 1'
 keys="0x115@10.0.0.2 3des-cbc-hmac96:$enckey,0x235@3049:1::1 3des-cbc-hmac96:$enckey"
 esp="enc 'cbc(des3_ede)' $enckey auth 'hmac(md5)' $authkey"
@@ -149,6 +168,7 @@ run ip -n gw2 addr add 10.2.0.1/32 dev lo
 run ip route add 10.2.0.1 via 10.0.0.2 src 10.1.0.1
 run ip -n gw2 route add 10.1.0.1 via 10.0.0.1 src 10.2.0.1
 run $ping 10.2.0.1
+answered 3
 
 say 'gw2 knows nothing of klips: it is told of two SAs in the way of iproute2'
 run "ip -n gw2 xfrm state add $here proto esp spi 0x115 reqid 1 mode tunnel replay-window 32 $esp"
@@ -166,16 +186,25 @@ run ipsec spigrp inet gw2 0x113 tun inet gw2 0x115 esp inet gw2 0x116 ah
 run ipsec eroute --add --src 10.1.0.1/32 --dst 10.2.0.1/32 --said tun.113@gw2
 run ipsec eroute
 on_the_wire 0 "$ping" 10.2.0.1
+answered 3
 packets 3 '10.0.0.1 > 10.0.0.2: AH(spi=0x00000116.*ESP(spi=0x00000115.*10.1.0.1 > 10.2.0.1'
 
 say 'Ungrouped, nothing gets through, and nothing leaves in clear'
 run ipsec spigrp inet gw2 0x115 esp
-on_the_wire 2 "$ping" 10.2.0.1
+before=$(blocked)
+# Without a source ping asks for one first, is refused, and sends nothing.
+on_the_wire 1 "$ping" -I 10.1.0.1 10.2.0.1
+answered 0
 packets 0 .
+if [ "$(blocked)" -ne $((before + 3)) ]; then
+	printf '*** %s packets dropped, expected 3\n' $(($(blocked) - before))
+	failed=1
+fi
 
 say 'Grouped again, they go on: no sequence number is used twice'
 run ipsec spigrp inet gw2 0x113 tun inet gw2 0x115 esp inet gw2 0x116 ah
 on_the_wire 0 "$ping" 10.2.0.1
+answered 3
 packets 3 'AH(spi=0x00000116,seq=0x[4-6],'
 run ipsec eroute
 
@@ -200,6 +229,7 @@ run ipsec spigrp --said tun:233@3049:1::1 esp:235@3049:1::1 ah:236@3049:1::1
 run ipsec eroute --add --eraf inet6 --src 3049:2::1/128 --dst 3049:3::1/128 --said tun:233@3049:1::1
 run ipsec eroute
 on_the_wire 0 "$ping" 3049:3::1
+answered 3
 packets 3 '3049:1::2 > 3049:1::1: AH(spi=0x00000236.*ESP(spi=0x00000235.*3049:2::1 > 3049:3::1'
 
 say 'What the kernel has of it, and the end'

@@ -193,7 +193,8 @@ loading() {
 	sign+=" (DKMS does; mokutil --import /var/lib/dkms/mok.pub has the firmware know its key)"
 	want "af_key is not loaded" "it has the protocol family, rmmod af_key and keep it out (scripts/install/modprobe.conf)" \
 		has_no_module af_key
-	want "modules need no signature" "$sign" needs_no_signature
+	want "modules need no signature" "$sign; without Secure Boot, keys of mokutil are passed over and those in its db count" \
+		needs_no_signature
 	want "the kernel is not locked down" "$sign, or turn Secure Boot off" is_not_locked_down
 }
 

@@ -7,7 +7,9 @@
 #
 #   scripts/secure-boot.sh KERNEL INITRAMFS PARAMETERS
 #
-# The owner's key, of which the firmware was told, is $KLIPS_MOK/mok.key, its certificate mok.pub.
+# The owner's key, of which the firmware was told, is $KLIPS_MOK/mok.key, its certificate mok.pub.  With
+# $KLIPS_DB, the directory of another, Secure Boot is off, and that is the one key that the firmware itself
+# has.
 
 set -euo pipefail
 
@@ -38,9 +40,11 @@ mformat -i disk.img -F ::
 mmd -i disk.img ::/EFI ::/EFI/BOOT
 mcopy -i disk.img /usr/lib/shim/shimx64.efi.signed ::/EFI/BOOT/BOOTX64.EFI
 mcopy -i disk.img signed.efi ::/EFI/BOOT/grubx64.efi
+variables=(--input "$firmware/OVMF_VARS_4M.ms.fd" --output variables.fd)
+[[ ! ${KLIPS_DB:-} ]] ||
+	variables=(--input "$firmware/OVMF_VARS_4M.fd" --output variables.fd --add-db "$owner" "$KLIPS_DB/mok.pub")
 # What "mokutil --import" and the dialogue after it leave in the firmware.
-"$cached_virt_firmware/bin/virt-fw-vars" --input $firmware/OVMF_VARS_4M.ms.fd --output variables.fd \
-	--add-mok $owner "$mok/mok.pub"
+"$cached_virt_firmware/bin/virt-fw-vars" "${variables[@]}" --add-mok $owner "$mok/mok.pub"
 
 printf '%s\n' -machine smm=on -global driver=cfi.pflash01,property=secure,value=on \
 	-drive if=pflash,format=raw,unit=0,readonly=on,file=$firmware/OVMF_CODE_4M.secboot.fd \

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Boots a Debian 13 with systemd on Debian's own kernel in QEMU, with the tools installed as a
-# package, and looks whether klips.service does what it says, and whether the other end of a
-# connection, in a network namespace, answers.  Takes root.
+# Has apt install both packages in a Debian 13 with systemd, where DKMS builds the module for Debian's
+# own kernel; boots that in QEMU, and looks whether klips.service does what it says, and whether the
+# other end of a connection, in a network namespace, answers.  Takes root.
 #
 #   scripts/service-test.sh
 #
-# "make CONFIG=debian module tools" makes what it boots with.
+# "make tools" and "scripts/kernel.sh build --config debian" make what that takes.
 
 set -euo pipefail
 
@@ -18,13 +18,18 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=archive.sh
 . "$scripts/archive.sh"
 
+# The mounts vanish with this process.
+if [[ -z ${1:-} && $EUID -eq 0 && ${own_mounts:-} != yes ]]; then
+	own_mounts=yes exec unshare --mount --propagation private "${BASH_SOURCE[0]}"
+fi
+
 project=${scripts%/*}
 # What the batch files make, as /proc lists it.
 readonly want='tun0x113@192.0.2.2 esp0x115@192.0.2.2
 tun0x117@192.0.2.2'
 readonly want_eroutes='10.0.1.0/24 -> 10.0.2.0/24 => tun0x113@192.0.2.2'
-# What a small Debian takes besides.
-readonly packages=systemd-sysv,kmod,cpio,iproute2,iputils-ping
+# What a small Debian takes besides; what klips-dkms depends on is among it, and what a kernel's headers do.
+readonly packages=systemd-sysv,kmod,cpio,iproute2,iputils-ping,dkms,openssl,rustc,libc6-dev,pahole
 # What ipsec.conf adds to that.
 readonly want_conn='tun0x201@192.0.2.1 esp0x203@192.0.2.1
 tun0x200@192.0.2.2 esp0x202@192.0.2.2'
@@ -76,6 +81,7 @@ inside() {
 	check "systemd finds nothing wrong with it" same "$(systemd-analyze verify --man=no klips.service klips-tncfg.service klips-manual.service 2>&1)" ''
 	check "it ran at boot" same "$(state ActiveState) $(state Result)" 'active success'
 	check "the module is loaded" is_loaded
+	check "it is the one that DKMS has built" has "$(modinfo -F filename klips)" /updates/dkms/klips.ko
 	settled
 	check "connections came up" same "$(state ActiveState klips-manual) $(state Result klips-manual)" 'active success'
 	check "SAs and groups are there" same "$(groups)" "$want"$'\n'"$want_conn"
@@ -204,19 +210,40 @@ put_units() {
 	UNIT
 }
 
-make_root() {
-	local release
+# By the command that INSTALL.md has.  Nothing is fetched: all that they depend on is there.
+install_packages() {
 	# Who made the packages, and when, would be asked of git otherwise.
 	local -x DEBFULLNAME=Somebody DEBEMAIL=somebody@example.org SOURCE_DATE_EPOCH=1700000000
-	release=$(<"$kernel/include/config/kernel.release")
-	cp -a "$base" "$root"
+	local version
+	version=$(project_version)
 	"$scripts/deb.sh" >/dev/null
-	cp "$project/build/deb/klips-tools_$(project_version)_$(dpkg --print-architecture).deb" "$root/klips-tools.deb"
-	chroot "$root" dpkg --install /klips-tools.deb
-	install -D -m 644 "$module" "$root/usr/lib/modules/$release/updates/klips.ko"
+	mkdir "$root/root/deb"
+	cp "$project"/build/deb/klips-{tools,dkms}_"$version"_*.deb "$root/root/deb"
+	# Build directories have their own path in them, and that of the source.
+	mkdir -p "$root$cache"
+	mount --bind "$cache" "$root$cache"
+	mount -o remount,bind,ro "$root$cache"
+	mount --bind /dev "$root/dev"
+	mount -t proc proc "$root/proc"
+	ln -s "$kernel" "$root/usr/lib/modules/$1/build"
+	chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+		sh -c 'cd /root/deb && apt install -y ./klips-*.deb'
+	# There if it could not be built.
+	cat "$root"/var/lib/dkms/klips/*/build/make.log || true
+	umount --lazy "$root/proc" "$root/dev" "$root$cache"
+	rm "$root/usr/lib/modules/$1/build"
+}
+
+make_root() {
+	local release
+	release=$(<"$kernel/include/config/kernel.release")
+	# What is changed is in $work.
+	mkdir "$root" "$work"/{upper,scratch}
+	mount -t overlay overlay -o "lowerdir=$base,upperdir=$work/upper,workdir=$work/scratch" "$root"
 	# What klips.ko needs, and what xfrm loads when the first SA asks for it.
 	install -D -m 644 -t "$root/usr/lib/modules/$release/kernel" "$kernel"/modules/*.ko
 	cp "$kernel"/modules.{builtin,builtin.modinfo,order} "$root/usr/lib/modules/$release"
+	install_packages "$release"
 	chroot "$root" depmod "$release"
 	cp -r "$scripts" "$root/scripts"
 	cat >"$root/etc/klips/spi.batch" <<-'SAS'
@@ -245,8 +272,11 @@ make_root() {
 	chroot "$root" systemctl mask serial-getty@ttyS0 systemd-firstboot
 }
 
+# The compilers are of no more use, and more than the memory has room for.
 boot() {
-	chroot "$root" sh -c 'cd / && find . -xdev -print0 | cpio --null --create --format=newc --quiet' \
+	chroot "$root" sh -c 'cd / && find . -xdev \( -path ./usr/lib/gcc -o -path ./usr/libexec/gcc -o -path ./usr/include \
+		-o -path ./usr/lib/rustlib -o -name "librustc_driver*" -o -name "libLLVM*" \
+		-o -path "./root/deb" \) -prune -o -print0 | cpio --null --create --format=newc --quiet' \
 		>"$work/initramfs" || return
 	# With a thread for each processor the guest now and then dies while it boots.
 	timeout 600 qemu-system-x86_64 -M q35 -accel tcg,thread=single -cpu max -smp 2 -m 2048 \
@@ -255,25 +285,28 @@ boot() {
 		-append 'console=ttyS0 no_timer_check rdinit=/usr/lib/systemd/systemd panic=-1 systemd.show_status=false quiet' </dev/null
 }
 
+clean_up() {
+	umount --lazy --recursive "$root" 2>/dev/null || true
+	rm -rf --one-file-system "$work"
+}
+
 outside() {
 	local status=0 ok bad
 	log=$project/build/log/service-test.log
 	((EUID == 0)) || die "this takes root."
 	kernel=$("$scripts/kernel.sh" path --config debian)
-	module=$project/build/module-debian/klips.ko
 	base=$cache/debian/systemd-$(sha256sum <<<"$packages" | head -c 12)
-	[[ -e $module && -x $project/build/bin/ipsec ]] ||
-		die "module and tools are not built." "make CONFIG=debian module tools"
+	[[ -x $project/build/bin/ipsec ]] || die "the tools are not built." "make tools"
 	work=$(mktemp -d "$cache/service-test.XXXXXX")
 	root=$work/root
-	trap 'rm -rf --one-file-system "$work"' EXIT
+	trap clean_up EXIT
 	mkdir -p "${log%/*}"
-	need_space "$cache" 2000
+	need_space "$cache" 3000
 	make_base
 	# Not in a condition, where a failure in the midst of it would not count.
-	trap 'tail -n 15 "$log" >&2; say "the system could not be made; the log is $log"; rm -rf --one-file-system "$work"' EXIT
+	trap 'tail -n 15 "$log" >&2; say "the system could not be made; the log is $log"; clean_up' EXIT
 	make_root >"$log" 2>&1
-	trap 'rm -rf --one-file-system "$work"' EXIT
+	trap clean_up EXIT
 	boot 2>&1 | tr -d '\r' | tee -a "$log" || status=$?
 	tally "$log" "$status"
 	finish_checks "$status"

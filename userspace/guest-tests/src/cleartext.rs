@@ -17,8 +17,8 @@ use crate::{
     },
     tests,
     wire::{
-        Capture, FAMILIES, Family, Flood, Gateways, Space, address, eventually, in_each_family,
-        join, ping,
+        Capture, Counters, FAMILIES, Family, Flood, Gateways, Packets, Space, address, eventually,
+        in_each_family, join, ping,
     },
 };
 use anyhow::{Context, Result, ensure};
@@ -223,7 +223,7 @@ impl Scene<'_> {
 }
 
 /// How many packets an eroute has taken, of those since its SAs were made.
-fn taken() -> Result<u64> {
+pub fn taken() -> Result<u64> {
     let list = proc_net("ipsec_eroute")?;
     let count = list.split_ascii_whitespace().next().context("no eroute")?;
     Ok(count.parse()?)
@@ -428,26 +428,35 @@ fn nothing_comes_in_that_anybody_could_have_made() -> Result<()> {
 fn nothing_leaves_in_clear_while_its_namespace_goes() -> Result<()> {
     for (outer, inner) in FAMILIES {
         for protected in [true, false] {
-            let arrived = in_own_network(|| forwarded_to_the_end(outer, inner, protected))
-                .with_context(|| format!("{} bits in {}", inner.bits, outer.bits))?;
+            let (arrived, counted) =
+                in_own_network(|| forwarded_to_the_end(outer, inner, protected))
+                    .with_context(|| format!("{} bits in {}", inner.bits, outer.bits))?;
             // The same without an eroute shows that cleartext would have been seen.
             ensure!(
-                arrived.is_empty() == protected,
-                "{} bits in {}, protected: {protected}: {arrived:?}",
+                (arrived.len() == 0) == protected,
+                "{} bits in {}, protected: {protected}: {:?}",
                 inner.bits,
-                outer.bits
+                outer.bits,
+                arrived.headers()
+            );
+            // What was protected has come as well, to where there is no state for it. What the gateway has
+            // dropped goes with its namespace, and so does the count.
+            ensure!(
+                (counted.of("XfrmInNoStates") > 0) == protected,
+                "protected: {protected}: {counted:?}"
             );
         }
     }
     Ok(())
 }
 
-/// The packets that have come out of a gateway in clear until its namespace was gone.
+/// The packets that have come out of a gateway in clear until its namespace was gone, and why the other one
+/// has dropped any.
 fn forwarded_to_the_end(
     outer: Family,
     inner: Family,
     protected: bool,
-) -> Result<Vec<(String, String, u8)>> {
+) -> Result<(Packets, Counters)> {
     let (via, from) = match inner.bits {
         32 => ("10.1.1.1", "10.1.1.3"),
         _ => ("2001:db8:3::1", "2001:db8:3::3"),
@@ -483,5 +492,5 @@ fn forwarded_to_the_end(
         Ok(!peer.output("ip link show w0")?.status.success())
     })?;
     drop(flood);
-    Ok(capture.end()?.headers())
+    Ok((capture.end()?, peer.counters()?))
 }

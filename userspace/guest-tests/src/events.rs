@@ -642,7 +642,7 @@ fn count_of(listing: &str, unit: &str) -> Result<u64> {
 }
 
 /// The same of a line of `ipsec_spi`, which has `bytes(N,soft,hard)`.
-fn listed(line: &str, unit: &str) -> Result<u64> {
+pub fn listed(line: &str, unit: &str) -> Result<u64> {
     let (_, after) = line
         .split_once(&format!("{unit}("))
         .with_context(|| format!("no {unit} in {line}"))?;

@@ -9,9 +9,10 @@
 use crate::{
     kinds::{limit, rich},
     support::{
-        KeySocket, add, bytes_of, flush, group, in_own_network, insmod, klips_ko, naming, rmmod,
-        said, update,
+        KeySocket, add, bytes_of, flush, group, in_own_network, insmod, klips_ko, loopback_up,
+        naming, rmmod, said, update,
     },
+    wire::Space,
 };
 use anyhow::{Context, Result, bail, ensure};
 use klips::{
@@ -154,7 +155,7 @@ fn from_stacks(names: &[Said]) -> Result<()> {
     let (made, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     for name in names {
         let mut keyed = Keyed::new(bytes_of(&add(name)))?;
-        keyed.print("the stack");
+        keyed.print(&fate_of(name, "the stack"));
         let socket = KeySocket::open()?;
         let (made, refused) = (made.clone(), refused.clone());
         thread::spawn(move || {
@@ -182,6 +183,36 @@ fn from_stacks(names: &[Said]) -> Result<()> {
 /// How many SAs go in each way: memory of a few of them may be used again at once.
 const MANY: usize = 8;
 
+/// An address of this host: SAs that lead there have a state of xfrm from ADD on, with a copy of their keys,
+/// which xfrm wipes when it frees the state (`xfrm_state_gc_destroy`).
+const OWN: &str = "10.0.0.3";
+
+/// What became of a key, and whether it was in a state as well.
+fn fate_of(name: &Said, fate: &str) -> String {
+    if name.dst.to_string() == OWN {
+        format!("{fate}, with a state")
+    } else {
+        fate.to_owned()
+    }
+}
+
+/// Gives the thread's network namespace that address.
+fn own_address() -> Result<()> {
+    loopback_up()?;
+    Space::own()?.run(&format!("ip addr add {OWN}/32 dev lo"))?;
+    Ok(())
+}
+
+/// Checks how many states there are. To list them would be to copy their keys.
+fn expect_states(expected: usize) -> Result<()> {
+    let count = Space::own()?.run("ip xfrm state count")?;
+    ensure!(
+        count.trim_end().ends_with(&format!(" {expected}")),
+        "expected {expected} states: {count}"
+    );
+    Ok(())
+}
+
 /// What is needed again and again.
 struct Giver {
     socket: KeySocket,
@@ -196,11 +227,12 @@ impl Giver {
         })
     }
 
-    /// Names that are not taken.
-    fn names(&mut self) -> [Said; MANY] {
-        std::array::from_fn(|_| {
+    /// Names that are not taken: first those of SAs without states.
+    fn names(&mut self) -> [Said; 2 * MANY] {
+        std::array::from_fn(|number| {
             self.spi += 1;
-            said(&format!("esp.{:x}@10.0.0.2", self.spi))
+            let dst = if number < MANY { "10.0.0.2" } else { OWN };
+            said(&format!("esp.{:x}@{dst}", self.spi))
         })
     }
 
@@ -211,9 +243,10 @@ impl Giver {
         request: impl Fn(&Said) -> Content<'static>,
         fate: &str,
     ) -> Result<()> {
-        names
-            .iter()
-            .try_for_each(|name| write(&self.socket, bytes_of(&request(name)), fate, Ok(())))
+        names.iter().try_for_each(|name| {
+            let request = bytes_of(&request(name));
+            write(&self.socket, request, &fate_of(name, fate), Ok(()))
+        })
     }
 
     /// Tries to.
@@ -239,10 +272,13 @@ fn run() -> Result<()> {
     let load = || insmod(&klips_ko());
     ensure!(load()?.status.success(), "insmod");
     in_own_network(|| {
+        own_address()?;
         let mut giver = Giver::new()?;
         let names = giver.names();
-        giver.give(&names, add, "the end of a namespace")
+        giver.give(&names, add, "the end of a namespace")?;
+        expect_states(MANY)
     })?;
+    own_address()?;
     let mut giver = Giver::new()?;
     let names = giver.names();
     giver.give(&names, add, "unloading")?;
@@ -268,6 +304,7 @@ fn run() -> Result<()> {
         ..add(name)
     };
     giver.give(&expiring, short, "a limit")?;
+    expect_states(6 * MANY)?;
     let start = Instant::now();
     let names = giver.names();
     from_stacks(&names)?;
@@ -282,16 +319,22 @@ fn run() -> Result<()> {
     }
     giver.ask(&flush(SaType::Ah as u8))?;
     in_own_network(|| {
+        own_address()?;
         let mut giver = Giver::new()?;
         let names = giver.names();
         giver.give(&names, add, "FLUSH")?;
         giver.ask(&flush(0))
     })?;
 
-    let (kept, missing) = (&kept[0], &single[0]);
-    giver.fail(bytes_of(&add(kept)), "EEXIST", Errno::EEXIST)?;
-    giver.fail(bytes_of(&rich(add(kept))), "EEXIST, long", Errno::EEXIST)?;
-    giver.fail(bytes_of(&update(missing)), "ENOENT", Errno::ENOENT)?;
+    for (kept, missing) in [(&kept[0], &single[0]), (&kept[MANY], &single[MANY])] {
+        let fail = |request: &Content<'static>, fate, errno| {
+            giver.fail(bytes_of(request), &fate_of(kept, fate), errno)
+        };
+        fail(&add(kept), "EEXIST", Errno::EEXIST)?;
+        fail(&rich(add(kept)), "EEXIST, long", Errno::EEXIST)?;
+        fail(&update(missing), "ENOENT", Errno::ENOENT)?;
+    }
+    let missing = &single[0];
     let mut unfit = add(missing);
     unfit.key_encrypt = unfit.key_auth;
     giver.fail(bytes_of(&unfit), "an unfit key", Errno::EINVAL)?;
@@ -313,8 +356,8 @@ fn run() -> Result<()> {
         );
         thread::sleep(Duration::from_millis(50));
     }
-    // They are wiped only after they are gone from the list.
-    thread::sleep(Duration::from_millis(500));
+    // They are wiped only after they are gone from the list, those of states by xfrm's own worker.
+    thread::sleep(Duration::from_secs(2));
     println!("{DONE}");
     loop {
         pause();

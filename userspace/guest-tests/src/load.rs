@@ -3,7 +3,7 @@
 //! Loading and unloading the module.
 
 use crate::{
-    cleartext::{chain_to, is_taking_more},
+    cleartext::{chain_to, is_taking_more, taken},
     events::both_ways,
     helper::{self, Helper, Who},
     ktap::Test,
@@ -17,10 +17,10 @@ use crate::{
         load_what_klips_needs, loopback_up, make, manual_sas, naming, number, open_raw, rmmod,
         said,
     },
-    wire::{Capture, Flood, Gateways, Space, V4, V6, eventually, expect_pings},
+    wire::{Capture, Family, Flood, Gateways, Space, V4, V6, eventually, expect_pings},
 };
 use anyhow::{Context, Result, bail, ensure};
-use klips::pfkey::MsgType;
+use klips::{pfkey::MsgType, said::Said};
 use model::wire;
 use nix::{
     errno::Errno,
@@ -316,60 +316,68 @@ pub fn hold_file() -> Result<String> {
 /// While packets flow, in a namespace that is not the first. What may come out of a tunnel keeps it
 /// as well. Unloaded with SAs that packets come in by, it leaves neither them nor an answer in clear.
 fn kept_by_eroute() -> Result<()> {
-    let is_kept = |what: &str| {
-        for _ in 0..10 {
-            let result = delete_module(c"klips", DeleteModuleFlags::O_NONBLOCK);
-            ensure!(result == Err(Errno::EAGAIN), "with {what}: {result:?}");
-        }
-        Ok(())
-    };
-    in_own_network(|| {
-        let gateways = Gateways::new()?;
-        let (here, there) = V4.inner;
-        let sas = chain_to(V4.outer.1, 0x1000);
-        make_group(&sas)?;
-        eroute(here, there, &sas[0])?;
-        let capture = Capture::of_unprotected(&gateways.a, "w0")?;
-        let flood = Flood::start(&gateways.a, here, there, 9)?;
-        is_taking_more()?;
-        is_kept("an eroute")?;
-        let result = KeySocket::open()?.send(&flush(0));
-        ensure!(result == Ok(()), "FLUSH: {result:?}");
-        is_kept("an eroute without SAs")?;
-        drop(flood);
-        let packets = capture.end()?;
-        ensure!(packets.len() == 0, "in clear: {:?}", packets.headers());
-        ask(&wire::clear_flows())?;
-
-        let sas = chain_to(V4.outer.0, 0x2000);
-        make_inbound(&sas)?;
-        join_up(&sas)?;
-        send_through(&gateways, V4, (there, here), &sas)?;
-        inflow(there, here, &sas[0])?;
-        is_kept("an inflow")?;
-        // From now on it goes with its SAs, and those go with the module.
-        ask(&wire::clear_flows())?;
-        let capture = Capture::of_unprotected(&gateways.a, "w0")?;
-        let _listener = gateways.a.within(|| Ok(UdpSocket::bind((here, 9))?))?;
-        let flood = Flood::start(&gateways.b, there, here, 9)?;
-        thread::sleep(Duration::from_millis(100));
-        unload()?;
-        let before = flood.sent();
-        eventually("more of them", || Ok(flood.sent() > before + 100))?;
-        drop(flood);
-        let packets = capture.end()?;
-        ensure!(packets.len() == 0, "sent: {:?}", packets.headers());
-        let counted = gateways.a.counters()?;
-        ensure!(counted.of("XfrmInNoStates") > 0, "{counted:?}");
-        ensure!(gateways.a.xfrm()?.is_empty(), "{}", gateways.a.xfrm()?);
-        Ok(())
-    })?;
+    for family in [V4, V6] {
+        in_own_network(|| kept_in(family)).with_context(|| format!("{} bits", family.bits))?;
+    }
     loads()?;
     // A namespace that goes, and all eroutes in it, keeps it no longer.
     in_own_network(|| eroute("10.1.0.1", "10.2.0.2", &manual_sas()[0]))?;
     eventually("the namespace is gone", || {
         Ok(delete_module(c"klips", DeleteModuleFlags::O_NONBLOCK).is_ok())
     })
+}
+
+fn is_kept(what: &str) -> Result<()> {
+    for _ in 0..10 {
+        let result = delete_module(c"klips", DeleteModuleFlags::O_NONBLOCK);
+        ensure!(result == Err(Errno::EAGAIN), "with {what}: {result:?}");
+    }
+    Ok(())
+}
+
+fn kept_in(family: Family) -> Result<()> {
+    let gateways = Gateways::new()?;
+    let (here, there) = family.inner;
+    let sas = chain_to(family.outer.1, 0x1000);
+    make_group(&sas)?;
+    eroute(here, there, &sas[0])?;
+    let capture = Capture::of_unprotected(&gateways.a, "w0")?;
+    let flood = Flood::start(&gateways.a, here, there, 9)?;
+    is_taking_more()?;
+    is_kept("an eroute")?;
+    let result = KeySocket::open()?.send(&flush(0));
+    ensure!(result == Ok(()), "FLUSH: {result:?}");
+    is_kept("an eroute without SAs")?;
+    eventually("packets are dropped", || {
+        Ok(gateways.a.counters()?.of("XfrmOutPolBlock") > 0)
+    })?;
+    drop(flood);
+    let packets = capture.end()?;
+    ensure!(packets.len() == 0, "in clear: {:?}", packets.headers());
+    ask(&wire::clear_flows())?;
+
+    let sas = chain_to(family.outer.0, 0x2000);
+    make_inbound(&sas)?;
+    join_up(&sas)?;
+    send_through(&gateways, family, (there, here), &sas)?;
+    inflow(there, here, &sas[0])?;
+    is_kept("an inflow")?;
+    // From now on it goes with its SAs, and those go with the module.
+    ask(&wire::clear_flows())?;
+    let capture = Capture::of_unprotected(&gateways.a, "w0")?;
+    let _listener = gateways.a.within(|| Ok(UdpSocket::bind((here, 9))?))?;
+    let flood = Flood::start(&gateways.b, there, here, 9)?;
+    thread::sleep(Duration::from_millis(100));
+    unload()?;
+    let before = flood.sent();
+    eventually("more of them", || Ok(flood.sent() > before + 100))?;
+    drop(flood);
+    let packets = capture.end()?;
+    ensure!(packets.len() == 0, "sent: {:?}", packets.headers());
+    let counted = gateways.a.counters()?;
+    ensure!(counted.of("XfrmInNoStates") > 0, "{counted:?}");
+    ensure!(gateways.a.xfrm()?.is_empty(), "{}", gateways.a.xfrm()?);
+    Ok(())
 }
 
 /// Whether something is part of the kernel, and no module that could be loaded.
@@ -474,20 +482,31 @@ fn unloads_during_a_flood() -> Result<()> {
     Ok(())
 }
 
-/// Each time with SAs and groups, in the first namespace and in one more, with a file open, and not
-/// while a socket is. `KLIPS_CYCLES=1000` in the environment makes it that many times.
+/// Each time with SAs and groups, in the first namespace and in one more, with eroutes and packets both
+/// ways, with a file open, and not while a socket is. `KLIPS_CYCLES=1000` in the environment makes it that
+/// many times.
 fn cycles() -> Result<()> {
     const FEW: u64 = 20;
     // What the first few take is taken once.
     const WARM: u64 = 5;
     let cycles = number("KLIPS_CYCLES", FEW)?;
+    let traffic = in_own_network(|| {
+        let gateways = Gateways::new()?;
+        let [v4, v6] = [V4, V6].map(|family| Traffic::new(&gateways, family));
+        Ok((gateways, [v4?, v6?]))
+    })?;
+    let (gateways, ways) = &traffic;
     let mut memory = Slab::now()?;
     for number in 0..WARM + cycles {
         if number == WARM {
             memory = Slab::now()?;
         }
-        cycle().with_context(|| format!("cycle {number}"))?;
+        let traffic = &ways[usize::from(number % 2 == 1)];
+        cycle(|| gateways.a.within(|| traffic.flows()))
+            .with_context(|| format!("cycle {number}"))?;
     }
+    let left = gateways.a.xfrm()?;
+    ensure!(left.is_empty(), "left: {left}");
     // Each cycle loads 200 KiB of module, and makes more than 100 KiB of SAs.
     let most = 1536 + 8 * cycles;
     let grown = memory.settled(most)?;
@@ -496,7 +515,62 @@ fn cycles() -> Result<()> {
     Ok(())
 }
 
-fn cycle() -> Result<()> {
+/// What goes through SAs of klips's gateway and to it, and who gets it.
+struct Traffic {
+    family: Family,
+    here: UdpSocket,
+    there: UdpSocket,
+}
+
+impl Traffic {
+    const PORT: u16 = 9;
+
+    /// The other end sends what it sends through a chain. It drops what comes: for that it has no states.
+    fn new(gateways: &Gateways, family: Family) -> Result<Self> {
+        let (here, there) = family.inner;
+        send_through(gateways, family, (there, here), &Self::back(family))?;
+        let open = |space: &Space, address: &str| {
+            space.within(|| Ok(UdpSocket::bind((address, Self::PORT))?))
+        };
+        let traffic = Traffic {
+            family,
+            here: open(&gateways.a, here)?,
+            there: open(&gateways.b, there)?,
+        };
+        traffic.here.set_read_timeout(Some(PATIENCE))?;
+        Ok(traffic)
+    }
+
+    fn back(family: Family) -> [Said; 3] {
+        chain_to(family.outer.0, 0x2000)
+    }
+
+    /// Has packets go through an eroute, and others come in by an inflow; then takes both away.
+    fn flows(&self) -> Result<()> {
+        const COUNT: u64 = 5;
+        let (here, there) = self.family.inner;
+        let (out, back) = (
+            chain_to(self.family.outer.1, 0x1000),
+            Self::back(self.family),
+        );
+        make_group(&out)?;
+        eroute(here, there, &out[0])?;
+        make_inbound(&back)?;
+        join_up(&back)?;
+        inflow(there, here, &back[0])?;
+        for _ in 0..COUNT {
+            self.here.send_to(b"out", (there, Self::PORT))?;
+            self.there.send_to(b"back", (here, Self::PORT))?;
+            self.here.recv(&mut [0; 8])?;
+        }
+        let taken = taken()?;
+        ensure!(taken == COUNT, "{taken} packets went through the eroute");
+        ask(&wire::clear_flows())
+    }
+}
+
+/// Loads the module, has packets flow, and unloads it.
+fn cycle(flows: impl FnOnce() -> Result<()>) -> Result<()> {
     let names: Vec<_> = (0..400)
         .map(|spi| said(&format!("esp.{:x}@10.0.0.2", 0x1000 + spi)))
         .collect();
@@ -512,6 +586,7 @@ fn cycle() -> Result<()> {
     fill()?;
     // One that nobody holds any more but the module: it may end before or after.
     in_own_network(|| make(&manual_sas()))?;
+    flows()?;
     let remove = || delete_module(c"klips", DeleteModuleFlags::O_NONBLOCK);
     let socket = KeySocket::open()?;
     let result = remove();

@@ -12,12 +12,12 @@ use crate::{
     ktap::{Skip, Test},
     packets::{eroute, flow, make_group},
     support::{
-        KeySocket, PF_KEY, PROC, bytes_of, errno, group, is_loaded, klips_ko, proc_net, rmmod,
-        ungroup, update,
+        KeySocket, PF_KEY, PROC, bytes_of, errno, group, in_own_network, is_loaded, klips_ko,
+        proc_net, rmmod, ungroup, update,
     },
     tests,
     tools::quiet,
-    wire::{Capture, Flood, Gateways, Space, V4},
+    wire::{Capture, Family, Flood, Gateways, Space, V4, V6},
 };
 use anyhow::{Context, Result, bail, ensure};
 use klips::{errno::Errno, said::Said};
@@ -38,7 +38,7 @@ use std::{
 /// All of them.
 pub fn all() -> Vec<Test> {
     tests![
-        a_request_changes_nothing_when_memory_fails,
+        a6_a_request_changes_nothing_when_memory_fails,
         a_request_changes_nothing_when_only_reserves_are_left,
         nothing_leaves_in_clear_when_memory_fails_in_the_middle,
         a_dump_says_so_when_memory_fails_as_it_is_read,
@@ -420,7 +420,7 @@ fn attempt(
 }
 
 /// `KLIPS_KIND=eroute` in the environment: only kinds of request whose name has that in it.
-fn a_request_changes_nothing_when_memory_fails() -> Result<()> {
+fn a6_a_request_changes_nothing_when_memory_fails() -> Result<()> {
     let mut faults = Faults::new()?;
     let only = env::var("KLIPS_KIND").unwrap_or_default();
     let mut kinds = kinds::all();
@@ -488,10 +488,17 @@ fn a_request_changes_nothing_when_only_reserves_are_left() -> Result<()> {
 
 /// While packets flow through an eroute, in each of the steps that change its states and policies.
 fn nothing_leaves_in_clear_when_memory_fails_in_the_middle() -> Result<()> {
+    for family in [V4, V6] {
+        in_own_network(|| memory_fails_under_a_flood(family))?;
+    }
+    Ok(())
+}
+
+fn memory_fails_under_a_flood(family: Family) -> Result<()> {
     let mut faults = Faults::new()?;
     let gateways = Gateways::new()?;
-    let (from, to) = V4.inner;
-    let [sas, others] = [0x1000, 0x2000].map(|spi| chain_to(V4.outer.1, spi));
+    let (from, to) = family.inner;
+    let [sas, others] = [0x1000, 0x2000].map(|spi| chain_to(family.outer.1, spi));
     make_group(&sas)?;
     make_group(&others)?;
     eroute(from, to, &sas[0])?;
@@ -539,7 +546,12 @@ fn nothing_leaves_in_clear_when_memory_fails_in_the_middle() -> Result<()> {
     }
     let packets = capture.end()?;
     ensure!(packets.len() == 0, "in clear: {:?}", packets.headers());
-    println!("# {failed} failures, {} packets sent", flood.sent());
+    let counted = gateways.a.counters()?;
+    ensure!(counted.of("XfrmOutPolBlock") > 0, "{counted:?}");
+    println!(
+        "# {failed} failures, {} packets sent; {counted:?}",
+        flood.sent()
+    );
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! Packets through groups of SAs, with another end that was set up by `ip xfrm` alone.
 
 use crate::{
+    events::listed,
     ktap::Test,
     support::{
         KeySocket, SECRET, add, group, in_own_network, link, make, manual_sas, naming, proc_net,
@@ -11,8 +12,8 @@ use crate::{
     tests,
     tools::quiet,
     wire::{
-        Capture, Expected, Family, Gateways, Layer, Space, V4, V6, eventually, expect_pings,
-        in_each_family, join, ping,
+        Capture, Expected, FAMILIES, Family, Gateways, Layer, Space, V4, V6, eventually,
+        expect_pings, in_each_family, join, ping,
     },
 };
 use anyhow::{Context, Result, ensure};
@@ -30,6 +31,7 @@ pub fn all() -> Vec<Test> {
     tests![
         a1_the_manuals_first_example_carries_packets,
         a2_every_chain_carries_packets_of_every_family_and_size,
+        a2_every_chain_lets_in_what_came_through_it,
         a3_an_eroute_without_sas_blocks_until_they_are_there,
         a4_eroutes_are_added_replaced_and_removed,
         a5_a_chain_of_six_states_is_refused_as_an_eroute,
@@ -281,38 +283,64 @@ fn a1_the_manuals_first_example_carries_packets() -> Result<()> {
     let packets = capture.end()?;
     packets.expect_only(V4.outer, &[proto::AH])?;
     gateways.b.counters()?.expect(&[])?;
-    packets.hand_over(
-        "a1",
-        &Expected {
-            src: V4.outer.0,
-            packets: 3,
-            layers: &[
-                Layer {
-                    proto: "AH",
-                    spi: 0x116,
-                    encrypt: None,
-                    auth: Some(("HMAC-SHA1-96", &SECRET[..20])),
-                },
-                Layer {
-                    proto: "ESP",
-                    spi: 0x115,
-                    encrypt: Some(("3DES", &SECRET[..24])),
-                    auth: Some(("HMAC-MD5-96", &SECRET[..16])),
-                },
-            ],
-            // The header in front stays: scapy takes off what is behind it.
-            inside: &["IP", "IP", "ICMP"],
-            ends: V4.inner,
-        },
-    )
+    packets.hand_over("a1", &expected(V4, V4.inner, &layers(&sas), 3))
+}
+
+/// The SAs of a chain as scapy has them, outside to inside. Of a tunnel it only sees the header.
+fn layers(saids: &[Said]) -> Vec<Layer<'static>> {
+    let algorithms = |proto| match proto {
+        Proto::Esp => Some((
+            "ESP",
+            Some(("3DES", &SECRET[..24])),
+            Some(("HMAC-MD5-96", &SECRET[..16])),
+        )),
+        Proto::Ah => Some(("AH", None, Some(("HMAC-SHA1-96", &SECRET[..20])))),
+        Proto::Comp => Some(("IPCOMP", None, None)),
+        Proto::Tun | Proto::Int => None,
+    };
+    let layer = |said: &Said| {
+        let (proto, encrypt, auth) = algorithms(said.proto)?;
+        Some(Layer {
+            proto,
+            spi: said.spi,
+            encrypt,
+            auth,
+        })
+    };
+    saids.iter().rev().filter_map(layer).collect()
+}
+
+/// Echo requests, without those layers.
+fn expected<'a>(
+    outer: Family,
+    ends: (&'a str, &'a str),
+    layers: &'a [Layer<'a>],
+    packets: usize,
+) -> Expected<'a> {
+    // The header in front stays: scapy takes off what is behind it.
+    let inside: &[&str] = match (outer.bits, ends.0.contains(':'), ends == outer.outer) {
+        (32, _, true) => &["IP", "ICMP"],
+        (_, _, true) => &["IPv6", "ICMPv6EchoRequest"],
+        (32, false, _) => &["IP", "IP", "ICMP"],
+        (32, true, _) => &["IP", "IPv6", "ICMPv6EchoRequest"],
+        (_, false, _) => &["IPv6", "IP", "ICMP"],
+        (_, true, _) => &["IPv6", "IPv6", "ICMPv6EchoRequest"],
+    };
+    Expected {
+        src: outer.outer.0,
+        packets,
+        layers,
+        inside,
+        ends,
+    }
 }
 
 /// Sizes of what follows the header of an echo request: nothing, little, most of a packet on the
 /// wire, more than that, nearly all that IP can carry.
 const SIZES: [u32; 5] = [0, 56, 1300, 3000, 60_000];
 
-/// How many of them are tried where IPv6 goes through IPComp in ESP: those that need no fragments. Of
-/// larger ones Linux 7.3 loses some, without a word in its statistics, between two ends that were set
+/// How many of them need no fragments. These are taken apart by scapy, and no others are tried where IPv6
+/// goes through IPComp in ESP: of larger ones Linux 7.3 loses some, without a word in its statistics, between two ends that were set
 /// up by `ip xfrm` alone as well.
 const WHOLE: usize = 3;
 
@@ -359,32 +387,40 @@ const ROWS: &[Row] = &[
     },
 ];
 
+/// Does something for each chain in each family, with what it is to carry: SAs to an end of the wire that
+/// `to` picks, and a flow from this gateway to the other.
+fn for_each_chain(
+    to: impl Fn((&'static str, &'static str)) -> &'static str,
+    work: impl Fn(&Row, Family, (&'static str, &'static str), &[Said]) -> Result<()>,
+) -> Result<()> {
+    let mut spi = 0x1000;
+    for row in ROWS {
+        for (outer, inner) in FAMILIES {
+            let is_tunnel = row.protos[0] == "tun";
+            // Without a tunnel packets keep their header.
+            if !is_tunnel && outer.bits != inner.bits {
+                continue;
+            }
+            let saids: Vec<Said> = row
+                .protos
+                .iter()
+                .map(|proto| {
+                    spi += 1;
+                    said_of(proto, spi, to(outer.outer))
+                })
+                .collect();
+            let ends = if is_tunnel { inner.inner } else { outer.outer };
+            work(row, outer, ends, &saids)
+                .with_context(|| format!("{saids:?} for {} > {}", ends.0, ends.1))?;
+        }
+    }
+    Ok(())
+}
+
 fn a2_every_chain_carries_packets_of_every_family_and_size() -> Result<()> {
     // It has a say in what comes in, if it is there.
     quiet("modprobe xfrm_interface")?;
-    let mut spi = 0x1000;
-    for row in ROWS {
-        for outer in [V4, V6] {
-            for inner in [V4, V6] {
-                let is_tunnel = row.protos[0] == "tun";
-                // Without a tunnel packets keep their header.
-                if !is_tunnel && outer.bits != inner.bits {
-                    continue;
-                }
-                let saids: Vec<Said> = row
-                    .protos
-                    .iter()
-                    .map(|proto| {
-                        spi += 1;
-                        said_of(proto, spi, outer.outer.1)
-                    })
-                    .collect();
-                let ends = if is_tunnel { inner.inner } else { outer.outer };
-                carries(row, outer, ends, &saids)
-                    .with_context(|| format!("{saids:?} for {} > {}", ends.0, ends.1))?;
-            }
-        }
-    }
+    for_each_chain(|(_, other)| other, carries)?;
     for (outer, inner, number) in [
         (V4, V4, proto::IPIP),
         (V4, V6, proto::IPV6),
@@ -395,6 +431,68 @@ fn a2_every_chain_carries_packets_of_every_family_and_size() -> Result<()> {
             .with_context(|| format!("a tunnel alone, {} in {}", inner.bits, outer.bits))?;
     }
     Ok(())
+}
+
+fn a2_every_chain_lets_in_what_came_through_it() -> Result<()> {
+    for_each_chain(|(own, _)| own, lets_in)
+}
+
+/// Has the other end send packets through a chain, short ones and some that can be compressed; then, where
+/// an inflow says that they have to come that way, some in clear.
+fn lets_in(row: &Row, outer: Family, ends: (&str, &str), saids: &[Said]) -> Result<()> {
+    // What is too short to be compressed comes without, so compression alone is no protection.
+    let is_bare = row.protos == ["tun", "comp"];
+    let is_tunnel = saids[0].proto == Proto::Tun;
+    in_own_network(|| {
+        let gateways = Gateways::new()?;
+        let (to, from) = ends;
+        make_inbound(saids)?;
+        join_up(saids)?;
+        if is_tunnel && !is_bare {
+            inflow(from, to, &saids[0])?;
+        }
+        send_through(&gateways, outer, (from, to), saids)?;
+        for size in [56, 1300] {
+            let answered = ping(&gateways.b, from, to, 2, size)?;
+            ensure!(answered == 2, "{answered} of 2 answered with {size} bytes");
+        }
+        gateways.a.counters()?.expect(&[])?;
+        let list = proc_net("ipsec_spi")?;
+        for said in saids.iter().filter(|said| said.proto != Proto::Tun) {
+            let name = format!("{said} ");
+            let mut lines = list.lines();
+            let line = lines.find(|line| line.starts_with(&name));
+            let packets = listed(line.with_context(|| list.clone())?, "packets")?;
+            let at_least = if said.proto == Proto::Comp { 2 } else { 4 };
+            ensure!(
+                (at_least..=4).contains(&packets),
+                "{said}: {packets} packets"
+            );
+        }
+        // Only what may come out of a tunnel can be said.
+        if !is_tunnel {
+            return Ok(());
+        }
+        let send = |size, reason, dropped| -> Result<()> {
+            let socket = gateways.b.within(|| Ok(UdpSocket::bind((from, 0))?))?;
+            for _ in 0..3 {
+                socket.send_to(&vec![0; size], (to, 9))?;
+            }
+            eventually("they have come", || {
+                Ok(gateways.a.counters()?.of(reason) >= dropped)
+            })?;
+            gateways.a.counters()?.expect(&[(reason, dropped)])
+        };
+        let (reason, before) = if is_bare {
+            inflow(from, to, &saids[0])?;
+            send(1300, "XfrmInPolBlock", 3).context("compressed")?;
+            ("XfrmInPolBlock", 3)
+        } else {
+            ("XfrmInTmplMismatch", 0)
+        };
+        gateways.b.run("ip xfrm policy flush")?;
+        send(56, reason, before + 3).context("in clear")
+    })
 }
 
 /// Checks that a tunnel alone puts a header in front. The other end is not asked to take it:
@@ -449,7 +547,18 @@ fn carries(row: &Row, outer: Family, ends: (&str, &str), saids: &[Said]) -> Resu
             "{} were sent",
             packets.len()
         );
-        gateways.b.counters()?.expect(&[])
+        gateways.b.counters()?.expect(&[])?;
+        let version = |address: &str| if address.contains(':') { "v6" } else { "v4" };
+        let name = format!(
+            "a2-{}-{}-in-{}",
+            row.protos.join("-"),
+            version(ends.0),
+            version(outer.outer.0)
+        );
+        let layers = layers(saids);
+        packets
+            .first(2 * WHOLE)
+            .hand_over(&name, &expected(outer, ends, &layers, 2 * WHOLE))
     })
 }
 

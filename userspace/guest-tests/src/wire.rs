@@ -23,7 +23,7 @@ use std::{
 };
 use tempfile::NamedTempFile;
 use testnet::make_gateways;
-pub use testnet::{Family, Space, V4, V6, address, join};
+pub use testnet::{Counters, Family, Space, V4, V6, address, join};
 
 /// How long what takes no time may take where processors are emulated.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -218,6 +218,8 @@ impl Capture {
 pub struct Packets {
     pcap: Vec<u8>,
     packets: Vec<Vec<u8>>,
+    /// Where each of them ends in the file.
+    ends: Vec<usize>,
 }
 
 impl Packets {
@@ -231,7 +233,7 @@ impl Packets {
             Some(101) => 0,
             other => bail!("frames of kind {other:?}"),
         };
-        let mut packets = Vec::new();
+        let (mut packets, mut ends) = (Vec::new(), Vec::new());
         let mut rest = pcap.get(24..).context("a pcap file that is cut short")?;
         while !rest.is_empty() {
             let len = rest.get(8..12).context("a record that is cut short")?;
@@ -247,9 +249,22 @@ impl Packets {
             let goes_far = |(_, dst, _): (_, String, _)| !dst.starts_with("ff02:");
             if is_ip && header(packet).is_none_or(goes_far) {
                 packets.push(packet.to_vec());
+                ends.push(pcap.len() - rest.len());
             }
         }
-        Ok(Packets { pcap, packets })
+        Ok(Packets {
+            pcap,
+            packets,
+            ends,
+        })
+    }
+
+    /// Only the first of them.
+    pub fn first(mut self, count: usize) -> Self {
+        self.packets.truncate(count);
+        self.ends.truncate(count);
+        self.pcap.truncate(self.ends.last().copied().unwrap_or(24));
+        self
     }
 
     /// What is in the first header of each packet: source, destination and protocol.
@@ -338,9 +353,9 @@ fn header(packet: &[u8]) -> Option<(String, String, u8)> {
 
 /// An SA as scapy has it.
 pub struct Layer<'a> {
-    /// `AH` or `ESP`.
+    /// `AH`, `ESP` or `IPCOMP`.
     pub proto: &'a str,
-    /// SPI.
+    /// SPI, or CPI.
     pub spi: u32,
     /// scapy's name of the cipher, and the key.
     pub encrypt: Option<(&'a str, &'a [u8])>,

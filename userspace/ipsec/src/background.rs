@@ -68,9 +68,9 @@ fn is_socket(file: impl AsFd) -> io::Result<bool> {
 pub(crate) fn settle() -> io::Result<()> {
     rustix::process::setsid()?;
     let starter = io::stdin().as_fd().try_clone_to_owned()?;
-    File::from(starter).write_all(&[1])?;
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
-    Ok(())
+    // The last thing: who is told may look.
+    File::from(starter).write_all(&[1])
 }
 
 #[cfg(test)]
