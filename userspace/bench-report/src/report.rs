@@ -131,6 +131,10 @@ impl Display for Report<'_> {
         section(f, "klips to af_key, by time", "", &table)?;
         let table = sections::loading(self.figures);
         section(f, "Loading and starting", LOADING, &table)?;
+        let table = parts::loading(self.modules);
+        section(f, "What the kernel does to load them", WORK, &table)?;
+        let table = profile::waits(self.profiles);
+        section(f, "How often loading and unloading wait", WAITS, &table)?;
         let table = parts::kinds(self.modules);
         section(f, "What the modules are made of", PARTS, &table)?;
         if let Some(module) = self.modules.first() {
@@ -323,6 +327,13 @@ const LOADING: &str = "\
 The time from the start to the end of `insmod` and `rmmod`, less that of `true`. Unloading waits for
 the kernel's other parts, so its count is mostly time in which nothing is executed. Starting a
 program includes its end.";
+
+const WORK: &str = "\
+What there is of it in their files.";
+
+const WAITS: &str = "\
+How often functions of the kernel begin that wait for others to be done, which takes no instructions but time. One of
+them may call another.";
 
 const PARTS: &str = "\
 By the sections of their files.";
