@@ -24,7 +24,7 @@ case $* in
 esac
 
 unset MAKEFLAGS MFLAGS MAKELEVEL # of the make that runs this
-readonly profiles=(refused get add delete pair four dump list eroute eroute-af-key live live-af-key live-group)
+readonly profiles=(refused get add delete pair four dump list eroute eroute-af-key live live-af-key live-group load load-af-key)
 readonly raw=build/bench results=userspace/bench/results
 readonly module=build/module-bench/klips.ko bin=build/bin
 export CARGO_TARGET_DIR=$PWD/build/cargo
@@ -51,7 +51,7 @@ measure() { # NAME ACCELERATOR PROCESSORS ARGUMENT...
 
 # Counts the instructions that something takes, function by function; with -af-key behind, by that.
 profile() { # WHAT
-	local sas=1000 by=klips
+	local sas=1000 by=klips counted=()
 	# What changes an SA does so once: there have to be enough, for the guest runs at full speed
 	# until its instructions are counted.
 	case $1 in
@@ -59,10 +59,13 @@ profile() { # WHAT
 	eroute* | live-group) sas=20000 ;;
 	# Far from where xfrm's table of states grows.
 	live*) sas=3000 ;;
+	# At least one whole round, whenever the first one begins.
+	load) counted=(--rounds __x64_sys_finit_module --instructions 24000000) ;;
+	load-af-key) counted=(--rounds __x64_sys_finit_module --instructions 6000000) ;;
 	esac
 	[[ $1 != *-af-key ]] || by=af-key
 	"${priority[@]}" "$CARGO_TARGET_DIR/release/vm" profile --kernel "$kernel/arch/x86/boot/bzImage" \
-		--timeout 1800 --out "$raw/profile/$1" --module "$module" \
+		--timeout 1800 "${counted[@]}" --out "$raw/profile/$1" --module "$module" \
 		--extra-module "$kernel/net/key/af_key.ko" --bin "$bin" -- bench repeat --module "$by" --sas $sas "${1%-af-key}"
 }
 

@@ -4,35 +4,54 @@
 
 use crate::{
     arithmetic::{growth, ratio},
-    figures::{At, Figure, Figures, INSTRUCTIONS, KLIPS, MODULES},
-    markdown::{Table, number, times},
-    sections::REQUESTS,
+    figures::{AF_KEY, At, Figure, Figures, INSTRUCTIONS, KLIPS, MODULES},
+    limits,
+    markdown::{Table, count, number, range, times},
 };
 
 /// What is done about eroutes, in the order of the tables. To mainline that is a policy, and the state
 /// that it leads to where that is new.
-pub const EROUTES: [&str; 6] = [
+pub const EROUTES: [&str; 10] = [
     "ADDFLOW",
     "ADDFLOW while filling",
     "REPLACE",
     "DELFLOW",
     "DELFLOW of all per eroute",
     "SAs and X_GRPSA and ADDFLOW",
+    "UPDATE beneath an eroute",
+    "ungroup beneath an eroute",
+    "X_GRPSA beneath an eroute",
+    "DELETE beneath an eroute",
 ];
 
-/// What is done about SAs that have a state at once.
-pub const LIVE: [&str; 4] = [
-    "live ADD",
+/// An SA that has a state at once is added.
+pub const LIVE_ADD: &str = "live ADD";
+/// What is done about such SAs.
+pub const LIVE: [&str; 6] = [
+    LIVE_ADD,
     "live ADD while filling",
+    "live UPDATE",
     "live X_GRPSA",
     "live ungroup",
+    "live DELETE",
 ];
+/// What puts a state in another's place, or takes one away: to be compared with making one.
+pub const SWAPS: [&str; 3] = ["live UPDATE", "live X_GRPSA", "live ungroup"];
 
-/// What takes memory.
-pub const MEMORY: [&str; 3] = [
-    "memory per live SA",
-    "memory per eroute and state",
-    "memory per eroute and SAs",
+/// What takes memory: what it is made of, and how many things of klips's own are among that.
+pub const MEMORY: [(&str, &str, u32); 4] = [
+    ("memory per SA with keys", "an SA, of mainline a state", 1),
+    ("memory per live SA", "an SA and its state", 1),
+    (
+        "memory per eroute and state",
+        "an eroute and the state of its SAs, without these",
+        1,
+    ),
+    (
+        "memory per eroute and SAs",
+        "an eroute, a tunnel, an ESP SA and their state",
+        3,
+    ),
 ];
 
 /// The beginning of the names of figures about packets that go through a chain, and about those whose
@@ -57,6 +76,9 @@ pub struct Packet<'a> {
 
 impl<'a> Packet<'a> {
     fn parse(what: &'a str) -> Option<Self> {
+        if what.starts_with(LOOK_UP) {
+            return None;
+        }
         let (way, rest) = what.strip_prefix(PACKET)?.split_once(": ")?;
         let mut words = rest.split(' ');
         let packet = Packet {
@@ -83,6 +105,19 @@ impl Beside {
         }
     }
 
+    /// What puts a state in another's place, beside mainline's making of one.
+    pub fn swap(figures: &Figures, at: At<'_>, what: &str) -> Self {
+        let mut beside = Self::find(figures, at, LIVE_ADD);
+        beside.values[0] = figures.get(
+            At {
+                module: KLIPS,
+                ..at
+            },
+            what,
+        );
+        beside
+    }
+
     /// klips's, divided by the least of mainline's.
     pub fn to_least(&self) -> Option<f64> {
         let [ours, theirs @ ..] = &self.values;
@@ -99,6 +134,19 @@ impl Beside {
         let values = self.values.iter().copied().map(number);
         values.chain([times(self.to_least())]).collect()
     }
+}
+
+/// From the least to the most of several.
+fn ranges<'a>(all: impl Iterator<Item = &'a Beside>) -> Vec<String> {
+    let all: Vec<_> = all.collect();
+    let mut cells = Vec::new();
+    for module in 0..MODULES.len() {
+        let values: Vec<_> = all.iter().map(|beside| beside.values[module]).collect();
+        cells.push(range(&values, number));
+    }
+    let ratios: Vec<_> = all.iter().map(|beside| beside.to_least()).collect();
+    cells.push(range(&ratios, times));
+    cells
 }
 
 fn least(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
@@ -158,7 +206,7 @@ fn among_eroutes<'a>(figures: &'a Figures, prefix: &str) -> Vec<(&'a str, u32, B
 pub fn among_eroutes_table(found: Vec<(&str, u32, Beside)>) -> Table {
     let mut table = Table::new(head(&["", "eroutes"]));
     for (what, eroutes, beside) in found {
-        let mut cells = vec![number(Some(f64::from(eroutes)))];
+        let mut cells = vec![count(eroutes)];
         cells.extend(beside.cells());
         table.row(what, cells);
     }
@@ -180,7 +228,7 @@ pub fn costs(figures: &Figures, gateways: &str, rows: &[&str]) -> Table {
     columns.sort_unstable();
     columns.dedup();
     let mut head = vec![String::new(), "of".to_owned()];
-    head.extend(columns.iter().map(|size| number(Some(f64::from(*size)))));
+    head.extend(columns.iter().copied().map(count));
     head.push("growth".to_owned());
     let mut table = Table::new(head);
     for what in rows {
@@ -210,79 +258,164 @@ fn place(figure: &Figure) -> At<'_> {
     }
 }
 
+/// What takes memory.
+pub struct Memory {
+    /// As its figure is called.
+    pub what: &'static str,
+    /// What it is made of.
+    pub of: &'static str,
+    /// Its bytes.
+    pub bytes: Beside,
+    /// How many things of klips's own there are in it.
+    pub own: u32,
+}
+
 /// Bytes of what takes memory.
-pub fn memory(figures: &Figures) -> Vec<(&'static str, Beside)> {
-    let find = |what: &'static str| {
+pub fn memory(figures: &Figures) -> Vec<Memory> {
+    let find = |(what, of, own)| {
         let is_it = |figure: &&Figure| {
             figure.module == KLIPS && figure.gateways == "many" && figure.what == what
         };
         let figure = figures.0.iter().find(is_it)?;
-        Some((what, Beside::find(figures, place(figure), what)))
+        let bytes = Beside::find(figures, place(figure), what);
+        Some(Memory {
+            what,
+            of,
+            bytes,
+            own,
+        })
     };
-    let with_keys = ["memory per SA with keys"].into_iter();
-    with_keys.chain(MEMORY).filter_map(find).collect()
+    MEMORY.into_iter().filter_map(find).collect()
 }
 
-/// The table for who has no time: at the largest size at which klips was measured, with many gateways.
+/// With how many SAs or eroutes something is in the table for who has no time.
+#[derive(Clone, Copy)]
+enum Size {
+    /// The least that was measured.
+    Least,
+    /// The most.
+    Most,
+    /// The most with which mainline's two were measured with one gateway.
+    OneGateway,
+}
+
+/// What is in that table: requests whose cost depends on who else is there in more than one way come
+/// several times.
+const SUMMARY: [(&str, Size); 13] = [
+    ("ADDFLOW", Size::Least),
+    ("ADDFLOW", Size::Most),
+    ("ADDFLOW", Size::OneGateway),
+    ("SAs and X_GRPSA and ADDFLOW", Size::Most),
+    ("REPLACE", Size::Most),
+    ("DELFLOW", Size::Most),
+    (LIVE_ADD, Size::Least),
+    (LIVE_ADD, Size::Most),
+    ("live UPDATE", Size::Most),
+    ("live X_GRPSA", Size::Most),
+    ("GET", Size::Most),
+    ("ADD", Size::Most),
+    ("ADD", Size::OneGateway),
+];
+
+/// The table for who has no time.
 pub fn summary(figures: &Figures) -> Table {
     let mut table = Table::new(head(&["", "SAs or eroutes"]));
-    let mut row = |name: &str, sas: u32, beside: &Beside| {
-        let sas = if sas == 0 {
-            "–".to_owned()
-        } else {
-            number(Some(f64::from(sas)))
-        };
-        let mut cells = vec![sas];
-        cells.extend(beside.cells());
-        table.row(name, cells);
+    let mut row = |name: &str, sas: &str, cells: Vec<String>| {
+        table.row(name, [sas.to_owned()].into_iter().chain(cells));
     };
-    for (packet, beside) in packets(figures) {
-        if packet.cipher == "AES-GCM" {
-            let Packet {
-                way, chain, size, ..
-            } = packet;
+    let packets = packets(figures);
+    let mut chains: Vec<_> = packets.iter().map(|(packet, _)| packet.chain).collect();
+    chains.dedup();
+    for chain in chains {
+        let of = packets.iter().filter(|(packet, _)| packet.chain == chain);
+        let name = format!("packets through {chain}");
+        row(&name, "–", ranges(of.map(|(_, beside)| beside)));
+    }
+    for (name, all) in [
+        ("packets among eroutes", look_ups(figures)),
+        ("TCP per MB", streams(figures)),
+    ] {
+        let eroutes = || all.iter().map(|(_, eroutes, _)| *eroutes);
+        if let (Some(least), Some(most)) = (eroutes().min(), eroutes().max()) {
+            let sizes = format!("{}–{}", count(least), count(most));
             row(
-                &format!("packet of {size} bytes, {chain}, {way}"),
-                0,
-                &beside,
+                name,
+                &sizes,
+                ranges(all.iter().map(|(_, _, beside)| beside)),
             );
         }
     }
-    for (layout, eroutes, beside) in look_ups(figures) {
-        row(&format!("packet among eroutes, {layout}"), eroutes, &beside);
+    for (what, size) in SUMMARY {
+        let sizes = |module, gateways| sizes(figures, module, gateways, what);
+        let (gateways, sas) = match size {
+            Size::Least => ("many", sizes(KLIPS, "many").first().copied()),
+            Size::Most => ("many", sizes(KLIPS, "many").last().copied()),
+            Size::OneGateway => ("one", sizes(AF_KEY, "one").last().copied()),
+        };
+        let Some(sas) = sas else { continue };
+        let at = At::new(KLIPS, gateways, sas);
+        let (name, beside) = if SWAPS.contains(&what) {
+            let name = format!("{what}, beside a new state");
+            (name, Beside::swap(figures, at, what))
+        } else {
+            (what.to_owned(), Beside::find(figures, at, what))
+        };
+        let name = match gateways {
+            "one" => format!("{name}, one gateway"),
+            _ => name,
+        };
+        row(&name, &count(sas), beside.cells());
     }
-    for (chain, eroutes, beside) in streams(figures) {
-        row(&format!("TCP per MB, {chain}"), eroutes, &beside);
-    }
-    for what in EROUTES.iter().chain(&LIVE).chain(&REQUESTS) {
-        if let Some(sas) = sizes(figures, KLIPS, "many", what).last().copied() {
-            let beside = Beside::find(figures, At::new(KLIPS, "many", sas), what);
-            row(what, sas, &beside);
-        }
+    let waits = [KLIPS, AF_KEY].map(|module| limits::longest_wait(figures, module));
+    let longest = Beside {
+        values: [waits[0], waits[1], None],
+    };
+    row("longest wait for another's request", "–", longest.cells());
+    for (what, name) in LOST {
+        let beside = lost(figures, what);
+        row(name, "–", beside.cells());
     }
     for what in TOOLS {
         let beside = Beside::find(figures, At::bare(KLIPS, INSTRUCTIONS), what);
-        row(what, 0, &beside);
+        row(what, "–", beside.cells());
     }
     for (what, unit) in MODULE {
         let beside = Beside::find(figures, At::bare(KLIPS, unit), what);
-        row(&format!("{what} of the module, {unit}"), 0, &beside);
-    }
-    for (what, beside) in memory(figures) {
-        row(&format!("{what}, B"), 0, &beside);
+        row(
+            &format!("{what} of the module, {unit}"),
+            "–",
+            beside.cells(),
+        );
     }
     table
+}
+
+/// What loses packets, and what the reader knows that by.
+const LOST: [(&str, &str); 2] = [
+    ("packets lost by new keys", "packets lost by 1,000 new keys"),
+    ("packets lost by a swap", "packets lost by 1,000 UPDATEs"),
+];
+
+/// How many packets are lost, with as many processors as make that most.
+fn lost(figures: &Figures, what: &str) -> Beside {
+    let most = |module: &str| {
+        let own = figures.0.iter().filter(|figure| figure.module == module);
+        let values = own.filter(|figure| figure.what == what);
+        values.map(|figure| figure.value).max_by(f64::total_cmp)
+    };
+    Beside {
+        values: MODULES.map(|(module, _)| most(module)),
+    }
 }
 
 /// What the tools do.
 const TOOLS: [&str; 2] = ["100 connections come up", "a look at 10000 SAs"];
 
 /// What it costs to have a module.
-pub const MODULE: [(&str, &str); 4] = [
+const MODULE: [(&str, &str); 3] = [
     ("load", INSTRUCTIONS),
     ("unload", INSTRUCTIONS),
     ("size in memory", "B"),
-    ("size of file", "B"),
 ];
 
 /// What the tools cost.
@@ -297,9 +430,10 @@ pub fn tools_table(figures: &Figures) -> Table {
 
 /// The table of what takes memory.
 pub fn memory_table(figures: &Figures) -> Table {
-    let mut table = Table::new(head(&["bytes"]));
-    for (what, beside) in memory(figures) {
-        table.row(what, beside.cells());
+    let mut table = Table::new(head(&["bytes"]).chain(["made of".to_owned()]));
+    for memory in memory(figures) {
+        let of = memory.of.to_owned();
+        table.row(memory.what, memory.bytes.cells().into_iter().chain([of]));
     }
     table
 }
@@ -307,7 +441,7 @@ pub fn memory_table(figures: &Figures) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figures::{AF_KEY, XFRM_USER, tests::figures};
+    use crate::figures::{XFRM_USER, tests::figures};
 
     /// Figures that depend on no table.
     fn bare(module: &str, values: &[(&str, f64)]) -> Vec<Figure> {
@@ -325,14 +459,14 @@ mod tests {
     #[test]
     fn packets_are_found_by_their_names() {
         let what = "packet forwarded out: tun+esp AES-GCM 64";
-        let mut all = bare(
-            KLIPS,
-            &[(what, 102.0), ("packet among eroutes: nested", 5.0)],
-        );
-        all.extend(bare(XFRM_USER, &[(what, 100.0)]));
+        let large = "packet in: tun+esp AES-GCM 1400";
+        let look_up = "packet among eroutes: a tunnel each";
+        let values = [(what, 102.0), (look_up, 5.0), (large, 990.0)];
+        let mut all = bare(KLIPS, &values);
+        all.extend(bare(XFRM_USER, &[(what, 100.0), (large, 1000.0)]));
         let all = Figures(all);
         let found = packets(&all);
-        assert_eq!(found.len(), 1);
+        assert_eq!(found.len(), 2);
         let (packet, beside) = &found[0];
         let expected = Packet {
             way: "forwarded out",
@@ -346,6 +480,13 @@ mod tests {
         assert_eq!(look_ups(&all).len(), 1);
         let table = packets_table(&all).to_string();
         assert!(table.contains("| tun+esp forwarded out |"), "{table}");
+        let table = summary(&all).to_string();
+        let row = table
+            .lines()
+            .find(|line| line.starts_with("| packets through tun+esp "));
+        let cells: Vec<_> = row.unwrap().split('|').map(str::trim).collect();
+        let expected = ["–", "102–990", "–", "100–1,000", "0.99–1.02×"];
+        assert_eq!(cells[2..7], expected);
     }
 
     #[test]

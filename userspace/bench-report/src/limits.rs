@@ -4,10 +4,10 @@
 
 use crate::{
     arithmetic::{growth, ratio, worst},
-    beside::{self, Beside, EROUTES, LIVE},
+    beside::{self, Beside, EROUTES, LIVE, LIVE_ADD, SWAPS},
     figures::{AF_KEY, At, Figures, GATEWAYS, INSTRUCTIONS, KLIPS},
-    markdown::{Table, number},
-    sections::{REQUESTS, crowd_waits, stall, stall_size, stalling},
+    markdown::{Table, count, number},
+    sections::{REQUESTS, STALLS, crowd_waits, stall, stall_size, stalling},
 };
 
 /// What anything may take of the instructions that mainline takes for it.
@@ -25,8 +25,16 @@ const STALL: f64 = 1e6;
 const PACKET: f64 = 1.01;
 /// What a request about an eroute may take of the instructions that mainline takes for the same.
 const EROUTE: f64 = 1.1;
-/// Bytes that an SA with a state may take beyond what mainline's takes.
-const LIVE_MEMORY: f64 = 512.0;
+/// What requests have xfrm change a policy, for which it looks at every network that it has one for.
+const LINEAR: [&str; 2] = ["REPLACE", "X_GRPSA beneath an eroute"];
+/// The size of the table at which an SA that has a state at once may take no more than mainline's, and
+/// what it may take.
+const LIVE_AT: u32 = 1_000;
+const LIVE_TO_THEIRS: f64 = 1.0;
+/// What a state in another's place may take of the instructions that mainline takes to make one.
+const SWAP: f64 = 1.2;
+/// Bytes that an SA or an eroute may take beyond what mainline's takes.
+const MEMORY_BESIDE: f64 = 512.0;
 
 /// Something that holds.
 #[derive(Debug, PartialEq)]
@@ -50,7 +58,7 @@ impl Limit {
 }
 
 /// All of them, with what was measured.
-pub fn limits(figures: &Figures) -> [Limit; 10] {
+pub fn limits(figures: &Figures) -> [Limit; 13] {
     [
         Limit {
             name: "instructions, to af_key's for the same",
@@ -65,7 +73,7 @@ pub fn limits(figures: &Figures) -> [Limit; 10] {
         Limit {
             name: "longest wait for another's request, instructions",
             most: STALL,
-            measured: worst(waits(figures)),
+            measured: worst(waits(figures, KLIPS)),
         },
         Limit {
             name: "bytes of an SA without keys",
@@ -95,12 +103,27 @@ pub fn limits(figures: &Figures) -> [Limit; 10] {
         Limit {
             name: "growth of requests about eroutes and live SAs",
             most: GROWTH,
-            measured: growths_beside(figures),
+            measured: growths_beside(figures, |what| !LINEAR.contains(&what)),
         },
         Limit {
-            name: "bytes of a live SA beyond mainline's",
-            most: LIVE_MEMORY,
-            measured: live_memory(figures),
+            name: "growth of those that have xfrm change a policy",
+            most: GROWTH,
+            measured: growths_beside(figures, |what| LINEAR.contains(&what)),
+        },
+        Limit {
+            name: "ADD of a live SA, to mainline's lesser",
+            most: LIVE_TO_THEIRS,
+            measured: live_add(figures),
+        },
+        Limit {
+            name: "a state in another's place, to mainline's new one",
+            most: SWAP,
+            measured: swaps(figures),
+        },
+        Limit {
+            name: "bytes of an SA or an eroute beyond mainline's",
+            most: MEMORY_BESIDE,
+            measured: memory_beside(figures),
         },
     ]
 }
@@ -136,33 +159,48 @@ fn among_eroutes(
     ratio: fn(&Beside) -> Option<f64>,
 ) -> Option<(String, f64)> {
     worst(all.iter().map(|(what, eroutes, beside)| {
-        let eroutes = number(Some(f64::from(*eroutes)));
+        let eroutes = count(*eroutes);
         (format!("{eroutes} eroutes, {what}"), ratio(beside))
     }))
 }
 
 fn eroutes(figures: &Figures) -> Option<(String, f64)> {
     // What mainline does at once it does not do for each, and of tunnels it makes one state of two SAs.
-    let rows = ["ADDFLOW", "REPLACE", "DELFLOW"];
+    beside_mainline(figures, &["ADDFLOW", "REPLACE", "DELFLOW"], Beside::find)
+}
+
+fn swaps(figures: &Figures) -> Option<(String, f64)> {
+    beside_mainline(figures, &SWAPS, Beside::swap)
+}
+
+/// The worst ratio at all sizes.
+fn beside_mainline(
+    figures: &Figures,
+    rows: &[&str],
+    beside: fn(&Figures, At<'_>, &str) -> Beside,
+) -> Option<(String, f64)> {
     let rows = GATEWAYS
         .into_iter()
-        .flat_map(|name| rows.map(|what| (name, what)));
+        .flat_map(|name| rows.iter().map(move |what| (name, *what)));
     worst(rows.flat_map(|(name, what)| {
         let sizes = beside::sizes(figures, KLIPS, name, what);
         sizes.into_iter().map(move |sas| {
             let at = At::new(KLIPS, name, sas);
-            let to_theirs = Beside::find(figures, at, what).to_least();
+            let to_theirs = beside(figures, at, what).to_least();
             (format!("{what}, {}", place(at)), to_theirs)
         })
     }))
 }
 
-/// REPLACE is not among them: mainline looks at every network that there is a policy for.
-fn growths_beside(figures: &Figures) -> Option<(String, f64)> {
-    let rows = EROUTES
-        .into_iter()
-        .chain(LIVE)
-        .filter(|what| *what != "REPLACE");
+fn live_add(figures: &Figures) -> Option<(String, f64)> {
+    worst(GATEWAYS.map(|name| {
+        let at = At::new(KLIPS, name, LIVE_AT);
+        (place(at), Beside::find(figures, at, LIVE_ADD).to_least())
+    }))
+}
+
+fn growths_beside(figures: &Figures, is_one: fn(&str) -> bool) -> Option<(String, f64)> {
+    let rows = EROUTES.into_iter().chain(LIVE).filter(|what| is_one(what));
     let rows = rows.flat_map(|what| GATEWAYS.map(|name| (name, what)));
     worst(rows.map(|(name, what)| {
         let sizes = beside::sizes(figures, KLIPS, name, what);
@@ -172,10 +210,12 @@ fn growths_beside(figures: &Figures) -> Option<(String, f64)> {
     }))
 }
 
-fn live_memory(figures: &Figures) -> Option<(String, f64)> {
-    let all = beside::memory(figures).into_iter();
-    let live = all.filter(|(what, _)| *what == "memory per live SA");
-    worst(live.map(|(what, beside)| (what.to_owned(), beside.above_least())))
+fn memory_beside(figures: &Figures) -> Option<(String, f64)> {
+    worst(beside::memory(figures).iter().map(|memory| {
+        let above = memory.bytes.above_least();
+        let each = above.map(|bytes| bytes / f64::from(memory.own));
+        (format!("{}, each of {}", memory.what, memory.own), each)
+    }))
 }
 
 /// The limits as a table.
@@ -206,11 +246,7 @@ fn everywhere(figures: &Figures) -> impl Iterator<Item = At<'static>> {
 }
 
 fn place(at: At<'_>) -> String {
-    format!(
-        "{} SAs, {}",
-        number(Some(f64::from(at.sas))),
-        gateways(at.gateways)
-    )
+    format!("{} SAs, {}", count(at.sas), gateways(at.gateways))
 }
 
 fn gateways(name: &str) -> String {
@@ -245,16 +281,26 @@ fn against_af_key(figures: &Figures) -> Option<(String, f64)> {
     }))
 }
 
-/// How long others waited for anything, with many SAs and with many sockets.
-fn waits(figures: &Figures) -> Vec<(String, Option<f64>)> {
-    let mut waits = crowd_waits(figures);
-    if let Some(sas) = stall_size(figures, KLIPS) {
-        waits.extend(stalling(figures).into_iter().map(|by| {
-            let name = format!("{by}, {} SAs", number(Some(f64::from(sas))));
-            (name, stall(figures, KLIPS, sas, by, "due"))
-        }));
+/// How long others waited for anything, with many SAs, with many eroutes and with many sockets.
+fn waits(figures: &Figures, module: &str) -> Vec<(String, Option<f64>)> {
+    let mut waits = crowd_waits(figures, module);
+    for (kind, of) in STALLS {
+        if let Some(size) = stall_size(figures, module, kind) {
+            waits.extend(stalling(figures, kind).into_iter().map(|by| {
+                let name = format!("{by}, {} {of}", count(size));
+                (
+                    name,
+                    stall(figures, At::new(module, "many", size), kind, by, "due"),
+                )
+            }));
+        }
     }
     waits
+}
+
+/// The longest of these.
+pub fn longest_wait(figures: &Figures, module: &str) -> Option<f64> {
+    worst(waits(figures, module)).map(|(_, wait)| wait)
 }
 
 fn memory(figures: &Figures) -> Option<(String, f64)> {
@@ -335,22 +381,47 @@ mod tests {
                 (10, "REPLACE", 1.0),
                 (20, "REPLACE", 9.0),
                 (10, "memory per live SA", 2700.0),
+                (10, "memory per eroute and SAs", 3600.0),
             ],
         );
-        for what in ["DELFLOW", "memory per live SA"] {
+        for what in ["DELFLOW", "memory per live SA", "memory per eroute and SAs"] {
             all.extend(figures(AF_KEY, &[(10, what, 2100.0)]));
             all.extend(figures(XFRM_USER, &[(10, what, 2200.0)]));
         }
         let growth = limit(all.clone(), "growth of requests about eroutes");
         let expected = ("DELFLOW, many gateways".to_owned(), 1.6);
         assert_eq!(growth.measured, Some(expected));
-        let memory = limit(all.clone(), "bytes of a live SA");
-        assert_eq!(memory.measured.clone().unwrap().1, 600.0);
+        let growth = limit(all.clone(), "change a policy");
+        let expected = ("REPLACE, many gateways".to_owned(), 9.0);
+        assert_eq!(growth.measured, Some(expected));
+        let memory = limit(all.clone(), "bytes of an SA or");
+        let expected = ("memory per live SA, each of 1".to_owned(), 600.0);
+        assert_eq!(memory.measured, Some(expected));
         assert_eq!(memory.verdict(), "**does not hold**");
         let eroutes = limit(all, "request about an eroute");
         assert_eq!(eroutes.verdict(), "holds");
         let expected = "DELFLOW, 10 SAs, many gateways";
         assert_eq!(eroutes.measured.unwrap().0, expected);
+    }
+
+    #[test]
+    fn a_state_in_anothers_place_is_beside_a_new_one() {
+        let mut all = figures(
+            KLIPS,
+            &[
+                (1000, "live ADD", 110.0),
+                (1000, "live UPDATE", 150.0),
+                (2000, "live ADD", 900.0),
+            ],
+        );
+        all.extend(figures(AF_KEY, &[(1000, "live ADD", 120.0)]));
+        all.extend(figures(XFRM_USER, &[(1000, "live ADD", 100.0)]));
+        let place = "1,000 SAs, many gateways";
+        let live = limit(all.clone(), "ADD of a live SA");
+        assert_eq!(live.measured, Some((place.to_owned(), 1.1)));
+        let swap = limit(all, "in another's place");
+        let expected = (format!("live UPDATE, {place}"), 1.5);
+        assert_eq!(swap.measured, Some(expected));
     }
 
     #[test]
@@ -361,6 +432,11 @@ mod tests {
         all.extend(figures(KLIPS, &[(1, "crowd: ADD beside some: due", 3e5)]));
         all.extend(figures(KLIPS, &[(1, "crowd: ADD beside some: GET", 4e5)]));
         assert_eq!(wait(&all), ("ADD beside some, 0 sockets".to_owned(), 3e5));
+        let among = "stall among eroutes by FLUSH: due";
+        all.extend(figures(KLIPS, &[(5, among, 5e5)]));
+        assert_eq!(wait(&all), ("FLUSH, 5 eroutes".to_owned(), 5e5));
+        all.extend(figures(AF_KEY, &[(5, among, 6e5)]));
+        assert_eq!(longest_wait(&Figures(all), AF_KEY), Some(6e5));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::fmt::{self, Display};
 
 /// What stands where nothing was measured.
-const NOTHING: &str = "–";
+pub const NOTHING: &str = "–";
 
 /// A table: the first column is text, the others are numbers.
 pub struct Table {
@@ -76,7 +76,21 @@ pub fn number(value: Option<f64>) -> String {
     if value != 0.0 && value.abs() < 10.0 {
         return format!("{value:.2}");
     }
-    let digits = format!("{:.0}", value.abs());
+    let text = apart(&format!("{:.0}", value.abs()));
+    if value < 0.0 {
+        format!("-{text}")
+    } else {
+        text
+    }
+}
+
+/// How many there are of something.
+pub fn count(count: u32) -> String {
+    apart(&count.to_string())
+}
+
+/// Digits with the thousands apart.
+fn apart(digits: &str) -> String {
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index) % 3 == 0 {
@@ -84,11 +98,22 @@ pub fn number(value: Option<f64>) -> String {
         }
         text.push(digit);
     }
-    if value < 0.0 {
-        format!("-{text}")
-    } else {
-        text
+    text
+}
+
+/// From the least to the most of some values, as one of these texts.
+pub fn range(values: &[Option<f64>], text: fn(Option<f64>) -> String) -> String {
+    let there = || values.iter().copied().flatten();
+    let least = text(there().min_by(f64::total_cmp));
+    let most = text(there().max_by(f64::total_cmp));
+    if least == most {
+        return least;
     }
+    let unit = least.chars().last().filter(|last| !last.is_ascii_digit());
+    let least = unit
+        .and_then(|unit| least.strip_suffix(unit))
+        .unwrap_or(&least);
+    format!("{least}–{most}")
 }
 
 /// How many times something is something else.
@@ -128,6 +153,12 @@ mod tests {
             ]
         );
         assert_eq!(number(None), "–");
+        assert_eq!([1, 1234].map(count), ["1", "1,234"]);
+        let values = [Some(1.006), None, Some(0.994)];
+        assert_eq!(range(&values, times), "0.99–1.01×");
+        assert_eq!(range(&values[..1], times), "1.01×");
+        assert_eq!(range(&[Some(1000.0), Some(20.0)], number), "20–1,000");
+        assert_eq!(range(&[None], number), "–");
         let texts = [0.0123, 0.5, 2.345, 47.0, 1234.0].map(|value| times(Some(value)));
         assert_eq!(texts, ["0.012×", "0.50×", "2.35×", "47×", "1,234×"]);
         assert_eq!(times(None), "–");

@@ -27,7 +27,17 @@ pub struct Module {
     kinds: BTreeMap<&'static str, u64>,
     /// Bytes of code by where it comes from.
     parts: BTreeMap<String, u64>,
+    /// How much there is of what the kernel works on when it loads the module.
+    loading: [u64; LOADING.len()],
 }
+
+/// What that is.
+const LOADING: [&str; 2] = [
+    "places in code that stack traces have an entry for, which are sorted",
+    "relocations, which are applied",
+];
+/// The section of these places, and the bytes of one.
+const PLACES: (&str, u64) = (".orc_unwind_ip", 4);
 
 impl Module {
     /// Reads a module's file.
@@ -37,9 +47,14 @@ impl Module {
         let file = object::File::parse(bytes.as_slice()).with_context(context)?;
         let mut kinds = BTreeMap::new();
         let mut inside = 0;
+        let mut loading = [0; LOADING.len()];
         for section in file.sections() {
             let kind = kind_of(section.name()?, section.flags());
+            if section.name()? == PLACES.0 {
+                loading[0] += section.size() / PLACES.1;
+            }
             if kind != LINKING {
+                loading[1] += u64::try_from(section.relocations().count())?;
                 *kinds.entry(kind).or_default() += section.size();
                 inside += section.size();
             }
@@ -58,6 +73,7 @@ impl Module {
             name: name.to_string_lossy().into_owned(),
             kinds,
             parts,
+            loading,
         })
     }
 }
@@ -107,6 +123,18 @@ pub fn kinds(modules: &[Module]) -> Table {
                 modules.iter().map(|module| number(of(module).map(exact))),
             );
         }
+    }
+    table
+}
+
+/// How much the kernel has to do to load each.
+pub fn loading(modules: &[Module]) -> Table {
+    let mut head = vec![String::new()];
+    head.extend(modules.iter().map(|module| module.name.clone()));
+    let mut table = Table::new(head);
+    for (index, what) in LOADING.into_iter().enumerate() {
+        let of = |module: &Module| number(Some(exact(module.loading[index])));
+        table.row(what, modules.iter().map(of));
     }
     table
 }

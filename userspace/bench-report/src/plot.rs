@@ -4,9 +4,9 @@
 //! memory.
 
 use crate::{
-    beside,
-    figures::{AF_KEY, At, Figures, KLIPS, MODULES, REFUSED, XFRM_USER},
-    markdown::number,
+    beside::{self, Beside},
+    figures::{AF_KEY, At, Figures, KLIPS, MODULES, XFRM_USER},
+    markdown::{number, times},
 };
 use anyhow::{Context, Result, anyhow};
 use plotters::{
@@ -21,33 +21,29 @@ use resvg::{
 use std::{fs, path::Path, sync::Arc};
 
 /// Each has a field of the plot.
-const FIELDS: [&str; 15] = [
-    REFUSED,
-    "GET",
-    "ADD",
-    "DELETE",
-    "X_GRPSA pair",
-    "X_GRPSA of 4",
-    "ungroup",
-    "close",
-    "DUMP per SA",
-    "FLUSH per SA",
-    "/proc per line",
+const FIELDS: [&str; 8] = [
     "ADDFLOW",
     "REPLACE",
     "DELFLOW",
     "live ADD",
+    "ADD",
+    "GET",
+    "DELETE",
+    "X_GRPSA pair",
 ];
 /// Columns and rows of fields. The last one is the legend's.
-const GRID: (usize, usize) = (4, 4);
+const GRID: (usize, usize) = (3, 3);
 /// Width and height of the plot.
-const SIZE: (u32, u32) = (1280, 1160);
+const SIZE: (u32, u32) = (1280, 1000);
 /// Pixels of the bitmap for one of the plot.
 const SCALE: f32 = 1.5;
-/// SAs from one side to the other.
-const SAS: std::ops::Range<f64> = 600.0..1_700_000.0;
-/// Instructions from bottom to top.
-const COST: std::ops::Range<f64> = 200.0..20_000_000.0;
+/// How much further than its figures a field reaches to the left and to the right, where what they
+/// are is written, and downwards and upwards.
+const ROOM: [f64; 4] = [0.7, 30.0, 0.6, 1.7];
+/// How many times another figure is one that is far from it.
+const FAR: f64 = 1.3;
+/// Pixels between two such texts.
+const APART: i32 = 13;
 /// Where Debian's fonts-dejavu-core puts the font of the bitmap.
 const FONT_FILE: &str = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf";
 /// What it is called.
@@ -151,7 +147,7 @@ pub fn write_png(svg: &str, file: &Path) -> Result<()> {
 
 fn draw(area: &Area<'_>, figures: &Figures) -> Drawn {
     let area = area.titled(
-        "What requests cost: instructions, against the number of SAs in the table",
+        "What requests cost: instructions, against the number of SAs or eroutes that are there",
         ("sans-serif", 22),
     )?;
     let fields = area.split_evenly(GRID);
@@ -175,6 +171,11 @@ const CIPHERS: [(&str, RGBColor); 4] = [
     ("3DES+SHA1", RGBColor(0xb0, 0x3a, 0x2e)),
     ("NULL+SHA1", RGBColor(0x1e, 0x6b, 0x3a)),
 ];
+
+/// That of the circle of a packet of some bytes.
+fn radius(size: &str) -> i32 {
+    if size == "64" { 3 } else { 6 }
+}
 
 /// Each packet is a circle, small or large as it is itself, in the row of its chain and its way.
 fn draw_packets(area: &Area<'_>, figures: &Figures) -> Drawn {
@@ -219,13 +220,23 @@ fn draw_packets(area: &Area<'_>, figures: &Figures) -> Drawn {
                 .position(|row| *row == (packet.chain, packet.way))?;
             let ratio = beside.to_least()?.clamp(RATIOS.start, RATIOS.end);
             let at = (ratio, above - 1 - i32::try_from(row).ok()?);
-            let radius = if packet.size == "64" { 3 } else { 6 };
+            let radius = radius(packet.size);
             Some(Circle::new(at, radius, colour.stroke_width(2)))
         });
         chart
             .draw_series(circles)?
             .label(cipher)
             .legend(move |at| Circle::new((at.0 + 10, at.1), 5, colour.stroke_width(2)));
+    }
+    let mut sizes: Vec<_> = packets.iter().map(|(packet, _)| packet.size).collect();
+    sizes.sort_unstable_by_key(|size| radius(size));
+    sizes.dedup();
+    for size in sizes {
+        let ring = move |at: (i32, i32)| Circle::new((at.0 + 10, at.1), radius(size), BLACK);
+        chart
+            .draw_series(None::<Circle<(f64, i32), i32>>)?
+            .label(format!("{} bytes", number(size.parse().ok())))
+            .legend(ring);
     }
     chart
         .configure_series_labels()
@@ -239,7 +250,7 @@ fn draw_packets(area: &Area<'_>, figures: &Figures) -> Drawn {
 /// Width and height of the plot of memory.
 const MEMORY_SIZE: (u32, u32) = (1280, 420);
 /// Bytes from bottom to top.
-const BYTES: std::ops::Range<f64> = 0.0..6500.0;
+const BYTES: std::ops::Range<f64> = 0.0..6900.0;
 
 fn draw_memory(area: &Area<'_>, figures: &Figures) -> Drawn {
     let memory = beside::memory(figures);
@@ -259,9 +270,9 @@ fn draw_memory(area: &Area<'_>, figures: &Figures) -> Drawn {
         .y_label_formatter(&|bytes| number(Some(*bytes)))
         .label_style(("sans-serif", 13))
         .draw()?;
-    for (place, (what, beside)) in memory.iter().enumerate() {
+    for (place, memory) in memory.iter().enumerate() {
         let left = place as f64 + 0.1;
-        for (bar, (value, (_, name))) in beside.values.iter().zip(MODULES).enumerate() {
+        for (bar, (value, (_, name))) in memory.bytes.values.iter().zip(MODULES).enumerate() {
             let Some(value) = *value else { continue };
             let left = left + bar as f64 * 0.27;
             let colour = MEMORY_COLOURS[bar];
@@ -276,9 +287,12 @@ fn draw_memory(area: &Area<'_>, figures: &Figures) -> Drawn {
         }
         let style = ("sans-serif", 15).into_font().color(&BLACK);
         let style = style.pos(Pos::new(HPos::Center, VPos::Top));
-        let name = what.strip_prefix("memory per ").unwrap_or(what);
+        let name = memory.what.strip_prefix("memory per ");
+        let name = name.unwrap_or(memory.what).to_owned();
+        let small = ("sans-serif", 11).into_font().color(&BLACK);
+        let of = Text::new(memory.of, (0, 20), small.pos(style.pos));
         let at = (left + 0.4, BYTES.end);
-        chart.draw_series([Text::new(name.to_owned(), at, style)])?;
+        chart.draw_series([EmptyElement::at(at) + Text::new(name, (0, 0), style) + of])?;
     }
     Ok(())
 }
@@ -291,25 +305,49 @@ const MEMORY_COLOURS: [RGBColor; 3] = [
 ];
 
 fn draw_field(area: &Area<'_>, figures: &Figures, what: &str) -> Drawn {
+    let lines = LINES.iter().map(|line| (line, line.points(figures, what)));
+    let lines: Vec<_> = lines.filter(|(_, points)| !points.is_empty()).collect();
+    let points = || lines.iter().flat_map(|(_, points)| points.iter().copied());
+    let (sizes, costs) = (
+        || points().map(|(size, _)| size),
+        || points().map(|(_, cost)| cost),
+    );
+    let (Some(least), Some(most)) = (
+        sizes().min_by(f64::total_cmp),
+        sizes().max_by(f64::total_cmp),
+    ) else {
+        return Ok(());
+    };
+    let low = costs().fold(f64::MAX, f64::min) * ROOM[2];
+    let high = (costs().fold(0.0, f64::max) * ROOM[3]).max(low * 10.0);
     let mut chart = ChartBuilder::on(area)
-        .caption(what, ("sans-serif", 16))
+        .caption(title(figures, what), ("sans-serif", 15))
         .margin(6)
         .x_label_area_size(22)
         .y_label_area_size(44)
-        .build_cartesian_2d(SAS.log_scale(), COST.log_scale())?;
+        .build_cartesian_2d(
+            (least * ROOM[0]..most * ROOM[1]).log_scale(),
+            (low..high).log_scale(),
+        )?;
     chart
         .configure_mesh()
         .bold_line_style(RGBColor(0xdd, 0xdd, 0xdd))
         .light_line_style(TRANSPARENT)
         .axis_style(RGBColor(0x88, 0x88, 0x88))
         .x_labels(5)
-        .y_labels(5)
-        .x_label_formatter(&|sas| short(*sas))
+        .y_labels(12)
+        .x_label_formatter(&|sas| {
+            if *sas > most {
+                String::new()
+            } else {
+                short(*sas)
+            }
+        })
         .y_label_formatter(&|cost| short(*cost))
         .label_style(("sans-serif", 11))
         .draw()?;
-    for line in &LINES {
-        let points = line.points(figures, what);
+    let mut labels = Vec::new();
+    for (line, points) in lines {
         let style = line.colour.stroke_width(2);
         match line.module {
             KLIPS => drop(chart.draw_series(LineSeries::new(points.clone(), style))?),
@@ -320,28 +358,45 @@ fn draw_field(area: &Area<'_>, figures: &Figures, what: &str) -> Drawn {
         }
         let circles = points.iter().map(|point| line.circle(*point));
         chart.draw_series(circles)?;
-        // The figure of the largest table, for one line of each module: they hardly differ, nor do those
-        // of mainline's two.
-        if line.gateways == "many" && line.module != XFRM_USER {
-            let label = points.last().map(|(sas, cost)| {
-                let side = if line.module == KLIPS {
-                    VPos::Top
-                } else {
-                    VPos::Bottom
-                };
-                let style = ("sans-serif", 11).into_font().color(&line.colour);
-                let style = style.pos(Pos::new(HPos::Center, side));
-                EmptyElement::at((*sas, *cost))
-                    + Text::new(
-                        number(Some(*cost)),
-                        (0, if line.module == KLIPS { 7 } else { -7 }),
-                        style,
-                    )
-            });
-            chart.draw_series(label)?;
+        if let Some(last) = points.last() {
+            if line.gateways == "many" || line.differs(figures, what, *last) {
+                labels.push((chart.backend_coord(last).1, *last, line));
+            }
         }
     }
+    labels.sort_by_key(|(y, ..)| *y);
+    let mut free = i32::MIN;
+    for (y, last, line) in labels {
+        free = free.max(y);
+        let style = ("sans-serif", 11).into_font().color(&line.colour);
+        let style = style.pos(Pos::new(HPos::Left, VPos::Center));
+        let text = format!("{} {}", line.name(), number(Some(last.1)));
+        let label = EmptyElement::at(last) + Text::new(text, (9, free - y), style);
+        chart.draw_series([label])?;
+        free += APART;
+    }
     Ok(())
+}
+
+/// What a field shows, and how many times mainline's lesser figure klips's is, at the least and at the most
+/// SAs.
+fn title(figures: &Figures, what: &str) -> String {
+    let sizes = beside::sizes(figures, KLIPS, "many", what);
+    let mut ends: Vec<_> = [sizes.first(), sizes.last()]
+        .into_iter()
+        .flatten()
+        .collect();
+    ends.dedup();
+    let ratios = ends.into_iter().filter_map(|size| {
+        let ratio = Beside::find(figures, At::new(KLIPS, "many", *size), what).to_least();
+        let size = short(f64::from(*size));
+        ratio.map(|ratio| format!("{} at {size}", times(Some(ratio))))
+    });
+    let ratios: Vec<_> = ratios.collect();
+    if ratios.is_empty() {
+        return what.to_owned();
+    }
+    format!("{what}: {}", ratios.join(", "))
 }
 
 impl Line {
@@ -350,6 +405,27 @@ impl Line {
         let cost = |sas| figures.get(At::new(self.module, self.gateways, sas), what);
         let point = |sas| Some((f64::from(sas), cost(sas)?));
         sizes.into_iter().filter_map(point).collect()
+    }
+
+    /// Whether a point of it is far from the one that its module has with many gateways.
+    fn differs(&self, figures: &Figures, what: &str, (size, cost): (f64, f64)) -> bool {
+        let many = Line {
+            gateways: "many",
+            ..*self
+        };
+        let mut beside = many.points(figures, what).into_iter();
+        let beside = beside.find(|point| point.0 == size);
+        beside.is_none_or(|(_, beside)| !(cost / FAR..cost * FAR).contains(&beside))
+    }
+
+    /// What the reader knows its module by, and where its SAs go.
+    fn name(&self) -> String {
+        let module = MODULES.iter().find(|(module, _)| *module == self.module);
+        let module = module.map_or(self.module, |(_, name)| name);
+        match self.gateways {
+            "one" => format!("{module}, one gateway"),
+            _ => module.to_owned(),
+        }
     }
 
     /// Filled for one gateway, open for many.
@@ -362,6 +438,13 @@ impl Line {
     }
 }
 
+/// What the legend says below its lines.
+const LEGEND: [&str; 3] = [
+    "Each SA has a gateway of its own, unless all have one.",
+    "Above each field: klips to the lesser of af_key and ip xfrm.",
+    "Each field has a scale of its own.",
+];
+
 fn draw_legend(area: &Area<'_>) -> Drawn {
     for (line, y) in LINES.iter().rev().zip((60..).step_by(30)) {
         let style = line.colour.stroke_width(2);
@@ -371,11 +454,10 @@ fn draw_legend(area: &Area<'_>) -> Drawn {
             area.draw(&PathElement::new([(x, y), ((x + dash).min(90), y)], style))?;
         }
         area.draw(&line.circle((65, y)))?;
-        let plural = if line.gateways == "one" { "" } else { "s" };
-        let module = MODULES.iter().find(|(module, _)| *module == line.module);
-        let module = module.map_or(line.module, |(_, name)| name);
-        let text = format!("{module}, {} gateway{plural}", line.gateways);
-        area.draw(&Text::new(text, (102, y - 7), ("sans-serif", 15)))?;
+        area.draw(&Text::new(line.name(), (102, y - 7), ("sans-serif", 15)))?;
+    }
+    for (text, y) in LEGEND.iter().zip((255..).step_by(22)) {
+        area.draw(&Text::new(*text, (40, y), ("sans-serif", 13)))?;
     }
     Ok(())
 }
@@ -404,13 +486,13 @@ mod tests {
     fn what_was_measured_is_in_the_plot() {
         let svg = |figures: &Figures| all(figures).unwrap()[0].2.clone();
         let empty = svg(&Figures::default());
-        let values = [
-            (1000, REFUSED, 600.0),
-            (1000, "GET", 3456.0),
-            (10_000, "GET", 3457.0),
-        ];
-        let some = svg(&Figures(figures(KLIPS, &values)));
-        assert!(!empty.contains("3,457") && some.contains("3,457"));
+        let values = [(1000, "GET", 3456.0), (10_000, "GET", 3457.0)];
+        let mut all = figures(KLIPS, &values);
+        all.extend(figures(AF_KEY, &[(10_000, "GET", 6914.0)]));
+        let some = svg(&Figures(all));
+        for text in ["klips 3,457", "af_key 6,914", "GET: 0.50× at 10 k"] {
+            assert!(!empty.contains(text) && some.contains(text), "{text}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 //! Where the instructions go: which functions execute them, and how many for one request.
 
-use crate::markdown::{Table, number, percent};
+use crate::markdown::{NOTHING, Table, number, percent};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use std::{collections::BTreeMap, fs, path::Path};
@@ -44,6 +44,16 @@ struct Count {
     count: u64,
 }
 
+/// The function that begins when a module is loaded.
+const LOADS: &str = "__x64_sys_finit_module";
+/// Functions that wait until nobody has what is to go, or until what was put off is done.
+const WAITS: [&str; 4] = [
+    "synchronize_rcu",
+    "synchronize_rcu_expedited",
+    "synchronize_srcu",
+    "rcu_barrier",
+];
+
 /// What a profile of each kind is divided by: the function that begins for each part, how often it
 /// does so, and what the part is called.
 fn part(name: &str) -> (&'static str, u32, &'static str) {
@@ -60,6 +70,8 @@ fn part(name: &str) -> (&'static str, u32, &'static str) {
         "live" => (write, 1, "ADD of an SA that has a state at once"),
         "live-af-key" => (write, 1, "ADD, `af_key`"),
         "live-group" => (write, 1, "X_GRPSA of such an SA and a tunnel"),
+        "load" => (LOADS, 1, "loading and unloading of klips"),
+        "load-af-key" => (LOADS, 1, "loading and unloading of `af_key`"),
         "dump" => ("__x64_sys_recvfrom", 1, "SA of a DUMP"),
         "list" => ("klips_listing_page", 1, "page of /proc/net/ipsec_spigrp"),
         _ => (write, 1, "request"),
@@ -202,6 +214,25 @@ pub fn owners(profiles: &[Profile]) -> Table {
     table
 }
 
+/// How often loading and unloading each module waits.
+pub fn waits(profiles: &[Profile]) -> Table {
+    let of_loads = |profile: &&Profile| part(&profile.name).0 == LOADS;
+    let loads: Vec<_> = profiles.iter().filter(of_loads).collect();
+    let mut head = vec![String::new()];
+    head.extend(loads.iter().map(|profile| part(&profile.name).2.to_owned()));
+    let mut table = Table::new(head);
+    for function in WAITS {
+        let times = |profile: &&Profile| {
+            let begun = profile.begun.get(function).copied().unwrap_or_default();
+            profile
+                .each(begun)
+                .map_or(NOTHING.to_owned(), |times| times.to_string())
+        };
+        table.row(&format!("`{function}`"), loads.iter().map(times));
+    }
+    table
+}
+
 /// Reads the lines of /proc/kallsyms.
 fn symbols_of(text: &str) -> BTreeMap<u64, Function> {
     let mut symbols = BTreeMap::new();
@@ -255,6 +286,8 @@ mod tests {
                            ffffffff81000300 T memset_orig\n\
                            ffffffff81000400 T memmove\n\
                            ffffffff81000400 T __memmove\n\
+                           ffffffff81000500 T __x64_sys_finit_module\n\
+                           ffffffff81000600 T rcu_barrier\n\
                            ffffffffc0000000 t klips_sendmsg\t[klips]\n\
                            not a symbol\n\
                            ready\n";
@@ -287,6 +320,23 @@ mod tests {
                 "| `memset_orig`      |         1.00 |  4.5 % |     memory |",
                 "| all others         |            0 |  0.0 % |            |",
             ]
+        );
+    }
+
+    #[test]
+    fn loading_waits_so_often() {
+        let counts = [(0xffff_ffff_8100_0500, 2), (0xffff_ffff_8100_0600, 10)];
+        let load = Profile::new("load".to_owned(), &symbols_of(SYMBOLS), &counts);
+        let text = waits(&[profile("get"), load]).to_string();
+        let rows: Vec<_> = text.lines().skip(2).collect();
+        assert_eq!(rows.len(), WAITS.len());
+        assert_eq!(
+            rows.last()
+                .unwrap()
+                .split('|')
+                .map(str::trim)
+                .collect::<Vec<_>>(),
+            ["", "`rcu_barrier`", "5", ""]
         );
     }
 

@@ -7,7 +7,7 @@ use crate::{
     beside::{self, EROUTES, LIVE},
     figures::{AF_KEY, Figures, GATEWAYS, INSTRUCTIONS, KLIPS, NANOSECONDS},
     harness, limits,
-    markdown::{Table, number, percent},
+    markdown::{Table, count, percent},
     parts::{self, Module},
     profile::{self, Profile},
     sections,
@@ -113,7 +113,9 @@ impl Display for Report<'_> {
             let text = if module == KLIPS { LISTENERS } else { "" };
             section(f, &title, text, &sections::listeners(self.figures, module))?;
         }
-        section(f, "Stalls", STALLS, &sections::stalls(self.figures))?;
+        for (kind, (title, text)) in sections::STALLS.into_iter().zip(STALLS) {
+            section(f, title, text, &sections::stalls(self.figures, kind))?;
+        }
         section(f, "Many sockets", CROWD, &sections::crowd(self.figures))?;
         section(f, "Memory", MEMORY, &sections::memory(self.figures))?;
         let table = beside::memory_table(self.figures);
@@ -129,6 +131,10 @@ impl Display for Report<'_> {
         section(f, "klips to af_key, by time", "", &table)?;
         let table = sections::loading(self.figures);
         section(f, "Loading and starting", LOADING, &table)?;
+        let table = parts::loading(self.modules);
+        section(f, "What the kernel does to load them", WORK, &table)?;
+        let table = profile::waits(self.profiles);
+        section(f, "How often loading and unloading wait", WAITS, &table)?;
         let table = parts::kinds(self.modules);
         section(f, "What the modules are made of", PARTS, &table)?;
         if let Some(module) = self.modules.first() {
@@ -161,7 +167,7 @@ impl Report<'_> {
             percent(by),
             most.what,
             most.module,
-            number(Some(f64::from(most.sas))),
+            count(most.sas),
             most.gateways,
             most.listeners,
         )
@@ -183,16 +189,22 @@ fn section(f: &mut Formatter<'_>, title: &str, text: &str, table: &Table) -> fmt
 const PAGE: &str = "\
 # What klips costs
 
-Instructions that the guest executes, kernel and client together, counted by QEMU on one processor. Beside
-`klips.ko` the same work by mainline's two ways to do it: PF_KEY (`af_key`) and netlink (`ip xfrm`), on the
-same kernel and by the same client. The ratio is that of klips to the lesser of these.
+Instructions that the guest executes, kernel and client together, counted by QEMU on one processor: they are the same
+each time, but they are not time, as one that waits for memory counts like any other. Beside `klips.ko` the same work by
+mainline's two ways to do it: PF_KEY (`af_key`) and netlink (`ip xfrm`), on the same kernel and by the same client. The
+ratio is that of klips to the lesser of these.
 ";
 
 const REPEAT: &str = "\
 A request is a write and the read of its answer, with so many SAs or eroutes there, each with another gateway at
-its other end. An eroute is the request and the state that is made for it, to mainline a
-policy and a state; an SA is live that has a state as soon as it is added, because its packets come in.
-Closing, unloading and what ends with processes asleep count up to the moment when one wakes.
+its other end, or all with the same one. An eroute (ADDFLOW) is the request and the state that is made for it, to
+mainline a policy and a state; an SA is live that has a state as soon as it is added, because its packets come in. What
+puts another state in such a one's place (UPDATE, X_GRPSA) is beside what mainline takes to make a state.
+Where it grows with the number of eroutes, xfrm looks at every network of its table each time that a policy goes or
+gives way to another (`__xfrm_policy_inexact_prune_bin`); with one gateway, `af_key` looks at every SA that goes there.
+The longest wait is that of a GET beside whatever takes long with most SAs, eroutes or sockets, of which klips has ten
+times as many as `af_key`. Packets are lost that are under way while their SA changes. Unloading and what ends with
+processes asleep count up to the moment when one wakes.
 
 `make bench` measures all of this again in virtual machines and writes this page, in less than an hour;
 `make bench ARGS=--quick` is for trying. All figures are in [figures.csv](figures.csv), tables for every size and
@@ -202,11 +214,13 @@ what each means in [details.md](details.md).
 const EROUTES_TEXT: &str = "\
 Through a tunnel and an ESP SA of their own each. REPLACE has its packets go through SAs that had no state
 before. Of mainline: a policy and a state, another one and an update, deletion of the policy alone, and a flush of
-policies. \"SAs and X_GRPSA and ADDFLOW\" begins with nothing.";
+policies. \"SAs and X_GRPSA and ADDFLOW\" begins with nothing; then come requests about these SAs, with their eroutes
+there. X_GRPSA has an eroute go through a group again, which is another policy.";
 
 const LIVE_TEXT: &str = "\
-SAs whose destination is here. X_GRPSA of one with a tunnel puts a state in tunnel mode in the place of the one in
-transport mode.";
+SAs whose destination is here. UPDATE puts a state in the place of another; X_GRPSA with a tunnel puts one in tunnel
+mode in the place of one in transport mode. DELETE is with what the kernel's workers do afterwards, the least of three
+rounds.";
 
 const PACKETS: &str = "\
 On their way through gateway A, from the system call that sends them to where they are dropped at the other
@@ -225,7 +239,7 @@ const TOOLS: &str = "\
 From the start to the end of `ipsec manual --up --all` and `ipsec look`, beside a shell script with `ip xfrm` lines.";
 
 const MEMORY_BESIDE: &str = "\
-What is missing from the free memory.";
+What is missing from the free memory. To mainline an eroute and its SAs are a policy and a state.";
 
 const HEAD: &str = "\
 # What klips costs, in detail
@@ -269,11 +283,22 @@ the socket's queue.";
 const LISTENERS: &str = "\
 With sockets that are open but never read, at the largest size.";
 
-const STALLS: &str = "\
+const STALLS: [(&str, &str); 2] = [
+    (
+        "Stalls",
+        "\
 While something takes long, a thread of real-time priority sleeps 20 µs and then asks for one SA,
 again and again. On one processor it waits only for locks and for what the kernel doesn't
 interrupt. The longest wait from its request to the answer (\"GET\"), and from the moment when it was
-to wake up (\"since due\"), in instructions.";
+to wake up (\"since due\"), in instructions.",
+    ),
+    (
+        "Stalls with eroutes and live SAs",
+        "\
+The same with eroutes, each through a tunnel and an ESP SA of its own. FLUSH is of these SAs, with their eroutes there.
+Then there are as many live SAs, and in the end a namespace with both.",
+    ),
+];
 
 const CROWD: &str = "\
 What it takes to close one more socket, and how long the same thread waits while there are many: some
@@ -288,8 +313,9 @@ As many threads as the guest has processors, each emulated by a thread of QEMU. 
 gets and deletes SAs, in a network namespace of its own or all in one, or they only get; or one does
 and the others only get SAs or read `/proc/net/ipsec_spigrp`. In one namespace each is told of the
 others' requests, so there is more work to do. Then one thread has packets forwarded through tun+esp, and
-another keeps klips busy: it reads `/proc/net/ipsec_spi` with 10,000 SAs, or gives the eroute a new group and
-removes the old one again and again, without and with somebody who reads what is told of it. Requests (lines,
+another keeps klips busy: it reads `/proc/net/ipsec_spi` with 10,000 live SAs, or gives the eroute a new group and
+removes the old one again and again, without and with somebody who reads what is told of it, or it updates the SA
+that packets go through (a swap). Beside that the same by netlink, where to read is to dump the states. Requests (lines,
 packets) a second, of the best of some short intervals; they depend on what else the machine does. A guest
 with more processors than its machine shows only that nothing collapses.";
 
@@ -301,6 +327,13 @@ const LOADING: &str = "\
 The time from the start to the end of `insmod` and `rmmod`, less that of `true`. Unloading waits for
 the kernel's other parts, so its count is mostly time in which nothing is executed. Starting a
 program includes its end.";
+
+const WORK: &str = "\
+What there is of it in their files.";
+
+const WAITS: &str = "\
+How often functions of the kernel begin that wait for others to be done, which takes no instructions but time. One of
+them may call another.";
 
 const PARTS: &str = "\
 By the sections of their files.";

@@ -4,8 +4,10 @@
 
 use crate::{
     arithmetic::{growth, ratio},
-    figures::{AF_KEY, At, Figures, GATEWAYS, INSTRUCTIONS, KLIPS, NANOSECONDS, REFUSED},
-    markdown::{Table, number, times},
+    figures::{
+        AF_KEY, At, Figures, GATEWAYS, INSTRUCTIONS, KLIPS, NANOSECONDS, REFUSED, XFRM_USER,
+    },
+    markdown::{Table, count, number, times},
 };
 
 /// What costs something at each size of the table, in the order of the tables.
@@ -56,7 +58,7 @@ pub fn summary_size(figures: &Figures) -> String {
 pub fn costs(figures: &Figures, module: &str, gateways: &str, unit: &str) -> Table {
     let sizes = figures.sizes(module, gateways, unit);
     let mut head = vec![String::new()];
-    head.extend(sizes.iter().map(|size| number(Some(f64::from(*size)))));
+    head.extend(sizes.iter().copied().map(count));
     head.push("growth".to_owned());
     let mut table = Table::new(head);
     for what in REQUESTS {
@@ -79,7 +81,7 @@ pub fn comparison(figures: &Figures, unit: &str) -> Table {
     for gateways in GATEWAYS {
         for sas in figures.sizes(AF_KEY, gateways, unit) {
             columns.push((gateways, sas));
-            head.push(format!("{gateways}, {}", number(Some(f64::from(sas)))));
+            head.push(format!("{gateways}, {}", count(sas)));
         }
     }
     let mut table = Table::new(head);
@@ -176,7 +178,7 @@ pub fn crowd(figures: &Figures) -> Table {
     let mut table = Table::new(["", "sockets", "instructions"]);
     for figure in &figures.0 {
         if let Some(what) = figure.what.strip_prefix(CROWD) {
-            let sockets = number(Some(f64::from(figure.listeners)));
+            let sockets = count(figure.listeners);
             table.row(what, [sockets, number(Some(figure.value))]);
         }
     }
@@ -184,24 +186,25 @@ pub fn crowd(figures: &Figures) -> Table {
 }
 
 /// How long others waited while something was done to many sockets, and to how many.
-pub fn crowd_waits(figures: &Figures) -> Vec<(String, Option<f64>)> {
-    let all = figures.0.iter();
+pub fn crowd_waits(figures: &Figures, module: &str) -> Vec<(String, Option<f64>)> {
+    let all = figures.0.iter().filter(|figure| figure.module == module);
     let waits = all.filter_map(|figure| {
         let what = figure.what.strip_prefix(CROWD)?.strip_suffix(": due")?;
-        let sockets = number(Some(f64::from(figure.listeners)));
+        let sockets = count(figure.listeners);
         Some((format!("{what}, {sockets} sockets"), Some(figure.value)))
     });
     waits.collect()
 }
 
-/// The beginning of the names of figures about stalls.
-const STALL: &str = "stall by ";
+/// The beginnings of the names of figures about stalls, and what there was much of.
+pub const STALLS: [(&str, &str); 2] =
+    [("stall by ", "SAs"), ("stall among eroutes by ", "eroutes")];
 
 /// What makes others wait, in the order in which it was measured.
-pub fn stalling(figures: &Figures) -> Vec<&str> {
+pub fn stalling<'a>(figures: &'a Figures, kind: &str) -> Vec<&'a str> {
     let mut all = Vec::new();
     for figure in &figures.0 {
-        let name = figure.what.strip_prefix(STALL);
+        let name = figure.what.strip_prefix(kind);
         if let Some(name) = name.and_then(|name| name.strip_suffix(": due")) {
             if !all.contains(&name) {
                 all.push(name);
@@ -212,34 +215,35 @@ pub fn stalling(figures: &Figures) -> Vec<&str> {
 }
 
 /// The longest that somebody had to wait while something went on.
-pub fn stall(figures: &Figures, module: &str, sas: u32, by: &str, part: &str) -> Option<f64> {
-    let at = At::new(module, "many", sas);
-    figures.get(at, &format!("{STALL}{by}: {part}"))
+pub fn stall(figures: &Figures, at: At<'_>, kind: &str, by: &str, part: &str) -> Option<f64> {
+    figures.get(at, &format!("{kind}{by}: {part}"))
 }
 
 /// The largest table with which a module was asked for stalls.
-pub fn stall_size(figures: &Figures, module: &str) -> Option<u32> {
+pub fn stall_size(figures: &Figures, module: &str, kind: &str) -> Option<u32> {
     let figures = figures.0.iter().filter(|figure| figure.module == module);
     figures
-        .filter(|figure| figure.what.starts_with(STALL))
+        .filter(|figure| figure.what.starts_with(kind))
         .map(|figure| figure.sas)
         .max()
 }
 
-/// How long each kind of request makes others wait.
-pub fn stalls(figures: &Figures) -> Table {
-    let sizes = [KLIPS, AF_KEY].map(|module| (module, stall_size(figures, module)));
+/// How long each kind of request makes others wait, of one of [`STALLS`].
+pub fn stalls(figures: &Figures, (kind, of): (&str, &str)) -> Table {
+    let sizes = [KLIPS, AF_KEY].map(|module| (module, stall_size(figures, module, kind)));
     let mut head = vec!["while there is".to_owned()];
-    for (module, sas) in sizes {
-        let sas = number(sas.map(f64::from));
-        head.push(format!("{module}, {sas} SAs: GET"));
+    for (module, size) in sizes {
+        let size = number(size.map(f64::from));
+        head.push(format!("{module}, {size} {of}: GET"));
         head.push(format!("{module}: since due"));
     }
     let mut table = Table::new(head);
-    for by in stalling(figures) {
-        let cells = sizes.into_iter().flat_map(|(module, sas)| {
-            ["GET", "due"]
-                .map(|part| number(sas.and_then(|sas| stall(figures, module, sas, by, part))))
+    for by in stalling(figures, kind) {
+        let cells = sizes.into_iter().flat_map(|(module, size)| {
+            ["GET", "due"].map(|part| {
+                let at = size.map(|size| At::new(module, "many", size));
+                number(at.and_then(|at| stall(figures, at, kind, by, part)))
+            })
         });
         table.row(by, cells);
     }
@@ -267,22 +271,32 @@ pub fn processors(figures: &Figures) -> Table {
         "writer beside /proc",
         "/proc lines beside a writer",
         "packets",
-        "packets beside a reader of /proc",
-        "/proc lines beside packets",
+        "packets beside a reader",
+        "SAs read beside packets",
         "packets beside a rekeying daemon",
         "new keys beside packets",
         "packets beside that and a listener",
+        "packets beside swaps",
+        "swaps beside packets",
     ] {
-        let values = cpus.iter().map(|cpus| {
-            let same = |figure: &&crate::figures::Figure| {
-                figure.unit == unit && figure.cpus == *cpus && figure.what == what
-            };
-            figures.0.iter().find(same).map(|figure| figure.value)
-        });
-        let values: Vec<_> = values.collect();
-        let mut cells: Vec<_> = values.iter().copied().map(number).collect();
-        cells.extend(values.windows(2).map(|pair| times(ratio(pair[1], pair[0]))));
-        table.row(what, cells);
+        for (module, name) in [
+            (KLIPS, what.to_owned()),
+            (XFRM_USER, format!("{what}, ip xfrm")),
+        ] {
+            let values = cpus.iter().map(|cpus| {
+                let same = |figure: &&crate::figures::Figure| {
+                    figure.module == module
+                        && figure.unit == unit
+                        && figure.cpus == *cpus
+                        && figure.what == what
+                };
+                figures.0.iter().find(same).map(|figure| figure.value)
+            });
+            let values: Vec<_> = values.collect();
+            let mut cells: Vec<_> = values.iter().copied().map(number).collect();
+            cells.extend(values.windows(2).map(|pair| times(ratio(pair[1], pair[0]))));
+            table.row(&name, cells);
+        }
     }
     table
 }
@@ -380,10 +394,13 @@ mod tests {
                 (20, "stall by FLUSH: due", 9.0),
             ],
         ));
-        assert_eq!(stalling(&all), ["FLUSH"]);
-        assert_eq!(stall_size(&all, KLIPS), Some(20));
-        assert_eq!(stall_size(&all, AF_KEY), None);
-        assert_eq!(stall(&all, KLIPS, 10, "FLUSH", "GET"), Some(5.0));
-        assert_eq!(stall(&all, KLIPS, 20, "FLUSH", "GET"), None);
+        let [(kind, _), (among, _)] = STALLS;
+        assert_eq!(stalling(&all, kind), ["FLUSH"]);
+        assert!(stalling(&all, among).is_empty());
+        assert_eq!(stall_size(&all, KLIPS, kind), Some(20));
+        assert_eq!(stall_size(&all, AF_KEY, kind), None);
+        let at = |size| At::new(KLIPS, "many", size);
+        assert_eq!(stall(&all, at(10), kind, "FLUSH", "GET"), Some(5.0));
+        assert_eq!(stall(&all, at(20), kind, "FLUSH", "GET"), None);
     }
 }

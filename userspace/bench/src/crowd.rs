@@ -28,6 +28,8 @@ const CROWD: u32 = 10_000;
 const LEAVING: u32 = 1_000;
 /// Changes that are told to all of them.
 const CHANGES: u32 = 20;
+/// Number of the first SA that has an eroute.
+const EROUTES: u32 = 10_000;
 /// Chains that expire, and how many SAs each has: as many as it may.
 const CHAINS: u32 = 3;
 const CHAIN: u32 = 64;
@@ -55,11 +57,30 @@ pub(crate) fn run(table: &Table) -> Result<()> {
     ] {
         // What the asking thread asks for.
         table.fill(0..1)?;
+        let eroutes = EROUTES..EROUTES + CHANGES;
+        let replacing = EROUTES..EROUTES + 2 * CHANGES;
+        table.request(replacing, |number| table.module.prepare(&table.sa(number)))?;
+        table.request(eroutes.clone(), |number| table.add_eroute(number))?;
         let crowd: Vec<Socket> = (0..CROWD).map(|_| open()).collect::<Result<_>>()?;
         let setting = table.setting(1, CROWD);
         stall::measure_one(table, setting, &format!("crowd: ADD beside {who}"), || {
             table.fill(1..1 + CHANGES).map(drop)
         })?;
+        stall::measure_one(
+            table,
+            setting,
+            &format!("crowd: REPLACE beside {who}"),
+            || {
+                let replace = |number| table.replace_eroute(number, number + CHANGES);
+                table.request(eroutes, replace).map(drop)
+            },
+        )?;
+        stall::measure_one(
+            table,
+            setting,
+            &format!("crowd: DELFLOW of all beside {who}"),
+            || Socket::open()?.request_among_others(&table.module.clear_eroutes()),
+        )?;
         if table.module.has_groups() {
             stall::measure_one(
                 table,

@@ -18,6 +18,9 @@ use std::{thread, time::Duration};
 
 /// How often something is done to be measured.
 const COUNT: u32 = 200;
+/// How often DELETE is measured. The least that it took is told: workers of the kernel do things for others
+/// too.
+const ROUNDS: usize = 3;
 /// SAs and eroutes whose memory is measured.
 const FOR_MEMORY: u32 = 10_000;
 /// How long memory may take to come back.
@@ -60,20 +63,19 @@ impl Module {
     }
 
     /// Another state for the packets of an eroute, in the place of the one they go through.
-    fn replace_eroute(self, old: &Sa, new: &Sa) -> Requests {
-        let flow = Flow::of(old);
+    pub(crate) fn replace_eroute(self, flow: &Flow, new: &Sa) -> Requests {
         match self {
-            Module::Klips => vec![message::replace_flow(&flow, &new.tunnel())],
-            Module::AfKey => vec![message::add_in_tunnel_mode(new), spd::update(&flow, new)],
+            Module::Klips => vec![message::replace_flow(flow, &new.tunnel())],
+            Module::AfKey => vec![message::add_in_tunnel_mode(new), spd::update(flow, new)],
             Module::XfrmUser => vec![
                 netlink::add_state_in_tunnel_mode(new),
-                netlink::update_policy(&flow, new),
+                netlink::update_policy(flow, new),
             ],
         }
     }
 
     /// An eroute goes; its states stay.
-    fn delete_eroute(self, sa: &Sa) -> Requests {
+    pub(crate) fn delete_eroute(self, sa: &Sa) -> Requests {
         let flow = Flow::of(sa);
         vec![match self {
             Module::Klips => message::del_flow(&flow),
@@ -106,6 +108,14 @@ impl Module {
             Module::XfrmUser => netlink::add_state(&sa.inbound()),
         }]
     }
+
+    /// An SA goes, with its group and its states.
+    pub(crate) fn delete(self, sa: &Sa) -> Vec<u8> {
+        match self {
+            Module::Klips | Module::AfKey => message::delete(sa),
+            Module::XfrmUser => netlink::delete_state(sa),
+        }
+    }
 }
 
 impl Table {
@@ -113,6 +123,12 @@ impl Table {
     pub(crate) fn add_eroute(&self, number: u32) -> Requests {
         let sa = self.sa(number);
         self.module.add_eroute(&Flow::of(&sa), &sa)
+    }
+
+    /// The same eroute through another SA.
+    pub(crate) fn replace_eroute(&self, number: u32, by: u32) -> Requests {
+        let flow = Flow::of(&self.sa(number));
+        self.module.replace_eroute(&flow, &self.sa(by))
     }
 }
 
@@ -130,10 +146,14 @@ fn measure(
     Ok(())
 }
 
-/// Makes one request. Returns how long it took, with what workers did afterwards.
-fn once(table: &Table, message: &[u8]) -> Result<u64> {
+/// Makes requests. Returns how long they took, with what workers did afterwards.
+fn with_workers(table: &Table, messages: &[Vec<u8>]) -> Result<u64> {
     let mut socket = Socket::to(table.module)?;
-    measure::time_with_workers(|| socket.request(message))
+    measure::time_with_workers(|| {
+        messages
+            .iter()
+            .try_for_each(|message| socket.request(message))
+    })
 }
 
 /// Measures requests about eroutes through a tunnel and an ESP SA of their own, where there are so
@@ -143,18 +163,17 @@ pub(crate) fn eroutes(table: &Table, size: u32) -> Result<()> {
     let sa = |number| table.sa(number);
     let add = |number| table.add_eroute(number);
     let spare = size + 2 * COUNT;
-    table.request(0..spare + 1, |number| module.prepare(&sa(number)))?;
+    let new = spare + 1;
+    table.request(0..new, |number| module.prepare(&sa(number)))?;
     let took = table.request(0..size, add)?;
     setting.tell_each("ADDFLOW while filling", took, size);
     // xfrm has kept the networks of policies that there were before until one takes another's place,
     // and has workers free them then.
-    table.request(0..1, |number| {
-        module.replace_eroute(&sa(number), &sa(spare))
-    })?;
+    table.request(0..1, |number| table.replace_eroute(number, spare))?;
     thread::sleep(SETTLE);
     measure(table, setting, "ADDFLOW", size, add)?;
     measure(table, setting, "REPLACE", size, |number| {
-        module.replace_eroute(&sa(number), &sa(number + COUNT))
+        table.replace_eroute(number, number + COUNT)
     })?;
     measure(table, setting, "DELFLOW", size, |number| {
         module.delete_eroute(&sa(number))
@@ -163,12 +182,37 @@ pub(crate) fn eroutes(table: &Table, size: u32) -> Result<()> {
         table,
         setting,
         "SAs and X_GRPSA and ADDFLOW",
-        spare + 1,
+        new,
         |number| [module.prepare(&sa(number)), add(number)].concat(),
     )?;
-    let took = once(table, &module.clear_eroutes())?;
-    setting.tell_each("DELFLOW of all per eroute", took, size + COUNT);
-    once(table, &module.flush())?;
+    if module.has_groups() {
+        beneath(table, setting, new)?;
+    }
+    table.request(new..new + COUNT, |number| module.delete_eroute(&sa(number)))?;
+    let took = with_workers(table, &[module.clear_eroutes()])?;
+    setting.tell_each("DELFLOW of all per eroute", took, size);
+    with_workers(table, &[module.flush()])?;
+    Ok(())
+}
+
+/// Measures what is done to the SAs of [`COUNT`] eroutes: these get new states, or packets are held
+/// up.
+fn beneath(table: &Table, setting: Setting, first: u32) -> Result<()> {
+    for (what, request) in [
+        (
+            "UPDATE beneath an eroute",
+            message::update as fn(&Sa) -> Vec<u8>,
+        ),
+        ("ungroup beneath an eroute", message::ungroup),
+        ("X_GRPSA beneath an eroute", |sa| {
+            message::link(&sa.tunnel(), sa)
+        }),
+        ("DELETE beneath an eroute", message::delete),
+    ] {
+        measure(table, setting, what, first, |number| {
+            vec![request(&table.sa(number))]
+        })?;
+    }
     Ok(())
 }
 
@@ -183,6 +227,9 @@ pub(crate) fn live(table: &Table, size: u32) -> Result<()> {
         module.add_live(&sa(number))
     })?;
     if module.has_groups() {
+        measure(table, setting, "live UPDATE", size, |number| {
+            vec![message::update(&sa(number).inbound())]
+        })?;
         let numbers = size..size + COUNT;
         table.request(numbers, |number| {
             vec![message::add_tunnel(&sa(number).inbound())]
@@ -195,7 +242,15 @@ pub(crate) fn live(table: &Table, size: u32) -> Result<()> {
             vec![message::ungroup(&sa(number).inbound())]
         })?;
     }
-    once(table, &module.flush())?;
+    let mut least = u64::MAX;
+    for first in (0..).step_by(COUNT as usize).take(ROUNDS) {
+        let messages: Vec<_> = (first..first + COUNT)
+            .map(|number| module.delete(&sa(number).inbound()))
+            .collect();
+        least = least.min(with_workers(table, &messages)?);
+    }
+    setting.tell_each("live DELETE", least, COUNT);
+    with_workers(table, &[module.flush()])?;
     Ok(())
 }
 

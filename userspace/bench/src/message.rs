@@ -187,7 +187,16 @@ fn keys(message: &mut Vec<u8>) {
 
 /// ADD of an ESP SA with AES-CBC and HMAC-SHA1.
 pub(crate) fn add(sa: &Sa) -> Vec<u8> {
-    let mut message = about(MsgType::Add, sa, [3, 12]);
+    with_keys(MsgType::Add, sa)
+}
+
+/// UPDATE: the same in the place of one that is there.
+pub(crate) fn update(sa: &Sa) -> Vec<u8> {
+    with_keys(MsgType::Update, sa)
+}
+
+fn with_keys(msg_type: MsgType, sa: &Sa) -> Vec<u8> {
+    let mut message = about(msg_type, sa, [3, 12]);
     keys(&mut message);
     finish(message)
 }

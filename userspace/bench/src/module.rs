@@ -8,7 +8,11 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use std::fs;
+use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
+use std::{
+    ffi::CString,
+    fs::{self, File},
+};
 
 /// A module that makes PF_KEY sockets, or that does the same by netlink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -68,6 +72,14 @@ impl Module {
             return Ok(());
         }
         program::run(&["rmmod", self.name()])
+    }
+
+    /// Unloads and loads it, and starts no program for that.
+    pub(crate) fn reload(self) -> Result<()> {
+        let name = CString::new(self.name())?;
+        delete_module(&name, DeleteModuleFlags::empty())?;
+        let file = File::open(self.file()?)?;
+        Ok(finit_module(file, c"", ModuleInitFlags::empty())?)
     }
 
     /// Measures how long loading and unloading take, without what it takes to start a program that

@@ -4,7 +4,7 @@
 
 use crate::message::{Flow, KEY, Sa};
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
     NetlinkPayload,
 };
 use netlink_packet_xfrm::{
@@ -122,6 +122,21 @@ pub(crate) fn delete_policy(flow: &Flow) -> Vec<u8> {
 /// `ip xfrm policy flush`.
 pub(crate) fn flush_policies() -> Vec<u8> {
     request(XfrmMessage::FlushPolicy(policy::FlushMessage::default()), 0)
+}
+
+/// `ip xfrm state delete`.
+pub(crate) fn delete_state(sa: &Sa) -> Vec<u8> {
+    let mut message = state::DelGetMessage::default();
+    message.user_sa_id.destination(&sa.dst.into());
+    message.user_sa_id.proto = IPPROTO_ESP;
+    message.user_sa_id.spi = sa.spi;
+    request(XfrmMessage::DeleteSa(message), 0)
+}
+
+/// `ip xfrm state list`.
+pub(crate) fn dump_states() -> Vec<u8> {
+    let message = XfrmMessage::GetDumpSa(state::GetDumpMessage::default());
+    request(message, NLM_F_DUMP)
 }
 
 /// `ip xfrm state flush`.

@@ -363,7 +363,7 @@ fn set_up_klips(a: &Space, chain: &Chain, cipher: &Cipher, direction: &Direction
 /// The namespaces, and who makes the states of gateway `a`.
 pub(crate) struct Bench {
     pub(crate) setting: Setting,
-    module: Module,
+    pub(crate) module: Module,
     /// Packets of a round.
     pub(crate) count: usize,
     pub(crate) a: Space,

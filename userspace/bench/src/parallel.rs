@@ -45,11 +45,13 @@ enum Work {
     List,
 }
 
-/// Does all cases, and writes how many requests (of the list: lines) a second came of them; then the same
+/// Does all cases, and writes how many requests (of the list: lines) a second came of them; and the same
 /// of packets.
 pub(crate) fn run() -> Result<()> {
     println!("{COLUMNS}");
     let cpus = u32::try_from(thread::available_parallelism()?.get())?;
+    // Before klips is there: who uses `ip xfrm` does not have it loaded.
+    traffic::run(Module::XfrmUser, cpus)?;
     let table = Table {
         clock: Clock::Nanoseconds,
         module: Module::Klips,
@@ -97,7 +99,7 @@ pub(crate) fn run() -> Result<()> {
             setting.tell(reader, "1/s", others);
         }
     }
-    traffic::run(cpus)
+    traffic::run(Module::Klips, cpus)
 }
 
 /// Lets a thread do each of the works, all at once. Returns each one's rate per second.

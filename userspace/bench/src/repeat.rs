@@ -42,6 +42,8 @@ pub(crate) enum What {
     Live,
     /// X_GRPSA of such an SA and a tunnel
     LiveGroup,
+    /// Loading and unloading the module
+    Load,
 }
 
 /// How far from each other the SAs are that are read one after the other: a prime.
@@ -71,10 +73,15 @@ pub(crate) fn run(module: Module, sas: u32, what: What) -> Result<()> {
             let tunnel = module.has_groups().then_some(tunnel);
             module.add_live(&sa).into_iter().chain(tunnel).collect()
         })?),
+        What::Load => {
+            ready()?;
+            loop {
+                module.reload()?;
+            }
+        }
         _ => drop(table.fill(0..sas)?),
     }
-    print!("{}", fs::read_to_string("/proc/kallsyms")?);
-    println!("ready");
+    ready()?;
     let mut socket = Socket::to(module)?;
     let mut reader = ListReader::new();
     for number in 0_u32.. {
@@ -115,12 +122,20 @@ pub(crate) fn run(module: Module, sas: u32, what: What) -> Result<()> {
                 let sa = sa.inbound();
                 socket.request(&message::link(&sa.tunnel(), &sa))?;
             }
+            What::Load => unreachable!("it has no socket"),
             What::Tool => {
                 let [inner, outer] = take(&table, sas, number)?;
                 program::run(&["ipsec", "spigrp", "--said", &inner.said(), &outer.said()])?;
             }
         }
     }
+    Ok(())
+}
+
+/// Writes the kernel's symbols, and that all is there.
+fn ready() -> Result<()> {
+    print!("{}", fs::read_to_string("/proc/kallsyms")?);
+    println!("ready");
     Ok(())
 }
 

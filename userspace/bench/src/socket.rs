@@ -9,7 +9,7 @@ use rustix::{
     io::Errno,
     net::{
         self, AddressFamily, Protocol, RawProtocol, RecvFlags, SendFlags, SocketFlags, SocketType,
-        netlink,
+        netlink::{self, SocketAddrNetlink},
     },
 };
 use socket2::{SockFilter, SockRef};
@@ -49,6 +49,17 @@ impl Socket {
                 Self::of(AddressFamily::NETLINK, netlink::XFRM).map(Self::with_input)
             }
         }
+    }
+
+    /// Opens one that is told what a module does for others.
+    pub(crate) fn listener(module: Module) -> Result<Self> {
+        let socket = Self::to(module)?;
+        if socket.is_netlink {
+            // XFRMNLGRP_SA and XFRMNLGRP_POLICY.
+            let groups = 1 << 2 | 1 << 3;
+            net::bind(&socket.fd, &SocketAddrNetlink::new(0, groups))?;
+        }
+        Ok(socket)
     }
 
     fn with_input(self) -> Self {
@@ -169,6 +180,26 @@ impl Socket {
             count += 1;
             if message::seq_of(answer) == 0 {
                 return Ok(count);
+            }
+        }
+    }
+
+    /// Asks for all states by netlink. Returns how many were told.
+    pub(crate) fn dump_states(&mut self) -> Result<u32> {
+        /// Where a message has its type; that of the last one.
+        const TYPE: std::ops::Range<usize> = 4..6;
+        const DONE: u16 = 3;
+        self.send(&crate::netlink::dump_states())?;
+        let mut count = 0;
+        loop {
+            let mut rest = self.receive()?;
+            while let Some(length) = rest.first_chunk() {
+                if rest[TYPE] == DONE.to_ne_bytes() {
+                    return Ok(count);
+                }
+                count += 1;
+                let length = usize::try_from(u32::from_ne_bytes(*length))?;
+                rest = rest.get(length..).unwrap_or_default();
             }
         }
     }

@@ -35,6 +35,8 @@ use thread_priority::{
 
 /// Nanoseconds between an answer and the next request.
 const PAUSE: u64 = 20_000;
+/// How many eroutes are added, replaced and deleted one by one.
+const CHANGES: u32 = 20;
 /// How long the undisturbed case takes.
 const QUIET: Duration = Duration::from_millis(100);
 /// Time between two looks at whether a namespace's memory has come back.
@@ -83,7 +85,60 @@ pub(crate) fn run(table: &Table, sas: u32) -> Result<()> {
         table.fill(0..sas)?;
     }
     measure_one(table, setting, "stall by end of a namespace", || {
-        in_namespace(table, sas)
+        in_namespace(|| table.fill(0..sas).map(drop))
+    })?;
+    table.flush().map(drop)
+}
+
+/// Measures all requests that take long with this many eroutes, each through SAs of its own, and with
+/// this many SAs that have a state. Nothing is there before.
+pub(crate) fn with_eroutes(table: &Table, size: u32) -> Result<()> {
+    let (module, setting) = (table.module, table.setting(size, 0));
+    let eroutes = || -> Result<()> {
+        let sas = 0..size + 2 * CHANGES;
+        table.request(sas, |number| module.prepare(&table.sa(number)))?;
+        table.request(0..size, |number| table.add_eroute(number))?;
+        Ok(())
+    };
+    let live = || -> Result<()> {
+        table.request(0..size, |number| module.add_live(&table.sa(number)))?;
+        Ok(())
+    };
+    let new = size..size + CHANGES;
+    let measure = |what: &str, work: &dyn Fn() -> Result<()>| {
+        measure_one(
+            table,
+            setting,
+            &format!("stall among eroutes by {what}"),
+            work,
+        )
+    };
+    let once = |message: Vec<u8>| Socket::to(module)?.request_among_others(&message);
+    eroutes()?;
+    measure("ADDFLOW", &|| {
+        let add = |number| table.add_eroute(number);
+        table.request(new.clone(), add).map(drop)
+    })?;
+    measure("REPLACE", &|| {
+        let replace = |number| table.replace_eroute(number, number + CHANGES);
+        table.request(new.clone(), replace).map(drop)
+    })?;
+    measure("DELFLOW", &|| {
+        let delete = |number| module.delete_eroute(&table.sa(number));
+        table.request(new.clone(), delete).map(drop)
+    })?;
+    measure("DELFLOW of all", &|| once(module.clear_eroutes()))?;
+    once(module.flush())?;
+    eroutes()?;
+    measure("FLUSH", &|| once(module.flush()))?;
+    once(module.clear_eroutes())?;
+    live()?;
+    measure("FLUSH of live SAs", &|| once(module.flush()))?;
+    measure("end of a namespace", &|| {
+        in_namespace(|| {
+            live()?;
+            eroutes()
+        })
     })
 }
 
@@ -162,13 +217,13 @@ fn spin() -> Result<()> {
     Ok(())
 }
 
-/// Fills the table of a namespace of its own, and waits until the kernel has given that back.
-fn in_namespace(table: &Table, sas: u32) -> Result<()> {
+/// Fills a namespace of its own, and waits until the kernel has given that back.
+fn in_namespace(fill: impl FnOnce() -> Result<()> + Send) -> Result<()> {
     let before = Memory::now()?;
     let filled = thread::scope(|scope| {
         let filling = scope.spawn(|| -> Result<Memory> {
             unshare(CloneFlags::CLONE_NEWNET)?;
-            table.fill(0..sas)?;
+            fill()?;
             Memory::now()
         });
         filling

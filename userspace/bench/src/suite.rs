@@ -88,13 +88,14 @@ pub(crate) fn stalls(clock: Clock, largest: u32) -> Result<()> {
             module,
             gateways: Gateways::Many,
         };
-        let largest = match module {
+        let (sas, eroutes) = match module {
             // It has all answers of a DUMP queued at once: no guest has the memory for a million.
-            Module::AfKey => largest.min(100_000),
-            _ => largest,
+            Module::AfKey => (100_000, 10_000),
+            _ => (u32::MAX, 100_000),
         };
         module.load()?;
-        stall::run(&table, largest)?;
+        stall::run(&table, largest.min(sas))?;
+        stall::with_eroutes(&table, largest.min(eroutes))?;
         module.unload()?;
         eprintln!("bench: stalls of {} done", module.name());
     }

@@ -28,6 +28,7 @@ mod verdict;
 use crate::{
     initramfs::{Image, Job},
     qemu::{Accel, Board, Boot, End, Machine, Stream},
+    recorder::Record,
     selftest::Bench,
     verdict::{Control, Evidence, TAINTS_EXPECTED, Tally},
 };
@@ -216,6 +217,9 @@ struct ProfileArgs {
     /// About how many instructions to record
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     instructions: u64,
+    /// Count only from when this function of the kernel begins until it begins for the last time
+    #[arg(long, value_name = "FUNCTION")]
+    rounds: Option<String>,
     /// The command and its arguments
     #[arg(last = true, required = true)]
     command: Vec<String>,
@@ -430,7 +434,10 @@ fn profile(args: &ProfileArgs) -> Result<ExitCode> {
         ..args.guest.machine.clone()
     };
     let (mut machine, release) = machine.settle()?;
-    machine.record = Some(args.instructions);
+    machine.record = Some(Record {
+        instructions: args.instructions,
+        rounds: args.rounds.clone(),
+    });
     let image = args.guest.image(&release)?;
     let limit = Duration::from_secs(args.timeout);
     let job = Job::Run(&args.command);

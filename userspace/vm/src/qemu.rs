@@ -8,7 +8,7 @@
 
 use crate::{
     initramfs::{Image, Job, find_program},
-    recorder::Recorder,
+    recorder::{Record, Recorder},
     verdict::Control,
 };
 use anyhow::{Context, Result, ensure};
@@ -140,9 +140,9 @@ pub struct Machine {
     pub append: String,
     /// What executes it; never [`Accel::Auto`] once it boots.
     pub accel: Accel,
-    /// How many instructions are recorded once the job's output ends with the line "ready"; then
-    /// the guest has done its work.
-    pub record: Option<u64>,
+    /// Which instructions are recorded once the job's output ends with the line "ready"; then the
+    /// guest has done its work.
+    pub record: Option<Record>,
     /// Whether its memory is left in the file [`MEMORY`] once it is off.
     pub keep_memory: bool,
 }
@@ -284,7 +284,8 @@ impl Machine {
         let mut files = add_port("files", "klips.files", "files.bin")?;
         let recorder = self
             .record
-            .map(|instructions| Recorder::new(directory, instructions));
+            .as_ref()
+            .map(|record| Recorder::new(directory, record));
         let mut recorder = recorder.transpose()?;
         if let Some(recorder) = &recorder {
             let socket = recorder.socket();
@@ -343,7 +344,7 @@ impl Machine {
         };
         drop(qemu);
         if let Some(recorder) = recorder.filter(|_| end == End::Recorded) {
-            recorder.finish()?;
+            recorder.finish(&out.data)?;
         }
         files.read()?;
         save_files(&files.data, &directory.join("files"))?;

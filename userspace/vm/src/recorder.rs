@@ -30,6 +30,15 @@ const COMMANDS: &str =
 /// About how long a line of the log is.
 const LINE: u64 = 80;
 
+/// Which instructions are recorded.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// About how many.
+    pub instructions: u64,
+    /// The function of the kernel with which each round begins, if only whole rounds count.
+    pub rounds: Option<String>,
+}
+
 /// What waits until the guest is ready and then has its instructions recorded.
 #[derive(Debug)]
 pub struct Recorder {
@@ -38,12 +47,13 @@ pub struct Recorder {
     log: PathBuf,
     /// How large the log shall get.
     limit: u64,
+    rounds: Option<String>,
     monitor: Option<UnixStream>,
 }
 
 impl Recorder {
-    /// Prepares to record about so many instructions of a guest with its files in `directory`.
-    pub fn new(directory: &Path, instructions: u64) -> Result<Self> {
+    /// Prepares to record instructions of a guest with its files in `directory`.
+    pub fn new(directory: &Path, record: &Record) -> Result<Self> {
         let log = directory.join(LOG);
         // What an earlier run left there.
         match fs::remove_file(&log) {
@@ -53,7 +63,8 @@ impl Recorder {
         Ok(Recorder {
             directory: tempfile::tempdir()?,
             log,
-            limit: instructions * LINE,
+            limit: record.instructions * LINE,
+            rounds: record.rounds.clone(),
             monitor: None,
         })
     }
@@ -77,11 +88,16 @@ impl Recorder {
     }
 
     /// Counts how often the instruction at each address was executed, once QEMU has ended, and
-    /// replaces the log by that.
-    pub fn finish(self) -> Result<()> {
+    /// replaces the log by that. The guest's output has its symbols.
+    pub fn finish(self, output: &[u8]) -> Result<()> {
+        let first = self.rounds.map(|function| {
+            let text = String::from_utf8_lossy(output);
+            address_of(&text, &function).with_context(|| format!("there is no {function}"))
+        });
+        let first = first.transpose()?;
         let context = || self.log.display().to_string();
         let log = BufReader::new(File::open(&self.log).with_context(context)?);
-        let counts = count(log)?;
+        let counts = count(log, first)?;
         ensure!(
             !counts.is_empty(),
             "{}: no instructions",
@@ -97,9 +113,20 @@ impl Recorder {
     }
 }
 
-/// Counts the blocks of a log: `Trace 0: 0x7f… [base/address/flags/flags] symbol`.
-fn count(log: impl BufRead) -> Result<BTreeMap<u64, u64>> {
-    let mut counts = BTreeMap::new();
+/// Finds a function in the lines of /proc/kallsyms.
+fn address_of(symbols: &str, function: &str) -> Option<u64> {
+    symbols.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        let address = u64::from_str_radix(words.next()?, 16).ok()?;
+        (words.nth(1)? == function).then_some(address)
+    })
+}
+
+/// Counts the blocks of a log: `Trace 0: 0x7f… [base/address/flags/flags] symbol`. Those before the
+/// `first` block of a round don't count, nor those of a round that is not whole.
+fn count(log: impl BufRead, first: Option<u64>) -> Result<BTreeMap<u64, u64>> {
+    let mut counts: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut round: Option<BTreeMap<u64, u64>> = None;
     for line in log.lines() {
         let line = line?;
         let Some(rest) = line.strip_prefix("Trace ") else {
@@ -107,9 +134,24 @@ fn count(log: impl BufRead) -> Result<BTreeMap<u64, u64>> {
         };
         // The last line may be cut off.
         let address = rest.split('/').nth(1);
-        if let Some(Ok(address)) = address.map(|text| u64::from_str_radix(text, 16)) {
-            *counts.entry(address).or_default() += 1;
-        }
+        let Some(Ok(address)) = address.map(|text| u64::from_str_radix(text, 16)) else {
+            continue;
+        };
+        let counts = match first {
+            None => &mut counts,
+            Some(first) => {
+                if address == first {
+                    for (address, count) in round.replace(BTreeMap::new()).into_iter().flatten() {
+                        *counts.entry(address).or_default() += count;
+                    }
+                }
+                match &mut round {
+                    Some(round) => round,
+                    None => continue,
+                }
+            }
+        };
+        *counts.entry(address).or_default() += 1;
     }
     Ok(counts)
 }
@@ -125,17 +167,31 @@ mod tests {
                    Trace 0: 0x7f1250 [00000000/0000000000401000/0/ff0b] \n\
                    Trace 0: 0x7f1240 [00000000/ffffffff81000010/0/ff0b] _text\n\
                    Trace 0: 0x7f12";
-        let counts = count(log.as_bytes()).unwrap();
-        assert_eq!(
-            counts.into_iter().collect::<Vec<_>>(),
-            [(0x40_1000, 1), (0xffff_ffff_8100_0010, 2)]
-        );
+        let counts = |first| {
+            let counts = count(log.as_bytes(), first).unwrap();
+            counts.into_iter().collect::<Vec<_>>()
+        };
+        let (user, kernel) = (0x40_1000, 0xffff_ffff_8100_0010);
+        assert_eq!(counts(None), [(user, 1), (kernel, 2)]);
+        assert_eq!(counts(Some(kernel)), [(user, 1), (kernel, 1)]);
+        assert_eq!(counts(Some(user)), []);
+    }
+
+    #[test]
+    fn functions_are_found_by_their_names() {
+        let symbols = "ffffffff81000010 t other\nffffffff81000020 T wanted\nready\n";
+        assert_eq!(address_of(symbols, "wanted"), Some(0xffff_ffff_8100_0020));
+        assert_eq!(address_of(symbols, "T"), None);
     }
 
     #[test]
     fn nothing_begins_before_the_guest_is_ready() {
         let directory = tempfile::tempdir().unwrap();
-        let mut recorder = Recorder::new(directory.path(), 1).unwrap();
+        let record = Record {
+            instructions: 1,
+            rounds: None,
+        };
+        let mut recorder = Recorder::new(directory.path(), &record).unwrap();
         assert!(!recorder.look(b"getting ready\n").unwrap());
         // There is no monitor.
         assert!(recorder.look(b"symbols\nready\n").is_err());
