@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the C and the Rust code of klips.ko know of each other, where packets are concerned: xfrm.c and
- * xfrm_events.c, interface.c, device.c, routes.c and rtnetlink.c of rust/sys.
+ * What the C and the Rust code of klips.ko know of each other, where packets are concerned: xfrm.c
+ * and xfrm_events.c, interface.c, device.c, routes.c and rtnetlink.c of rust/sys.
  *
  * rust/sys/bindings.rs is made of this file by scripts/bindings.sh.
  *
@@ -184,7 +184,10 @@ struct klips_xfrm_policy;
  * is klips_xfrm_state_new. All of it may sleep.
  */
 
-/* Registers the key manager that notes what happens to states and policies; 0 or a negative errno. */
+/*
+ * Registers the key manager that notes what happens to states and policies; 0 or a negative
+ * errno.
+ */
 int klips_xfrm_register(void);
 /* No namespace has Rust code called any more. */
 void klips_xfrm_unregister(void);

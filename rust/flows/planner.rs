@@ -650,7 +650,11 @@ impl<'a, E: Engine> Planner<'a, E> {
 
     #[inline(never)]
     fn common_of(&mut self, common: Common, if_id: u32) -> Result<(), Refusal> {
-        use Transform::{Ah, Comp, Esp};
+        use Transform::{
+            Ah,
+            Comp,
+            Esp, //
+        };
         // CAST: the numbers that IP has for them.
         let [esp, ah, comp] = [Esp, Ah, Comp].map(|transform| transform as u8);
         let (directions, protos, templates, priority): (&[_], &[_], _, _) = match common {
@@ -662,7 +666,12 @@ impl<'a, E: Engine> Planner<'a, E> {
             Common::Between => {
                 let templates = (0, &[Ah, Esp, Comp, Ah, Esp][..]);
                 // Inflows would be asked first, and want all of the chain already.
-                (&[Direction::In], &[esp, ah, comp], templates, PRIORITY_FIRST)
+                (
+                    &[Direction::In],
+                    &[esp, ah, comp],
+                    templates,
+                    PRIORITY_FIRST,
+                )
             }
         };
         for family in [Family::Inet, Family::Inet6] {

@@ -461,9 +461,9 @@ static void klips_set_template(struct xfrm_tmpl *tmpl, const struct klips_xfrm_t
 	klips_set_address(&tmpl->saddr, template->src);
 	tmpl->id.proto = template->proto;
 	/*
-	 * Where packets come in, xfrm only takes this for the family of the state that it has made for
-	 * the small packets of an IPComp tunnel, which are bare IP-in-IP: it would do for any template
-	 * that is optional.
+	 * Where packets come in, xfrm only takes this for the family of the state that it has made
+	 * for the small packets of an IPComp tunnel, which are bare IP-in-IP: it would do for any
+	 * template that is optional.
 	 */
 	tmpl->encap_family = template->strict ? AF_UNSPEC : template->family;
 	tmpl->reqid = template->reqid;
@@ -608,9 +608,9 @@ static bool klips_policy_unlink(struct xfrm_policy *xp, u8 dir)
 	if (!klips_policy_is_there(xp))
 		return false;
 	/*
-	 * xfrm keeps the networks of policies that are taken out by pointer.  Where one is taken out
-	 * by its selector it looks at all networks and frees those without policies: each does that
-	 * once in a while, so that there are never many more than there are policies.
+	 * xfrm keeps the networks of policies that are taken out by pointer.  Where one is taken
+	 * out by its selector it looks at all networks and frees those without policies: each does
+	 * that once in a while, so that there are never many more than there are policies.
 	 */
 	if (get_random_u32_below(max(KLIPS_PRUNE, READ_ONCE(net->xfrm.policy_count[dir]))))
 		return !xfrm_policy_delete(xp, dir);
