@@ -479,6 +479,7 @@ static void klips_set_template(struct xfrm_tmpl *tmpl, const struct klips_xfrm_t
 static struct xfrm_policy *klips_policy_alloc(struct net *net, const struct klips_xfrm_flow *flow)
 {
 	struct xfrm_policy *xp = xfrm_policy_alloc(net, GFP_KERNEL_ACCOUNT);
+	bool fragments = flow->rank & KLIPS_XFRM_FRAGMENTS;
 	unsigned int i;
 
 	if (!xp)
@@ -494,9 +495,9 @@ static struct xfrm_policy *klips_policy_alloc(struct net *net, const struct klip
 	xp->selector.prefixlen_d = flow->dst_prefix;
 	xp->selector.proto = flow->proto;
 	xp->selector.sport = cpu_to_be16(flow->sport);
-	xp->selector.sport_mask = flow->sport ? htons(0xffff) : 0;
+	xp->selector.sport_mask = flow->sport || fragments ? htons(0xffff) : 0;
 	xp->selector.dport = cpu_to_be16(flow->dport);
-	xp->selector.dport_mask = flow->dport ? htons(0xffff) : 0;
+	xp->selector.dport_mask = flow->dport || fragments ? htons(0xffff) : 0;
 	/* Nothing looks at it but what compares selectors. */
 	xp->selector.user = flow->rank;
 	xp->lft.soft_byte_limit = XFRM_INF;
