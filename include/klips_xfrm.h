@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the C and the Rust code of klips.ko know of each other, where packets are concerned: xfrm.c and
- * xfrm_events.c, interface.c, device.c, routes.c and rtnetlink.c of rust/sys.
+ * What the C and the Rust code of klips.ko know of each other, where packets are concerned: xfrm.c
+ * and xfrm_events.c, interface.c, device.c, routes.c and rtnetlink.c of rust/sys.
  *
  * rust/sys/bindings.rs is made of this file by scripts/bindings.sh.
  *
@@ -94,6 +94,12 @@ struct klips_xfrm_template {
 	u8 unused[6];
 };
 
+/*
+ * Set in the rank of a policy that is only for packets whose ports are both 0.  To xfrm, those of
+ * all fragments are, the first included.
+ */
+#define KLIPS_XFRM_FRAGMENTS 0x80000000U
+
 /* What a policy is made of. */
 struct klips_xfrm_flow {
 	struct klips_xfrm_template templates[KLIPS_XFRM_TEMPLATES];
@@ -101,6 +107,8 @@ struct klips_xfrm_flow {
 	u8 dst[16];
 	u32 priority;
 	u32 if_id;
+	/* Tells its selector from that of another policy for the same packets. */
+	u32 rank;
 	u16 family;
 	/* 0 for any port. */
 	u16 sport;
@@ -113,8 +121,6 @@ struct klips_xfrm_flow {
 	u8 dir;
 	u8 action;
 	u8 template_count;
-	/* Tells its selector from that of another policy for the same packets. */
-	u8 rank;
 };
 
 /* What a state has been used for. */
@@ -184,7 +190,10 @@ struct klips_xfrm_policy;
  * is klips_xfrm_state_new. All of it may sleep.
  */
 
-/* Registers the key manager that notes what happens to states and policies; 0 or a negative errno. */
+/*
+ * Registers the key manager that notes what happens to states and policies; 0 or a negative
+ * errno.
+ */
 int klips_xfrm_register(void);
 /* No namespace has Rust code called any more. */
 void klips_xfrm_unregister(void);

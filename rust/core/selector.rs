@@ -189,6 +189,23 @@ impl Selector {
         PRIORITY_BASE + rank
     }
 
+    /// What fragments of these packets look like in the engine, which knows their protocol and no port:
+    /// nothing where ports don't matter.
+    pub fn fragments(&self) -> impl Iterator<Item = Self> {
+        let whole = *self;
+        let has_ports = whole.sport != 0 || whole.dport != 0;
+        let is_one = move |proto: &u8| has_ports && (whole.proto == 0 || whole.proto == *proto);
+        WITH_PORTS
+            .into_iter()
+            .filter(is_one)
+            .map(move |proto| Selector {
+                proto,
+                sport: 0,
+                dport: 0,
+                ..whole
+            })
+    }
+
     /// Whether a packet is one of these.
     #[cfg(not(MODULE))]
     #[inline]
@@ -212,6 +229,11 @@ impl Selector {
     }
 }
 
+/// The protocols whose ports xfrm looks at: TCP, UDP, SCTP and UDP-Lite.
+///
+/// It has other things in the place of ports for ICMP and GRE, and there 0 is one of them.
+const WITH_PORTS: [u8; 4] = [6, 17, 132, 136];
+
 /// Lowest priority number of an eroute's policy.
 pub const PRIORITY_BASE: u32 = 0x0100_0000;
 
@@ -221,6 +243,9 @@ pub const PRIORITY_MOST: u32 = 0x01ff_ffff;
 
 /// Priority number of what is to come before all eroutes.
 pub const PRIORITY_FIRST: u32 = PRIORITY_BASE - 1;
+
+/// Priority number of what drops fragments that no eroute and no inflow without ports is for.
+pub const PRIORITY_FRAGMENTS: u32 = PRIORITY_LAST - 1;
 
 /// Priority number of what is to come after all eroutes, and after all that others have.
 pub const PRIORITY_LAST: u32 = u32::MAX;

@@ -202,6 +202,9 @@ pub struct PolicySpec {
     pub if_id: u32,
     /// Which of them it is for.
     pub selector: Selector,
+    /// Whether it is for those of them only that have no ports, as fragments in xfrm: the number of the
+    /// eroute or inflow that has it. Others may have some for the same packets.
+    pub fragments_of: Option<u64>,
     /// Its rank; the lowest number wins.
     pub priority: u32,
     /// What it does with them at first.

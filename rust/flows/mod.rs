@@ -51,6 +51,7 @@ use crate::{
         xfrm::{
             Action,
             Direction,
+            PolicySpec,
             Templates, //
         }, //
     },
@@ -225,21 +226,39 @@ impl Floor {
     }
 }
 
-/// A policy in the engine, and whose packets meet it there.
-struct Placed<P> {
+/// Whose packets meet a policy of an eroute or inflow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place {
     direction: Direction,
     if_id: u32,
+    /// Where it is for fragments only, of which protocol; else 0.
+    fragments: u8,
+}
+
+impl Place {
+    fn of(spec: &PolicySpec) -> Self {
+        let PolicySpec {
+            direction,
+            if_id,
+            fragments_of,
+            ..
+        } = *spec;
+        Place {
+            direction,
+            if_id,
+            fragments: fragments_of.map_or(0, |_| spec.selector.proto),
+        }
+    }
+}
+
+/// A policy in the engine, and whose packets meet it there.
+struct Placed<P> {
+    place: Place,
     policy: P,
     /// Whether none was before.
     is_new: bool,
     /// Whether it drops at first, and opens when the change is made.
     opens: bool,
-}
-
-impl<P> Placed<P> {
-    fn is_at(&self, (direction, if_id): (Direction, u32)) -> bool {
-        self.direction == direction && self.if_id == if_id
-    }
 }
 
 /// Policies in the engine, and what they do there.
@@ -260,13 +279,14 @@ impl<P> Installed<P> {
         let mut policies = self.policies.iter();
         self.is_open()
             && policies.any(|placed| {
-                placed.if_id == templates.if_id() && engine.policy_has(&placed.policy, templates)
+                placed.place.if_id == templates.if_id()
+                    && engine.policy_has(&placed.policy, templates)
             })
     }
 
-    /// Whether there is a policy for the packets of an interface.
-    fn is_at(&self, place: (Direction, u32)) -> bool {
-        self.policies.iter().any(|placed| placed.is_at(place))
+    /// Whether there is a policy for these packets.
+    fn is_at(&self, place: Place) -> bool {
+        self.policies.iter().any(|placed| placed.place == place)
     }
 
     /// Has packets dropped.
@@ -283,7 +303,7 @@ impl<P> Installed<P> {
     fn replace(&mut self, engine: &impl Engine<Policy = P>, mut policies: Vector<Placed<P>>) {
         for new in &mut policies {
             let old = self.policies.iter();
-            let mut old = old.filter(|old| old.is_at((new.direction, new.if_id)));
+            let mut old = old.filter(|old| old.place == new.place);
             if new.opens {
                 engine.policy_open(&new.policy);
             } else if let Some(old) = old.next() {
@@ -294,7 +314,7 @@ impl<P> Installed<P> {
         }
         let old = core::mem::replace(&mut self.policies, policies);
         for old in &old {
-            if !self.is_at((old.direction, old.if_id)) {
+            if !self.is_at(old.place) {
                 engine.policy_delete(&old.policy);
             }
         }

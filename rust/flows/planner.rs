@@ -30,6 +30,7 @@ use super::{
     Flows,
     Installed,
     Live,
+    Place,
     Placed,
     Shape,
     REQID_FREE,
@@ -57,6 +58,7 @@ use crate::{
             Network,
             Selector,
             PRIORITY_FIRST,
+            PRIORITY_FRAGMENTS,
             PRIORITY_LAST, //
         },
         xfrm::{
@@ -271,12 +273,13 @@ impl<'a, E: Engine> Planner<'a, E> {
     }
 
     /// Policies for an eroute, some of which there may be: for the packets of the interface that its
-    /// chain is of; without a chain, for those of all interfaces.
+    /// chain is of; without a chain, for those of all interfaces. But for %pass, they have fragments
+    /// dropped that may be among its packets.
     #[inline(never)]
     fn out_policies(
         &self,
-        selector: Selector,
-        said: Said,
+        number: u64,
+        (selector, said): (Selector, Said),
         (action, templates): (Action, &Templates),
         there: Option<&Installed<E::Policy>>,
     ) -> Result<Vector<Placed<E::Policy>>, Refusal> {
@@ -293,6 +296,9 @@ impl<'a, E: Engine> Planner<'a, E> {
                 ..policy_spec(Direction::Out, selector, action, templates)
             };
             memory::push(&mut policies, placed(self.engine, spec, there)?)?;
+            if Shunt::of(&said) != Some(Shunt::Pass) {
+                drop_fragments(self.engine, &mut policies, number, &spec, there)?;
+            }
         }
         Ok(policies)
     }
@@ -356,10 +362,10 @@ impl<'a, E: Engine> Planner<'a, E> {
             let wanted = wanted.as_ref();
             let mut verdict = judge(engine, &eroute.out, eroute.out.floor, wanted, |templates| {
                 let open = (Action::Allow, templates);
-                self.out_policies(eroute.selector, said, open, Some(&eroute.out))
+                self.out_policies(number, (eroute.selector, said), open, Some(&eroute.out))
             })?;
             if matches!(verdict, Verdict::Drop) && self.is_lost(&eroute.out) {
-                verdict = Verdict::Move(self.dropping(eroute)?, Action::Block);
+                verdict = Verdict::Move(self.dropping(number, eroute)?, Action::Block);
             }
             memory::push(&mut self.plan.eroutes, (number, verdict))?;
         }
@@ -379,7 +385,7 @@ impl<'a, E: Engine> Planner<'a, E> {
         };
         let (engine, selector, there) = (self.engine, inflow.selector, Some(&inflow.both));
         let verdict = judge(engine, &inflow.both, floor, wanted, |templates| {
-            both_policies(engine, selector, (Action::Allow, templates), there)
+            both_policies(engine, number, selector, (Action::Allow, templates), there)
         })?;
         Ok(memory::push(&mut self.plan.inflows, (number, verdict))?)
     }
@@ -480,7 +486,12 @@ impl<'a, E: Engine> Planner<'a, E> {
         let there = number.and_then(|number| self.flows.eroutes.get(&number));
         let there = there.map(|eroute| &eroute.out);
         let out = Installed {
-            policies: self.out_policies(selector, said, (action, &templates), there)?,
+            policies: self.out_policies(
+                number.unwrap_or(self.flows.next),
+                (selector, said),
+                (action, &templates),
+                there,
+            )?,
             action,
             floor,
         };
@@ -510,6 +521,7 @@ impl<'a, E: Engine> Planner<'a, E> {
             self.engine.policy_new(&PolicySpec {
                 direction: bypass.direction,
                 selector,
+                fragments_of: None,
                 if_id: NO_INTERFACE,
                 priority: PRIORITY_FIRST,
                 action: Action::Allow,
@@ -558,7 +570,13 @@ impl<'a, E: Engine> Planner<'a, E> {
                 floor.raise(protection);
                 Some(FirstInflow {
                     both: Installed {
-                        policies: both_policies(self.engine, selector, (action, &templates), None)?,
+                        policies: both_policies(
+                            self.engine,
+                            number,
+                            selector,
+                            (action, &templates),
+                            None,
+                        )?,
                         action,
                         floor,
                     },
@@ -610,14 +628,15 @@ impl<'a, E: Engine> Planner<'a, E> {
             let verdict = if let Some(shunt) = Shunt::of(&eroute.said) {
                 let (action, templates) = shunted(shunt, &eroute.selector, number);
                 let (does, there) = ((action, &templates), Some(&eroute.out));
-                let policies = self.out_policies(eroute.selector, eroute.said, does, there)?;
+                let packets = (eroute.selector, eroute.said);
+                let policies = self.out_policies(number, packets, does, there)?;
                 Verdict::Move(policies, action)
             } else {
                 let judged = sadb.find(&eroute.said).and_then(|sa| first_live(sa.age()));
                 if judged.is_some() || !self.is_lost(&eroute.out) {
                     continue;
                 }
-                Verdict::Move(self.dropping(eroute)?, Action::Block)
+                Verdict::Move(self.dropping(number, eroute)?, Action::Block)
             };
             memory::push(&mut self.plan.eroutes, (number, verdict))?;
         }
@@ -628,15 +647,21 @@ impl<'a, E: Engine> Planner<'a, E> {
     fn is_lost(&self, installed: &Installed<E::Policy>) -> bool {
         let mut policies = installed.policies.iter();
         policies.any(|placed| {
-            let is_it = |(interface, _): (Interface, u32)| interface.if_id() == placed.if_id;
-            placed.if_id != NO_INTERFACE && !self.interfaces().any(is_it)
+            let if_id = placed.place.if_id;
+            let is_it = |(interface, _): (Interface, u32)| interface.if_id() == if_id;
+            if_id != NO_INTERFACE && !self.interfaces().any(is_it)
         })
     }
 
     /// Policies for an eroute that drops, whatever way its packets take.
-    fn dropping(&self, eroute: &Eroute<E::Policy>) -> Result<Vector<Placed<E::Policy>>, Refusal> {
+    fn dropping(
+        &self,
+        number: u64,
+        eroute: &Eroute<E::Policy>,
+    ) -> Result<Vector<Placed<E::Policy>>, Refusal> {
         let does = (Action::Block, &Templates::NONE);
-        self.out_policies(eroute.selector, eroute.said, does, Some(&eroute.out))
+        let packets = (eroute.selector, eroute.said);
+        self.out_policies(number, packets, does, Some(&eroute.out))
     }
 
     /// Makes the policies that are there with states but belong to none, where they are missing.
@@ -648,7 +673,7 @@ impl<'a, E: Engine> Planner<'a, E> {
                 continue;
             };
             let mut there = self.flows.common.iter().chain(&self.plan.common);
-            if !there.any(|(of, placed)| *of == common && placed.if_id == shape.if_id) {
+            if !there.any(|(of, placed)| *of == common && placed.place.if_id == shape.if_id) {
                 self.common_of(common, shape.if_id)?;
             }
         }
@@ -660,7 +685,11 @@ impl<'a, E: Engine> Planner<'a, E> {
 
     #[inline(never)]
     fn common_of(&mut self, common: Common, if_id: u32) -> Result<(), Refusal> {
-        use Transform::{Ah, Comp, Esp};
+        use Transform::{
+            Ah,
+            Comp,
+            Esp, //
+        };
         // CAST: the numbers that IP has for them.
         let [esp, ah, comp] = [Esp, Ah, Comp].map(|transform| transform as u8);
         let (directions, protos, templates, priority): (&[_], &[_], _, _) = match common {
@@ -672,7 +701,12 @@ impl<'a, E: Engine> Planner<'a, E> {
             Common::Between => {
                 let templates = (0, &[Ah, Esp, Comp, Ah, Esp][..]);
                 // Inflows would be asked first, and want all of the chain already.
-                (&[Direction::In], &[esp, ah, comp], templates, PRIORITY_FIRST)
+                (
+                    &[Direction::In],
+                    &[esp, ah, comp],
+                    templates,
+                    PRIORITY_FIRST,
+                )
             }
         };
         for family in [Family::Inet, Family::Inet6] {
@@ -691,15 +725,14 @@ impl<'a, E: Engine> Planner<'a, E> {
                     sport: 0,
                     dport: 0,
                 };
-                let policy = self.engine.policy_new(&PolicySpec {
+                let spec = PolicySpec {
                     if_id,
                     priority,
                     ..policy_spec(direction, selector, Action::Allow, &templates)
-                })?;
+                };
                 let placed = Placed {
-                    direction,
-                    if_id,
-                    policy,
+                    place: Place::of(&spec),
+                    policy: self.engine.policy_new(&spec)?,
                     is_new: true,
                     opens: false,
                 };
@@ -800,6 +833,7 @@ fn policy_spec(
         direction,
         if_id: templates.if_id(),
         selector,
+        fragments_of: None,
         priority: selector.priority(),
         action,
         templates: *templates,
@@ -812,22 +846,49 @@ fn placed<E: Engine>(
     spec: PolicySpec,
     there: Option<&Installed<E::Policy>>,
 ) -> Result<Placed<E::Policy>, Errno> {
-    let (direction, if_id) = (spec.direction, spec.if_id);
-    let is_new = there.is_none_or(|there| !there.is_at((direction, if_id)));
+    let place = Place::of(&spec);
+    let is_new = there.is_none_or(|there| !there.is_at(place));
     let opens = is_new && spec.action == Action::Allow;
     let action = if opens { Action::Block } else { spec.action };
     Ok(Placed {
-        direction,
-        if_id,
+        place,
         policy: engine.policy_new(&PolicySpec { action, ..spec })?,
         is_new,
         opens,
     })
 }
 
+/// Adds policies that drop what may be fragments of the packets of another policy: xfrm does not look
+/// for ports in fragments, not even in the first. What this host sends is whole when xfrm looks at it,
+/// and so is what is for this host; what is forwarded may not be.
+///
+/// They come after all eroutes and inflows, for one without ports takes fragments as any other packets.
+#[inline(never)]
+fn drop_fragments<E: Engine>(
+    engine: &E,
+    policies: &mut Vector<Placed<E::Policy>>,
+    number: u64,
+    whole: &PolicySpec,
+    there: Option<&Installed<E::Policy>>,
+) -> Result<(), Refusal> {
+    for selector in whole.selector.fragments() {
+        let spec = PolicySpec {
+            selector,
+            fragments_of: Some(number),
+            priority: PRIORITY_FRAGMENTS,
+            action: Action::Block,
+            templates: Templates::NONE,
+            ..*whole
+        };
+        memory::push(policies, placed(engine, spec, there)?)?;
+    }
+    Ok(())
+}
+
 /// The policies of an inflow, some of which there may be.
 fn both_policies<E: Engine>(
     engine: &E,
+    number: u64,
     selector: Selector,
     (action, templates): (Action, &Templates),
     there: Option<&Installed<E::Policy>>,
@@ -836,15 +897,19 @@ fn both_policies<E: Engine>(
     for direction in [Direction::In, Direction::Forward] {
         let spec = policy_spec(direction, selector, action, templates);
         memory::push(&mut policies, placed(engine, spec, there)?)?;
+        let by_itself = PolicySpec {
+            if_id: NO_INTERFACE,
+            action: Action::Block,
+            templates: Templates::NONE,
+            ..spec
+        };
         if spec.if_id != NO_INTERFACE {
             // What comes in by itself, and not out of a tunnel, does not get to the interface.
-            let spec = PolicySpec {
-                if_id: NO_INTERFACE,
-                action: Action::Block,
-                templates: Templates::NONE,
-                ..spec
-            };
-            memory::push(&mut policies, placed(engine, spec, there)?)?;
+            memory::push(&mut policies, placed(engine, by_itself, there)?)?;
+        }
+        if direction == Direction::Forward {
+            // What comes out of a tunnel, by an interface, is dropped where no policy is for it.
+            drop_fragments(engine, &mut policies, number, &by_itself, there)?;
         }
     }
     Ok(policies)

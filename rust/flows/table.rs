@@ -630,7 +630,7 @@ impl<E: Engine> Flows<E> {
 
     /// Takes those of an interface out.
     pub(super) fn forget_common_of(&mut self, engine: &E, if_id: u32) {
-        self.forget_common(engine, |_, placed| placed.if_id == if_id);
+        self.forget_common(engine, |_, placed| placed.place.if_id == if_id);
     }
 
     /// Takes those out that there are no more states for.

@@ -10,6 +10,7 @@ pub(super) const KLIPS_XFRM_REQID: u32 = 2147483648;
 pub(super) const KLIPS_XFRM_KIND: u32 = 3758096384;
 pub(super) const KLIPS_XFRM_TRAP: u32 = 2684354560;
 pub(super) const KLIPS_XFRM_TEMPLATES: u32 = 5;
+pub(super) const KLIPS_XFRM_FRAGMENTS: u32 = 2147483648;
 pub(super) const KLIPS_XFRM_NO_STATE: u32 = 0;
 pub(super) const KLIPS_XFRM_ONE_STATE: u32 = 1;
 pub(super) const KLIPS_INTERFACES: u32 = 64;
@@ -121,6 +122,7 @@ pub(super) struct klips_xfrm_flow {
     pub(super) dst: [u8_; 16usize],
     pub(super) priority: u32_,
     pub(super) if_id: u32_,
+    pub(super) rank: u32_,
     pub(super) family: u16_,
     pub(super) sport: u16_,
     pub(super) dport: u16_,
@@ -130,7 +132,6 @@ pub(super) struct klips_xfrm_flow {
     pub(super) dir: u8_,
     pub(super) action: u8_,
     pub(super) template_count: u8_,
-    pub(super) rank: u8_,
 }
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]

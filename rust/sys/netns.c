@@ -170,8 +170,8 @@ static int __net_init klips_netns_init(struct net *net)
 
 /*
  * Called before xfrm's, as this was registered later.  xfrm's takes all policies out, those of
- * eroutes too, while the namespace still has its interfaces and forwards; what the works put in after
- * that would have it work on tables that go.
+ * eroutes too, while the namespace still has its interfaces and forwards; what the works put in
+ * after that would have it work on tables that go.
  */
 static void __net_exit klips_netns_pre_exit(struct net *net)
 {

@@ -464,9 +464,9 @@ static void klips_set_template(struct xfrm_tmpl *tmpl, const struct klips_xfrm_t
 	klips_set_address(&tmpl->saddr, template->src);
 	tmpl->id.proto = template->proto;
 	/*
-	 * Where packets come in, xfrm only takes this for the family of the state that it has made for
-	 * the small packets of an IPComp tunnel, which are bare IP-in-IP: it would do for any template
-	 * that is optional.
+	 * Where packets come in, xfrm only takes this for the family of the state that it has made
+	 * for the small packets of an IPComp tunnel, which are bare IP-in-IP: it would do for any
+	 * template that is optional.
 	 */
 	tmpl->encap_family = template->strict ? AF_UNSPEC : template->family;
 	tmpl->reqid = template->reqid;
@@ -482,6 +482,7 @@ static void klips_set_template(struct xfrm_tmpl *tmpl, const struct klips_xfrm_t
 static struct xfrm_policy *klips_policy_alloc(struct net *net, const struct klips_xfrm_flow *flow)
 {
 	struct xfrm_policy *xp = xfrm_policy_alloc(net, GFP_KERNEL_ACCOUNT);
+	bool fragments = flow->rank & KLIPS_XFRM_FRAGMENTS;
 	unsigned int i;
 
 	if (!xp)
@@ -497,9 +498,9 @@ static struct xfrm_policy *klips_policy_alloc(struct net *net, const struct klip
 	xp->selector.prefixlen_d = flow->dst_prefix;
 	xp->selector.proto = flow->proto;
 	xp->selector.sport = cpu_to_be16(flow->sport);
-	xp->selector.sport_mask = flow->sport ? htons(0xffff) : 0;
+	xp->selector.sport_mask = flow->sport || fragments ? htons(0xffff) : 0;
 	xp->selector.dport = cpu_to_be16(flow->dport);
-	xp->selector.dport_mask = flow->dport ? htons(0xffff) : 0;
+	xp->selector.dport_mask = flow->dport || fragments ? htons(0xffff) : 0;
 	/* Nothing looks at it but what compares selectors. */
 	xp->selector.user = flow->rank;
 	xp->lft.soft_byte_limit = XFRM_INF;
@@ -611,9 +612,9 @@ static bool klips_policy_unlink(struct xfrm_policy *xp, u8 dir)
 	if (!klips_policy_is_there(xp))
 		return false;
 	/*
-	 * xfrm keeps the networks of policies that are taken out by pointer.  Where one is taken out
-	 * by its selector it looks at all networks and frees those without policies: each does that
-	 * once in a while, so that there are never many more than there are policies.
+	 * xfrm keeps the networks of policies that are taken out by pointer.  Where one is taken
+	 * out by its selector it looks at all networks and frees those without policies: each does
+	 * that once in a while, so that there are never many more than there are policies.
 	 */
 	if (get_random_u32_below(max(KLIPS_PRUNE, READ_ONCE(net->xfrm.policy_count[dir]))))
 		return !xfrm_policy_delete(xp, dir);

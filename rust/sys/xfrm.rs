@@ -302,10 +302,12 @@ impl From<&PolicySpec> for RawFlow {
             dir: spec.direction as u8,
             action: spec.action as u8,
             template_count: spec.templates.len() as u8,
-            rank: match spec.priority {
-                PRIORITY_FIRST => 1,
-                PRIORITY_LAST => 2,
-                _ => 0,
+            rank: match (spec.fragments_of, spec.priority) {
+                // CAST: the low bits. No two of the same packets are half of all numbers apart.
+                (Some(number), _) => bindings::KLIPS_XFRM_FRAGMENTS | number as u32,
+                (None, PRIORITY_FIRST) => 1,
+                (None, PRIORITY_LAST) => 2,
+                (None, _) => 0,
             },
         }
     }

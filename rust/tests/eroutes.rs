@@ -7,14 +7,14 @@ use klips::{
     errno::Errno,
     klips_core::{
         fold::{Mode, Transform},
-        selector::{Network, Selector, PRIORITY_FIRST, PRIORITY_LAST},
+        selector::{Network, Packet, Selector, PRIORITY_FIRST, PRIORITY_FRAGMENTS, PRIORITY_LAST},
         xfrm::{Action, Direction},
     },
     memory,
     netns::Limits,
     said::Said,
 };
-use testbed::*;
+use testbed::{engine::Fate, *};
 
 const SRC: &str = "10.0.0.1";
 
@@ -603,6 +603,144 @@ fn shunts_pass_drop_or_wait_without_an_sa() {
     assert_eq!(engine(&host), [format!("{WAITS}0xa0000006")]);
     host.set_up(&add_flow(said("%drop"), flag::REPLACE, &usual()));
     assert_eq!(engine(&host), [SHUT]);
+}
+
+// --- Fragments ----------------------------------------------------------------------------------
+
+const UDP: u8 = 17;
+
+/// From one network to another, one protocol to one port.
+fn to_port(port: u16, proto: u8) -> Vec<Vec<u8>> {
+    flow(("10.1.0.0/24", 0), ("10.2.0.0/24", port), proto)
+}
+
+/// What becomes of a packet of the usual networks; without ports, it is a fragment.
+fn fate(host: &TestHost, proto: u8, dport: u16) -> Fate {
+    let packet = Packet {
+        src: ip("10.1.0.3"),
+        dst: ip("10.2.0.3"),
+        proto,
+        sport: if dport == 0 { 0 } else { 1024 },
+        dport,
+    };
+    host.engine.send(&packet, 0)
+}
+
+const FRAGMENTS: &str = "out 10.1.0.0/24>10.2.0.0/24 proto 17 fragments block";
+
+#[test]
+fn fragments_that_may_be_of_an_eroute_with_ports_are_dropped() {
+    let host = host_with_sas();
+    host.set_up(&list(&[tun(), esp(), ah()]));
+    host.set_up(&add_flow(tun(), 0, &to_port(5000, UDP)));
+    let open = OPEN.replace(" allow", ":5000 proto 17 allow");
+    let listing = || engine(&host)[2..].to_vec();
+    let has_one = [FRAGMENTS.to_owned(), open.clone()];
+    assert_eq!(listing(), has_one);
+    assert_eq!(fate(&host, UDP, 5000), Fate::Protected);
+    assert_eq!(fate(&host, UDP, 5001), Fate::Clear);
+    assert_eq!(fate(&host, UDP, 0), Fate::Dropped);
+    assert_eq!(fate(&host, 6, 0), Fate::Clear, "of no eroute");
+    // Each has its own, and the last that goes takes them along.
+    host.set_up(&add_flow(said("%trap"), 0, &to_port(5001, UDP)));
+    assert_eq!(listing().iter().filter(|it| *it == FRAGMENTS).count(), 2);
+    host.set_up(&del_flow(&to_port(5001, UDP)));
+    assert_eq!(fate(&host, UDP, 0), Fate::Dropped);
+    // What of the SAs is there or not changes nothing.
+    host.set_up(&ungroup(esp()));
+    assert_eq!(fate(&host, UDP, 0), Fate::Dropped);
+    host.set_up(&list(&[tun(), esp(), ah()]));
+    assert_eq!(listing(), has_one);
+    // %pass wants nothing of them; what takes its place does again.
+    let network = |text| selector(text, text).src;
+    host.engine.expect_clear(Selector {
+        src: network("10.1.0.0/24"),
+        dst: network("10.2.0.0/24"),
+        proto: UDP,
+        sport: 0,
+        dport: 5000,
+    });
+    host.set_up(&add_flow(said("%pass"), flag::REPLACE, &to_port(5000, UDP)));
+    assert_eq!(fate(&host, UDP, 0), Fate::Clear);
+    host.set_up(&add_flow(said("%drop"), flag::REPLACE, &to_port(5000, UDP)));
+    assert_eq!(fate(&host, UDP, 0), Fate::Dropped);
+    host.set_up(&add_flow(tun(), flag::REPLACE, &to_port(5000, UDP)));
+    assert_eq!(listing(), has_one);
+    host.set_up(&del_flow(&to_port(5000, UDP)));
+    assert_eq!(fate(&host, UDP, 0), Fate::Clear);
+    assert_eq!(listing(), [""; 0]);
+}
+
+#[test]
+fn an_eroute_without_ports_takes_fragments_whatever_others_have_ports() {
+    let host = host_with_eroute();
+    host.set_up(&add_flow(said("%drop"), 0, &to_port(5000, UDP)));
+    assert_eq!(fate(&host, UDP, 5000), Fate::Dropped);
+    assert_eq!(fate(&host, UDP, 0), Fate::Protected);
+    // Also one for more than these networks.
+    host.set_up(&del_flow(&usual()));
+    assert_eq!(fate(&host, UDP, 0), Fate::Dropped);
+    host.set_up(&add_flow(tun(), 0, &nets("0.0.0.0/0", "10.0.0.0/8")));
+    assert_eq!(fate(&host, UDP, 5000), Fate::Dropped);
+    assert_eq!(fate(&host, UDP, 0), Fate::Protected);
+}
+
+#[test]
+fn ports_of_any_protocol_are_those_of_protocols_that_have_ports() {
+    let host = TestHost::new();
+    for flow in [
+        to_port(5000, 0),
+        // With the same ports beside it, and with others.
+        to_port(5000, UDP),
+        flow(("10.1.0.0/24", 5000), ("10.2.0.0/24", 0), 0),
+    ] {
+        host.set_up(&add_flow(said("%drop"), 0, &flow));
+        host.check();
+    }
+    for proto in [6, UDP, 132, 136] {
+        assert_eq!(fate(&host, proto, 0), Fate::Dropped, "{proto}");
+    }
+    // What is the place of a port is 0 in whole packets of these: an echo reply, or ESP.
+    for proto in [1, 47, 50] {
+        assert_eq!(fate(&host, proto, 0), Fate::Clear, "{proto}");
+    }
+    host.set_up(&clear_flows());
+    host.set_up(&add_flow(said("%drop"), 0, &to_port(3, 1)));
+    assert_eq!(host.engine.policies().len(), 1);
+}
+
+#[test]
+fn fragments_that_may_be_of_an_inflow_with_ports_do_not_get_any_further() {
+    let host = local_host();
+    let [tun, esp, ah] = incoming();
+    for said in [tun, esp, ah] {
+        add_incoming(&host, said);
+    }
+    host.set_up(&list(&[tun, esp, ah]));
+    let flow = flow(("10.2.0.0/24", 0), ("10.1.0.0/24", 5000), UDP);
+    host.set_up(&add_flow(tun, flag::IN, &flow));
+    let fragments = || {
+        let policies = host.engine.policies().into_iter().map(|it| it.spec);
+        let mut found: Vec<_> = policies
+            .filter(|spec| spec.fragments_of.is_some())
+            .collect();
+        assert!(found.len() < 2);
+        found.pop()
+    };
+    let spec = fragments().expect("a policy");
+    assert_eq!(
+        (spec.direction, spec.action, spec.priority),
+        (Direction::Forward, Action::Block, PRIORITY_FRAGMENTS)
+    );
+    assert_eq!(spec.selector.src_text().to_string(), "10.2.0.0/24");
+    assert_eq!((spec.selector.proto, spec.selector.dport), (UDP, 0));
+    // Before what lets in tunnels without an inflow, after all others.
+    assert!(PRIORITY_FRAGMENTS < PRIORITY_LAST && PRIORITY_FRAGMENTS > spec.selector.priority());
+    // It goes with the inflow, and not before.
+    host.set_up(&flush(0));
+    assert!(fragments().is_some());
+    host.set_up(&del_flow(&flow));
+    assert_eq!(engine(&host), [""; 0]);
 }
 
 #[test]
@@ -1735,6 +1873,7 @@ fn a_life() -> Vec<Vec<u8>> {
         pair(tun(), esp()),
         pair(esp(), ah()),
         add_flow(tun(), 0, &nets("10.1.0.0/24", "10.3.0.0/24")),
+        add_flow(tun(), 0, &to_port(5000, 0)),
         inside(itun),
         add_flow(itun, flag::IN, &back()),
         inside(iesp),
@@ -1747,6 +1886,8 @@ fn a_life() -> Vec<Vec<u8>> {
         add(new),
         add_flow(new, flag::REPLACE, &usual()),
         add_flow(itun, flag::IN, &nets("10.7.0.0/24", "10.1.0.0/24")),
+        add_flow(itun, flag::IN, &to_port(5000, UDP)),
+        add_flow(new, flag::REPLACE, &to_port(5000, 0)),
         del_flow(&nets("10.1.0.0/24", "10.3.0.0/24")),
         delete(iah),
         add_flow(said("%trap"), flag::REPLACE, &usual()),

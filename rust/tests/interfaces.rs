@@ -171,6 +171,30 @@ fn interfaces_are_listed_as_klips_does() {
 }
 
 #[test]
+fn fragments_are_dropped_where_packets_with_ports_go() {
+    let host = host();
+    let of = |(src, dst)| flow((src, 0), (dst, 5000), 17);
+    let there = ("10.1.0.0/24", "10.2.0.0/24");
+    host.set_up(&add_flow(out()[0], 0, &of(there)));
+    host.set_up(&add_flow(incoming()[0], flag::IN, &of((there.1, there.0))));
+    let fragments = || {
+        let mut lines = engine(&host);
+        lines.retain(|line| line.contains("fragments"));
+        lines
+    };
+    let sent = |at| format!("out 10.1.0.0/24>10.2.0.0/24 proto 17 fragments{at} block");
+    // What comes in around the interface is not its own.
+    let fwd = "fwd 10.2.0.0/24>10.1.0.0/24 proto 17 fragments block".to_owned();
+    assert_eq!(fragments(), [fwd.clone(), sent("")]);
+    attach(&host);
+    assert_eq!(fragments(), [fwd.clone(), sent(" ipsec0")]);
+    host.set_up(&delete(out()[0]));
+    assert_eq!(fragments(), [fwd.clone(), sent(" ipsec0")]);
+    host.set_up(&plumb(msg::UNPLUMBIF, 0));
+    assert_eq!(fragments(), [fwd, sent("")]);
+}
+
+#[test]
 fn an_interface_is_known_to_tools_by_its_if_id() {
     for (number, if_id) in [(0, 0x4b4c_0000), (63, 0x4b4c_003f)] {
         let interface = Interface::from_number(number).unwrap();

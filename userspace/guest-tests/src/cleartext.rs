@@ -17,8 +17,8 @@ use crate::{
     },
     tests,
     wire::{
-        Capture, Counters, FAMILIES, Family, Flood, Gateways, Packets, Space, address, eventually,
-        in_each_family, join, ping,
+        Capture, Counters, FAMILIES, Family, Flood, Gateways, Packets, Space, V4, V6, address,
+        eventually, in_each_family, join, ping,
     },
 };
 use anyhow::{Context, Result, ensure};
@@ -46,6 +46,8 @@ pub fn all() -> Vec<Test> {
         nothing_comes_in_in_clear_whatever_happens_to_its_sas,
         nothing_leaves_in_clear_while_its_namespace_goes,
         nothing_comes_in_that_anybody_could_have_made,
+        fragments_are_not_forwarded_past_an_eroute_with_ports,
+        fragments_do_not_come_in_past_an_inflow_with_ports,
     ]
 }
 
@@ -450,6 +452,146 @@ fn nothing_leaves_in_clear_while_its_namespace_goes() -> Result<()> {
     Ok(())
 }
 
+/// Puts a host behind klips's gateway, by a wire `w1`, and returns its address.
+fn put_behind(gateways: &Gateways, host: &Space, inner: Family) -> Result<&'static str> {
+    let (via, own) = match inner.bits {
+        32 => ("10.1.1.1", "10.1.1.3"),
+        _ => ("2001:db8:3::1", "2001:db8:3::3"),
+    };
+    gateways.a.within(|| {
+        fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
+        Ok(fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1")?)
+    })?;
+    join("w1", &gateways.a, host)?;
+    address(&gateways.a, "w1", via, own, 'b')?;
+    address(host, "w1", own, via, 'a')?;
+    host.run(&format!("ip route add {} via {via}", inner.inner.1))?;
+    Ok(own)
+}
+
+/// Sends datagrams to a port, each of which is a packet, or as many fragments.
+fn send_datagrams(space: &Space, from: &str, to: &str, port: u16, fragments: u64) -> Result<()> {
+    let len = if fragments == 1 { 100 } else { 3000 };
+    let socket = space.within(|| Ok(UdpSocket::bind((from, 0))?))?;
+    for _ in 0..DATAGRAMS {
+        socket.send_to(&vec![0; len], (to, port))?;
+    }
+    Ok(())
+}
+
+/// How many are sent at once, and into how many fragments a long one goes.
+const DATAGRAMS: u64 = 5;
+const FRAGMENTS: u64 = 3;
+
+/// What goes from one host to the port that is to be protected of another.
+fn port_flow(from: &str, to: &str, bits: u8) -> Vec<Vec<u8>> {
+    let network = |address: &str| format!("{address}/{bits}");
+    wire::flow((&network(from), 0), (&network(to), PORT), 17)
+}
+
+fn fragments_are_not_forwarded_past_an_eroute_with_ports() -> Result<()> {
+    in_each_family(|outer, inner| {
+        let gateways = Gateways::new()?;
+        let host = Space::new()?;
+        let from = put_behind(&gateways, &host, inner)?;
+        let to = inner.inner.1;
+        let sas = chain_to(outer.outer.1, 0x6000);
+        make_group(&sas)?;
+        ask(&wire::add_flow(sas[0], 0, &port_flow(from, to, inner.bits)))?;
+        let capture = Capture::of_unprotected(&gateways.a, "w0")?;
+        send_datagrams(&host, from, to, PORT, 1)?;
+        eventually("whole packets are protected", || Ok(taken()? == DATAGRAMS))?;
+        let before = gateways.a.counters()?;
+        let dropped = DATAGRAMS * FRAGMENTS;
+        send_datagrams(&host, from, to, PORT, FRAGMENTS)?;
+        eventually("fragments are dropped", || {
+            Ok(gateways.a.counted_since(&before)?.of("XfrmOutPolBlock") == dropped)
+        })?;
+        // An eroute without ports is for them. The host may have to hear first how long they may be.
+        eroute(from, to, &sas[0])?;
+        eventually("fragments are protected", || {
+            send_datagrams(&host, from, to, PORT, FRAGMENTS)?;
+            thread::sleep(WHILE);
+            Ok(taken()? >= DATAGRAMS + dropped)
+        })?;
+        let packets = capture.end()?;
+        ensure!(packets.len() == 0, "in clear: {:?}", packets.headers());
+        let counted = gateways.a.counted_since(&before)?;
+        counted.expect(&[("XfrmOutPolBlock", dropped)])?;
+
+        let capture = Capture::of_unprotected(&gateways.a, "w0")?;
+        ask(&wire::clear_flows())?;
+        let before = gateways.a.sent_by("w0")?;
+        send_datagrams(&host, from, to, PORT, FRAGMENTS)?;
+        eventually("cleartext", || {
+            Ok(gateways.a.sent_by("w0")? >= before + dropped)
+        })?;
+        ensure!(
+            capture.end()?.len() > 0,
+            "without an eroute it leaves in clear"
+        );
+        Ok(())
+    })
+}
+
+fn fragments_do_not_come_in_past_an_inflow_with_ports() -> Result<()> {
+    for family in [V4, V6] {
+        in_own_network(|| {
+            let gateways = Gateways::new()?;
+            let host = Space::new()?;
+            let to = put_behind(&gateways, &host, family)?;
+            let from = family.inner.1;
+            let via = family.outer.0;
+            gateways
+                .b
+                .run(&format!("ip route add {to} via {via} src {from}"))?;
+            let sas = chain_to(via, 0x7000);
+            make_inbound(&sas)?;
+            join_up(&sas)?;
+            let flow = port_flow(from, to, family.bits);
+            ask(&wire::add_flow(sas[0], flag::IN, &flow))?;
+            // Beside what lets in tunnels without an inflow, and all in clear.
+            let others = chain_to(via, 0x8000);
+            make_inbound(&others)?;
+            join_up(&others)?;
+            let capture = Capture::start(&gateways.a, "w1")?;
+            let comes = |fragments| {
+                let before = gateways.a.counters()?;
+                send_datagrams(&gateways.b, from, to, PORT, fragments)?;
+                let (name, dropped) = match fragments {
+                    1 => ("XfrmInTmplMismatch", DATAGRAMS),
+                    _ => ("XfrmInPolBlock", DATAGRAMS * fragments),
+                };
+                eventually("they are dropped", || {
+                    let counted = gateways.a.counted_since(&before)?;
+                    Ok(counted.of(name) >= dropped)
+                })?;
+                gateways
+                    .a
+                    .counted_since(&before)?
+                    .expect(&[(name, dropped)])
+            };
+            comes(1).context("whole packets in clear")?;
+            comes(FRAGMENTS).context("fragments in clear")?;
+            let packets = capture.end()?;
+            ensure!(packets.len() == 0, "forwarded: {:?}", packets.headers());
+
+            let capture = Capture::start(&gateways.a, "w1")?;
+            empty(0)?;
+            ask(&wire::clear_flows())?;
+            let before = gateways.a.sent_by("w1")?;
+            send_datagrams(&gateways.b, from, to, PORT, FRAGMENTS)?;
+            eventually("cleartext", || {
+                Ok(gateways.a.sent_by("w1")? >= before + DATAGRAMS * FRAGMENTS)
+            })?;
+            ensure!(capture.end()?.len() > 0, "without an inflow it comes in");
+            Ok(())
+        })
+        .with_context(|| format!("{} bits", family.bits))?;
+    }
+    Ok(())
+}
+
 /// The packets that have come out of a gateway in clear until its namespace was gone, and why the other one
 /// has dropped any.
 fn forwarded_to_the_end(
@@ -457,22 +599,11 @@ fn forwarded_to_the_end(
     inner: Family,
     protected: bool,
 ) -> Result<(Packets, Counters)> {
-    let (via, from) = match inner.bits {
-        32 => ("10.1.1.1", "10.1.1.3"),
-        _ => ("2001:db8:3::1", "2001:db8:3::3"),
-    };
     let to = inner.inner.1;
     let host = Space::new()?;
     let (peer, capture, flood) = in_own_network(|| {
         let gateways = Gateways::new()?;
-        gateways.a.within(|| {
-            fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
-            Ok(fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1")?)
-        })?;
-        join("w1", &gateways.a, &host)?;
-        address(&gateways.a, "w1", via, from, 'b')?;
-        address(&host, "w1", from, via, 'a')?;
-        host.run(&format!("ip route add {to} via {via}"))?;
+        let from = put_behind(&gateways, &host, inner)?;
         let sas = chain_to(outer.outer.1, 0x4000);
         make_group(&sas)?;
         if protected {

@@ -125,7 +125,15 @@ fn xfrm_lines() -> Result<Vec<Line<u32>>> {
             for words in words.split(|word| *word == "tmpl").skip(1) {
                 let is_optional = after(words, "level").as_deref() == Some("use");
                 let (name, mode) = (transform(words)?, after(words, "mode")?);
-                line += &template_text(&name, &mode, ends(words)?, is_optional);
+                let ends = match after(words, "src").as_deref() {
+                    // Of those that are for no family, in which any address will do.
+                    Some("???") => {
+                        let any = if src.contains(':') { "::" } else { "0.0.0.0" };
+                        (ip(any), ip(any))
+                    }
+                    _ => ends(words)?,
+                };
+                line += &template_text(&name, &mode, ends, is_optional);
                 reqids.push(reqid(words)?);
             }
             Some(Some((line, reqids)))

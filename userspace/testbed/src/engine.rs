@@ -302,7 +302,7 @@ impl TestEngine {
         let matching = policies
             .iter()
             .map(|policy| &policy.spec)
-            .filter(|spec| spec.direction == Direction::Out && spec.selector.matches(packet));
+            .filter(|spec| spec.direction == Direction::Out && takes(spec, packet));
         let Some(spec) = matching.min_by_key(|spec| spec.priority) else {
             return Fate::Clear;
         };
@@ -383,7 +383,7 @@ impl TestEngine {
         let tables = &mut *tables;
         let found = tables.inserted_policies.iter().copied().find(|number| {
             let spec = &tables.policies[number].spec;
-            (spec.direction, spec.selector) == (direction, selector)
+            place(spec) == Some((direction, selector))
         });
         if let Some(number) = found {
             tables.inserted_policies.remove(&number);
@@ -512,13 +512,20 @@ impl TestEngine {
             let policy = &tables.policies[number];
             let spec = &policy.spec;
             assert!(
-                seen.insert((spec.direction, spec.if_id, spec.selector, is_first(spec))),
+                seen.insert((
+                    spec.direction,
+                    spec.if_id,
+                    spec.selector,
+                    spec.fragments_of,
+                    is_first(spec)
+                )),
                 "two policies: {}",
                 describe_policy(policy)
             );
             if spec.action == Action::Block {
                 continue;
             }
+            assert_eq!(spec.fragments_of, None, "whose they are is not known");
             if is_first(spec) && !spec.templates.is_empty() {
                 // Between two tunnels; what comes out of the inner one meets another policy.
                 assert!([50, 51, 108].contains(&spec.selector.proto));
@@ -574,9 +581,9 @@ impl Tables {
 
     /// A policy takes the place of whatever policy of others there is.
     fn take_over(&mut self, number: u64) {
-        let spec = self.policies[&number].spec;
-        self.foreign_policies
-            .remove(&(spec.direction, spec.selector));
+        if let Some(place) = place(&self.policies[&number].spec) {
+            self.foreign_policies.remove(&place);
+        }
         self.missing_policies.remove(&number);
         assert!(self.inserted_policies.insert(number), "only once");
     }
@@ -599,6 +606,18 @@ fn name_of(state: &State) -> Said {
 /// Whether a policy comes before all eroutes. The kernel tells its selector from theirs.
 fn is_first(spec: &PolicySpec) -> bool {
     spec.priority < PRIORITY_BASE
+}
+
+/// Where policies of others may be, too: the selector of one for fragments is nobody else's.
+fn place(spec: &PolicySpec) -> Option<(Direction, Selector)> {
+    let place = (spec.direction, spec.selector);
+    spec.fragments_of.is_none().then_some(place)
+}
+
+/// Whether a policy is for a packet.
+fn takes(spec: &PolicySpec, packet: &Packet) -> bool {
+    let has_no_ports = (packet.sport, packet.dport) == (0, 0);
+    spec.selector.matches(packet) && (spec.fragments_of.is_none() || has_no_ports)
 }
 
 /// Whether a reqid is one that no state has.
@@ -659,6 +678,9 @@ pub fn describe_policy(policy: &Policy) -> String {
     let _ = write!(text, "{}>{}", selector.src_text(), selector.dst_text());
     if selector.proto != 0 {
         let _ = write!(text, " proto {}", selector.proto);
+    }
+    if spec.fragments_of.is_some() {
+        text += " fragments";
     }
     text += &describe_if_id(spec.if_id);
     text += match spec.action {
@@ -815,11 +837,12 @@ impl Engine for TestEngine {
         self.fail()?;
         let mut tables = self.tables.borrow_mut();
         let spec = tables.policies[&policy.number].spec;
-        let place = (spec.direction, spec.selector);
-        if !over && tables.foreign_policies.contains(&place) {
-            return Err(Errno::EEXIST);
+        if let Some(place) = place(&spec) {
+            if !over && tables.foreign_policies.contains(&place) {
+                return Err(Errno::EEXIST);
+            }
+            tables.foreign_policies.remove(&place);
         }
-        tables.foreign_policies.remove(&place);
         assert!(tables.inserted_policies.insert(policy.number), "only once");
         drop(tables);
         self.check();
@@ -832,7 +855,8 @@ impl Engine for TestEngine {
         let mut tables = self.tables.borrow_mut();
         let key = |policy: &Policy| {
             let spec = &policy.spec;
-            (spec.direction, spec.if_id, spec.selector, spec.priority)
+            let place = (spec.direction, spec.if_id, spec.selector);
+            (place, spec.fragments_of, spec.priority)
         };
         let (before, after) = (&tables.policies[&old.number], &tables.policies[&new.number]);
         assert_eq!(key(before), key(after), "in the place of the other");
