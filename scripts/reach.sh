@@ -15,7 +15,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 . scripts/common.sh
 
 # Bytes of a function that is inlined whatever the compiler is told.
-readonly small=8
+readonly small=12
 readonly work=build/reach
 
 mkdir -p "$work"

@@ -173,12 +173,7 @@ impl<'a, H: Host> Tables<'a, H> {
 
     /// Tells of the change, and asks to be called when something is due.
     #[inline(never)]
-    fn close(
-        self,
-        host: &H,
-        (answer, others): (Option<Draft>, Vector<Draft>),
-        audience: Audience,
-    ) {
+    fn close(self, host: &H, (answer, others): (Option<Draft>, Vector<Draft>), audience: Audience) {
         let Tables {
             hold,
             mut state,

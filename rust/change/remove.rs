@@ -237,7 +237,11 @@ impl<H: Host> Change<H> for RemoveAll {
     }
 
     #[inline(never)]
-    fn commit(RemoveAll { answer, blocked }: Self, host: &H, state: &mut State<H>) -> Done<Self::Removed> {
+    fn commit(
+        RemoveAll { answer, blocked }: Self,
+        host: &H,
+        state: &mut State<H>,
+    ) -> Done<Self::Removed> {
         let (engine, sadb) = (host.engine(), &state.sadb);
         let states = state.flows.remove_all(engine, sadb, blocked);
         let removed = state.sadb.remove_all();

@@ -182,7 +182,8 @@ impl Design {
 
     /// How an SA of the chain is to work, if it has a state of its own.
     pub(super) fn shape_of(&self, member: usize) -> Option<Shape> {
-        self.iter().find_map(|(of, shape)| (of == member).then_some(shape))
+        self.iter()
+            .find_map(|(of, shape)| (of == member).then_some(shape))
     }
 
     fn templates(&self, template: impl Fn(&Shape) -> Template) -> Templates {

@@ -218,7 +218,12 @@ impl<'a, E: Engine> Planner<'a, E> {
             return Ok(design);
         }
         // Nor is there one that goes through a chain none of whose states was there.
-        let new = self.plan.states.iter().filter(|it| it.node.is_some()).count();
+        let new = self
+            .plan
+            .states
+            .iter()
+            .filter(|it| it.node.is_some())
+            .count();
         if !(self.demanded && usable.is_some_and(|it| it.layers.len() == new)) {
             for (member, link) in chain.iter().enumerate() {
                 self.judge_eroutes(link.spec.said(), usable.filter(|_| member == 0))?;

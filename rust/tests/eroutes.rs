@@ -2054,7 +2054,9 @@ fn flush_has_many_eroutes_drop_before_it_takes_long() {
     }
     let open = |host: &TestHost| {
         let policies = host.engine.policies().into_iter();
-        policies.filter(|it| it.spec.action == Action::Allow).count()
+        policies
+            .filter(|it| it.spec.action == Action::Allow)
+            .count()
     };
     assert_eq!(open(&host), MANY);
     // While others have their turn, one opens that drops already.
