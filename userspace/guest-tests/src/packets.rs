@@ -648,7 +648,8 @@ pub fn flood_while(
 ) -> Result<()> {
     let (sent, lost) = flood_during(gateways, from, to, work)?;
     // The last may have been on its way when the flood ended.
-    ensure!(lost <= 1, "{lost} of {sent} were lost");
+    let counted = (gateways.a.counters()?, gateways.b.counters()?);
+    ensure!(lost <= 1, "{lost} of {sent} were lost: {counted:?}");
     Ok(())
 }
 
