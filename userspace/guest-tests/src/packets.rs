@@ -993,6 +993,16 @@ fn a_connected_socket_goes_by_the_eroute_as_it_is_now() -> Result<()> {
     in_each_family(goes_by_eroute)
 }
 
+/// A socket from one address to another, which keeps the way that it finds.
+fn connected(space: &Space, from: &str, to: &str) -> Result<UdpSocket> {
+    let (own, other): (IpAddr, IpAddr) = (from.parse()?, to.parse()?);
+    space.within(|| {
+        let socket = UdpSocket::bind((own, 0))?;
+        socket.connect((other, 4711))?;
+        Ok(socket)
+    })
+}
+
 fn a_connected_socket_is_let_past_no_longer_than_an_eroute_says() -> Result<()> {
     in_each_family(|outer, inner| {
         let gateways = Gateways::new()?;
@@ -1005,12 +1015,7 @@ fn a_connected_socket_is_let_past_no_longer_than_an_eroute_says() -> Result<()> 
         let (src, dst) = inner.networks();
         let covering = wire::flow((src, 0), (dst, 0), 0);
         ask(&wire::add_flow(sas[0], 0, &covering))?;
-        let (own, other): (IpAddr, IpAddr) = (from.parse()?, to.parse()?);
-        let socket = gateways.a.within(|| {
-            let socket = UdpSocket::bind((own, 0))?;
-            socket.connect((other, 4711))?;
-            Ok(socket)
-        })?;
+        let socket = connected(&gateways.a, from, to)?;
         // How many of three packets leave in clear.
         let in_clear = || -> Result<usize> {
             let capture = Capture::of_unprotected(&gateways.a, "w0")?;
@@ -1063,12 +1068,7 @@ fn goes_by_eroute(outer: Family, inner: Family) -> Result<()> {
     let (from, to) = inner.inner;
     make_group(&sas)?;
     eroute(from, to, &sas[0])?;
-    let (own, other): (IpAddr, IpAddr) = (from.parse()?, to.parse()?);
-    let socket = gateways.a.within(|| {
-        let socket = UdpSocket::bind((own, 0))?;
-        socket.connect((other, 4711))?;
-        Ok(socket)
-    })?;
+    let socket = connected(&gateways.a, from, to)?;
     let capture = Capture::of_unprotected(&gateways.a, "w0")?;
     let send = |expected: u64| -> Result<()> {
         let before = (gateways.a.counters()?, gateways.b.counters()?);
