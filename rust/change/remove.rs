@@ -221,9 +221,7 @@ impl<H: Host> Change<H> for BlockSome {
 struct RemoveAll {
     /// The answer, if there was a request.
     answer: Option<Draft>,
-    /// See [`Flows::remove_all`].
-    ///
-    /// [`Flows::remove_all`]: crate::flows::Flows::remove_all
+    /// How many plans had been carried out before eroutes were blocked.
     blocked: u64,
 }
 

@@ -353,6 +353,8 @@ impl<'a, E: Engine> Planner<'a, E> {
     /// Decides what becomes of the eroutes that name an SA.
     #[inline(never)]
     fn judge_eroutes(&mut self, said: Said, design: Option<&Design>) -> Result<(), Refusal> {
+        // The same for all of them, and made if there is one.
+        let mut wanted = None;
         let mut next = 0;
         while let Some(number) = self.flows.naming(said, next) {
             next = number + 1;
@@ -363,7 +365,7 @@ impl<'a, E: Engine> Planner<'a, E> {
                 continue;
             }
             let engine = self.engine;
-            let wanted = design.map(Design::outbound);
+            let wanted = wanted.get_or_insert_with(|| design.map(Design::outbound));
             let wanted = wanted.as_ref();
             let mut verdict = judge(engine, &eroute.out, eroute.out.floor, wanted, |templates| {
                 let open = (Action::Allow, templates);
@@ -697,27 +699,21 @@ impl<'a, E: Engine> Planner<'a, E> {
         };
         // CAST: the numbers that IP has for them.
         let [esp, ah, comp] = [Esp, Ah, Comp].map(|transform| transform as u8);
-        let (directions, protos, templates, priority): (&[_], &[_], _, _) = match common {
+        let (directions, protos, (reqid, transforms), priority): (&[_], &[_], _, _) = match common {
             Common::Free => {
                 let both = &[Direction::In, Direction::Forward];
-                let templates = (REQID_FREE, &[Ah, Esp, Ah, Esp][..]);
-                (both, &[0], templates, PRIORITY_LAST)
+                let tunnels = (REQID_FREE, &[Ah, Esp, Ah, Esp][..]);
+                (both, &[0], tunnels, PRIORITY_LAST)
             }
             Common::Between => {
-                let templates = (0, &[Ah, Esp, Comp, Ah, Esp][..]);
+                let tunnels = (0, &[Ah, Esp, Comp, Ah, Esp][..]);
                 // Inflows would be asked first, and want all of the chain already.
-                (
-                    &[Direction::In],
-                    &[esp, ah, comp],
-                    templates,
-                    PRIORITY_FIRST,
-                )
+                (&[Direction::In], &[esp, ah, comp], tunnels, PRIORITY_FIRST)
             }
         };
         for family in [Family::Inet, Family::Inet6] {
             let any = family.unspecified();
             let network = Network::of(any, 0).ok_or(Errno::EINVAL)?;
-            let (reqid, transforms) = templates;
             let templates = any_tunnels(any, reqid, transforms);
             for (&direction, &proto) in directions
                 .iter()

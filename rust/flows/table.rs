@@ -388,8 +388,8 @@ impl<E: Engine> Flows<E> {
     /// Has all packets dropped that eroutes and inflows want transformed, because all SAs are about
     /// to go. Returns their states, which are to be taken out.
     ///
-    /// `blocked` is how many plans had been carried out when all eroutes were blocked, if they were: then
-    /// only those are looked at that may have opened since.
+    /// `blocked` is how many plans had been carried out before all eroutes were blocked: if there has been
+    /// none since, none has opened, and they are not looked at again.
     pub fn remove_all(&mut self, engine: &E, sadb: &Sadb, blocked: u64) -> RemovedStates<E> {
         if blocked != self.plans {
             self.block_some(engine, 0, usize::MAX);
